@@ -1,0 +1,1 @@
+"""When can the likelihood of a deep generative model be trusted? See README.md."""

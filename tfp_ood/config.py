@@ -1,0 +1,261 @@
+"""Typed, validated configuration of an experiment.
+
+A config file in `configs/` starts from `defaults(family)` and states what differs;
+`from_config_dict` turns the result into frozen dataclasses or raises `ConfigError`, before any work.
+This module imports nothing heavy: a wrong flag must be refused in a second.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+
+from tfp_ood.errors import UserError
+
+
+class ConfigError(UserError, ValueError):
+    """A wrong key, type or value, in one sentence: what was given and what is valid."""
+
+    def __init__(self, key: str, given: Any, valid: str):
+        super().__init__(f"config.{key}: got {given!r}; valid is {valid}.")
+
+
+def _option(
+    default: Any,
+    *,
+    choices: tuple[str, ...] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """A dataclass field with the values it may take (bounds are inclusive)."""
+    metadata = {"choices": choices, "low": low, "high": high}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which images, and how every set is brought to the one shape of the model."""
+
+    in_distribution: str = "fashion_mnist"
+    """A name of the data set table, `folder:PATH`, `array:PATH.npy`, `noise` or `constant`."""
+    out_of_distribution: tuple[str, ...] = ("mnist",)
+    """What to judge against; may change after training (only new sets are then scored)."""
+    image_shape: tuple[int, int, int] = (28, 28, 1)
+    """Height, width and channels (1 or 3) of the images the model sees."""
+    size_change: str = _option("error", choices=("error", "resize", "crop", "pad"))
+    """For images of another size: refuse them; resize (area down, bilinear up); centre-crop to
+    the aspect ratio, then resize; or pad with black around the centre."""
+    channel_change: str = _option("error", choices=("error", "convert"))
+    """For images of another channel count: refuse them, or convert (gray repeated, or luma)."""
+    num_validation: int = _option(1000, low=1)
+    """Images held out from the end of the training split for validation."""
+    num_test: int = _option(0, low=0)
+    """Images to score of every test split, from its start; 0 for all."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GlowConfig:
+    """Glow (Kingma & Dhariwal, 2018)."""
+
+    family: str = _option("glow", choices=("glow",))
+    num_levels: int = _option(2, low=1, high=8)
+    """Scales; height and width must divide by 2**num_levels."""
+    num_steps: int = _option(8, low=1)
+    """Flow steps (actnorm, 1x1 convolution, coupling) per level."""
+    num_hidden: int = _option(64, low=1)
+    """Channels of the hidden layers of each coupling network."""
+    coupling: str = _option("affine", choices=("affine", "additive"))
+    """`additive` keeps the volume constant over images: the paper's constant-volume Glow."""
+
+
+MODEL_CONFIGS = {"glow": GlowConfig}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """The one training loop that all families share."""
+
+    batch_size: int = _option(64, low=1)
+    """Images per step over all replicas."""
+    num_steps: int = _option(10_000, low=1)
+    steps_per_epoch: int = _option(500, low=1)
+    """Steps between validations and backups."""
+    optimizer: str = _option("adam", choices=("adam", "adamax"))
+    learning_rate: float = _option(1e-3, low=1e-9, high=1.0)
+    warmup_steps: int = _option(200, low=0)
+    """Steps over which the learning rate rises linearly from 0."""
+    decay: str = _option("cosine", choices=("cosine", "constant"))
+    """What the learning rate does after the warm-up (cosine: to 0 at the last step)."""
+    clip_norm: float = _option(100.0, low=0.0)
+    """Global gradient norm above which gradients are scaled down; 0 for never."""
+    ema_momentum: float = _option(0.99, low=0.0, high=0.99999)
+    """Exponential moving average of weights used for validation and evaluation; 0 for none."""
+    xla: str = _option("auto", choices=("auto", "on", "off"))
+    """Compile the step with XLA; `auto` is on for GPUs and off for CPUs."""
+    precision: str = _option("float32", choices=("float32", "mixed_bfloat16"))
+    """Arithmetic of the networks; log-dets and likelihoods are float32 always."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateConfig:
+    """How likelihoods are estimated for the score tables."""
+
+    batch_size: int = _option(250, low=1)
+    num_draws: int = _option(1, low=1)
+    """S: dequantization noise draws per image, averaged in log space."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleConfig:
+    """The grid of samples in the report."""
+
+    num_images: int = _option(64, low=1)
+    temperature: float = _option(1.0, low=0.0)
+    """Scale of the latent's standard deviation."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One experiment."""
+
+    data: DataConfig = DataConfig()
+    model: GlowConfig = GlowConfig()
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    sample: SampleConfig = SampleConfig()
+    seed: int = _option(0, low=0, high=2**31 - 1)
+
+    def training_facts(self) -> dict[str, Any]:
+        """All that a trained model depends on; what it is judged against may change later."""
+        facts = dataclasses.asdict(self)
+        del facts["evaluate"], facts["sample"]
+        for key in ("out_of_distribution", "num_test"):
+            del facts["data"][key]
+        return facts
+
+
+def defaults(family: str) -> ml_collections.ConfigDict:
+    """The defaults of a model family as a ConfigDict, for a config file to change."""
+    if family not in MODEL_CONFIGS:
+        raise ConfigError("model.family", family, _one_of(MODEL_CONFIGS))
+    return to_config_dict(Config(model=MODEL_CONFIGS[family]()))
+
+
+def to_config_dict(config: Config) -> ml_collections.ConfigDict:
+    """The same configuration as a (mutable, untyped) ConfigDict."""
+    return ml_collections.ConfigDict(dataclasses.asdict(config), convert_dict=True)
+
+
+def from_config_dict(given: Mapping[str, Any]) -> Config:
+    """Checks every key, type and value.
+
+    Raises:
+      ConfigError: names the first thing that is wrong and what would be right.
+    """
+    if isinstance(given, ml_collections.ConfigDict):
+        given = given.to_dict()
+    model = given.get("model", {})
+    family = model.get("family", "glow") if isinstance(model, Mapping) else "glow"
+    if family not in MODEL_CONFIGS:
+        raise ConfigError("model.family", family, _one_of(MODEL_CONFIGS))
+    config = _build(Config, given, "", {"model": MODEL_CONFIGS[family]})
+    _check_together(config)
+    return config
+
+
+def fingerprint(facts: Mapping[str, Any]) -> str:
+    """A short hash that is equal exactly when the facts are."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _build(cls: type, given: Any, prefix: str, classes: Mapping[str, type] | None = None) -> Any:
+    """An instance of the dataclass `cls` from a mapping, recursively."""
+    if not isinstance(given, Mapping):
+        raise ConfigError(prefix.rstrip("."), given, "a group of keys")
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    for key in given:
+        if key not in fields:
+            raise ConfigError(f"{prefix}{key}", given[key], _one_of(fields, key))
+    values = {}
+    for name, value in given.items():
+        hint = (classes or {}).get(name, hints[name])
+        if dataclasses.is_dataclass(hint):
+            values[name] = _build(hint, value, f"{prefix}{name}.")
+        else:
+            values[name] = _check_value(f"{prefix}{name}", value, hint, fields[name].metadata)
+    return cls(**values)
+
+
+def _check_value(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
+    """The value in its declared type, or a ConfigError."""
+    if typing.get_origin(hint) is tuple:
+        return _check_tuple(key, value, typing.get_args(hint))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, hint) or isinstance(value, bool) and hint is not bool:
+        raise ConfigError(key, value, _describe(hint, metadata))
+    choices, low, high = (metadata.get(k) for k in ("choices", "low", "high"))
+    if choices and value not in choices:
+        raise ConfigError(key, value, _one_of(choices, value))
+    too_low = low is not None and not value >= low  # also true for NaN
+    too_high = high is not None and not value <= high
+    if too_low or too_high or isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(key, value, _describe(hint, metadata))
+    return value
+
+
+def _check_tuple(key: str, value: Any, hints: tuple[Any, ...]) -> tuple[Any, ...]:
+    of_any_length = hints[-1] is Ellipsis
+    kind = hints[0].__name__
+    valid = f"a tuple of {kind}" if of_any_length else f"a tuple of {len(hints)} {kind}"
+    if not isinstance(value, tuple | list) or not all(type(v) is hints[0] for v in value):
+        raise ConfigError(key, value, valid)
+    if not of_any_length and len(value) != len(hints):
+        raise ConfigError(key, value, valid)
+    return tuple(value)
+
+
+def _check_together(config: Config) -> None:
+    """Checks that concern more than one value."""
+    height, width, channels = config.data.image_shape
+    if min(height, width) < 1 or channels not in (1, 3):
+        valid = "(height, width, channels) with height, width >= 1 and 1 or 3 channels"
+        raise ConfigError("data.image_shape", config.data.image_shape, valid)
+    levels = getattr(config.model, "num_levels", 0)
+    if height % 2**levels or width % 2**levels:
+        most = _num_halvings(math.gcd(height, width))
+        valid = f"at most {most} for images of {height}x{width}, which are halved at every level"
+        raise ConfigError("model.num_levels", levels, valid)
+    names = config.data.out_of_distribution
+    if len(set(names)) != len(names) or config.data.in_distribution in names:
+        valid = "different names, none of them the in-distribution set's"
+        raise ConfigError("data.out_of_distribution", names, valid)
+
+
+def _num_halvings(size: int) -> int:
+    return (size & -size).bit_length() - 1
+
+
+def _describe(hint: type, metadata: Mapping[str, Any]) -> str:
+    """Words for a type with its bounds: "an integer of at least 1"."""
+    words = {int: "an integer", float: "a number", str: "a text", bool: "True or False"}[hint]
+    low, high = metadata.get("low"), metadata.get("high")
+    if metadata.get("choices"):
+        return _one_of(metadata["choices"])
+    if low is not None and high is not None:
+        return f"{words} from {low} to {high}"
+    return words if low is None else f"{words} of at least {low}"
+
+
+def _one_of(names: Any, given: Any = None) -> str:
+    """The valid names, with the closest to the given one put first as a hint."""
+    close = difflib.get_close_matches(str(given), list(names), n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"one of {', '.join(names)}{hint}"

@@ -1,0 +1,17 @@
+"""What went wrong for a reason that the user can mend: shown as one message, exit code 2."""
+
+
+class UserError(Exception):
+    """Base of all errors whose message is for the user; no traceback is shown."""
+
+
+class DataError(UserError):
+    """Images that cannot be found, fetched, read or brought to the model's shape."""
+
+
+class TrainingError(UserError):
+    """A training that cannot start, go on or be resumed."""
+
+
+class EvaluationError(UserError):
+    """Scores that cannot be computed or do not belong to this run."""
