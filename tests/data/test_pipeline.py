@@ -1,0 +1,263 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from tests.data import tiny
+from tfp_ood.config import ConfigError, DataConfig
+from tfp_ood.data import pipeline, specs
+from tfp_ood.data.pipeline import load, open_split, scoring_batches, training_stream
+from tfp_ood.errors import DataError
+
+DATA = DataConfig(num_validation=5)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data")
+    tiny.store_set("mnist", path)
+    tiny.store_set("cifar10", path)
+    return str(path)
+
+
+@pytest.fixture(params=["memory", "disk"])
+def both_ways(request, monkeypatch):
+    """Training from memory, and as for sets that do not fit."""
+    if request.param == "disk":
+        monkeypatch.setattr(pipeline, "MEMORY_LIMIT", 0)
+
+
+def _identities(images):
+    return [image.tobytes() for image in images]
+
+
+def _labels_by_image(tfds_split):
+    images, labels = tiny.arrays()[tfds_split]
+    return dict(zip(_identities(images), labels, strict=True))
+
+
+def _take(stream, num_batches):
+    return list(stream.take(num_batches).as_numpy_iterator())
+
+
+def _array(tmp_path, num_images=23, shape=(4, 3, 1)):
+    """An array whose image i holds the value i everywhere."""
+    values = np.arange(num_images, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    images = np.broadcast_to(values, (num_images, *shape))
+    np.save(tmp_path / "a.npy", images)
+    return f"array:{tmp_path / 'a.npy'}", DataConfig(image_shape=shape, num_validation=2)
+
+
+def test_training_validation_and_test_share_no_image(data_dir):
+    splits = {role: open_split("mnist", role, DATA, data_dir) for role in pipeline.ROLES[:3]}
+    assert [s.num_images for s in splits.values()] == [15, 5, 7]
+    assert [s.split for s in splits.values()] == ["train", "validation", "test"]
+    images = _identities(np.concatenate([load(split)[0] for split in splits.values()]))
+    original = tiny.arrays()
+    expected = _identities(np.concatenate([original["train"][0], original["test"][0]]))
+    assert sorted(images) == sorted(expected)
+
+
+def test_validation_is_the_end_of_the_training_split(data_dir):
+    whole = tfds.load("mnist", split="train", data_dir=data_dir)
+    expected = [e["image"].tobytes() for e in tfds.as_numpy(whole)][-5:]
+    assert _identities(load(open_split("mnist", "validation", DATA, data_dir))[0]) == expected
+
+
+def test_images_in_shape_pass_bit_by_bit_with_their_labels(data_dir):
+    images, labels = load(open_split("mnist", "foreign", DATA, data_dir))
+    assert dict(zip(_identities(images), labels, strict=True)) == _labels_by_image("test")
+    assert labels.dtype == np.int64
+
+
+def test_num_test_takes_the_first(data_dir):
+    all_images, _ = load(open_split("mnist", "test", DATA, data_dir))
+    for role in ("test", "foreign"):
+        some = open_split("mnist", role, DataConfig(num_test=3), data_dir)
+        np.testing.assert_array_equal(load(some)[0], all_images[:3])
+        more = open_split("mnist", role, DataConfig(num_test=99), data_dir)
+        assert more.num_images == 7
+
+
+def test_both_sides_are_preprocessed_alike(data_dir):
+    data = DataConfig(size_change="resize", channel_change="convert", num_validation=5)
+    split = open_split("cifar10", "foreign", data, data_dir)
+    assert split.native_shape == (32, 32, 3)
+    assert json.loads(json.dumps(split.preprocessing)) == {
+        "native_shape": [32, 32, 3],
+        "image_shape": [28, 28, 1],
+        "size_change": "resize 32x32 -> 28x28",
+        "channel_change": "RGB -> gray",
+        "transposed": False,
+    }
+    foreign, _ = load(split)
+    own, _ = load(open_split("cifar10", "test", data, data_dir))
+    np.testing.assert_array_equal(foreign, own)
+    assert foreign.shape == (7, 28, 28, 1)
+
+
+def test_a_mismatch_is_refused_before_the_data_are_looked_for(tmp_path):
+    with pytest.raises(DataError, match=r"cifar10: .*32x32 RGB.*28x28 gray.*size_change=resize"):
+        open_split("cifar10", "foreign", DataConfig(), str(tmp_path))
+
+
+def test_a_set_that_is_not_there_is_named_with_its_place(tmp_path):
+    with pytest.raises(DataError, match=f"mnist: not prepared yet.*{tmp_path}/mnist/3.0.1"):
+        open_split("mnist", "train", DATA, str(tmp_path))
+
+
+def test_too_few_images_to_hold_out(data_dir):
+    with pytest.raises(DataError, match=r"20 training images.*num_validation"):
+        open_split("mnist", "train", DataConfig(num_validation=20), data_dir)
+
+
+def test_wrong_names_and_roles(data_dir):
+    with pytest.raises(ConfigError, match=r"config\.data\.out_of_distribution: got 'nist'"):
+        open_split("nist", "foreign", DATA, data_dir)
+    with pytest.raises(ConfigError, match=r"config\.data\.in_distribution: got 'nist'"):
+        open_split("nist", "train", DATA, data_dir)
+    with pytest.raises(ValueError, match="one of train, validation, test, foreign"):
+        open_split("mnist", "all", DATA, data_dir)
+
+
+def test_emnist_is_turned_upright(tmp_path):
+    images, labels = tiny.arrays()["test"]
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="emnist",
+        config="letters",
+        version="3.1.0",
+        features=tfds.builder("emnist/letters", data_dir=str(tmp_path / "none")).info.features,
+        split_datasets={
+            s: tf.data.Dataset.from_tensor_slices({"image": images, "label": labels})
+            for s in ("train", "test")
+        },
+        data_dir=str(tmp_path),
+    )
+    split = open_split("emnist_letters", "foreign", DATA, str(tmp_path))
+    assert split.preprocessing["transposed"] is True
+    upright = _identities(images.transpose(0, 2, 1, 3))
+    assert sorted(_identities(load(split)[0])) == sorted(upright)
+
+
+def test_a_set_without_labels_or_test_split(tmp_path):
+    spec = specs.SPECS["downsampled_imagenet_32x32"]
+    images = tiny.arrays(spec.native_shape)["test"][0]
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="downsampled_imagenet",
+        config="32x32",
+        version="2.0.0",
+        features=tfds.features.FeaturesDict({"image": tfds.features.Image(encoding_format="png")}),
+        split_datasets={
+            s: tf.data.Dataset.from_tensor_slices({"image": images})
+            for s in ("train", "validation")
+        },
+        data_dir=str(tmp_path),
+    )
+    data = DataConfig(image_shape=(32, 32, 3), num_validation=2)
+    read, labels = load(open_split(spec.name, "test", data, str(tmp_path)))
+    assert sorted(_identities(read)) == sorted(_identities(images))
+    assert set(labels) == {-1}
+
+
+def test_an_array_passes_bit_by_bit_in_its_order(tmp_path):
+    rng = np.random.default_rng(0)
+    for shape in ((5, 4, 6, 3), (5, 4, 6)):
+        images = rng.integers(0, 256, shape, np.uint8)
+        np.save(tmp_path / "a.npy", images)
+        data = DataConfig(image_shape=(4, 6, 3 if len(shape) == 4 else 1))
+        split = open_split(f"array:{tmp_path / 'a.npy'}", "foreign", data, None)
+        read, labels = load(split)
+        np.testing.assert_array_equal(read, images.reshape(read.shape))
+        assert set(labels) == {-1} and split.split == "all"
+
+
+def test_a_set_without_splits_is_divided_once_and_for_all(tmp_path):
+    name, data = _array(tmp_path, 40)
+    parts = {r: load(open_split(name, r, data, None))[0][:, 0, 0, 0] for r in pipeline.ROLES}
+    assert [len(parts[r]) for r in pipeline.ROLES] == [34, 2, 4, 40]
+    assert sorted(np.concatenate([parts[r] for r in pipeline.ROLES[:3]])) == list(range(40))
+    again = load(open_split(name, "train", data, None))[0][:, 0, 0, 0]
+    np.testing.assert_array_equal(again, parts["train"])
+
+
+def test_a_set_without_splits_can_be_too_small(tmp_path):
+    name, data = _array(tmp_path, 2)
+    with pytest.raises(DataError, match=r"2 images are too few to train on; at least 3"):
+        open_split(name, "train", data, None)
+    name, data = _array(tmp_path, 3)
+    assert [open_split(name, r, data, None).num_images for r in pipeline.ROLES[:3]] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 100])
+def test_every_image_is_scored_exactly_once_in_one_order(data_dir, batch_size):
+    split = open_split("mnist", "test", DATA, data_dir)
+    batches = list(scoring_batches(split, batch_size).as_numpy_iterator())
+    assert [len(b["index"]) for b in batches[:-1]] == [batch_size] * (len(batches) - 1)
+    joined = {key: np.concatenate([b[key] for b in batches]) for key in ("index", "image", "label")}
+    assert joined["index"].tolist() == list(range(7))
+    images, labels = load(split)
+    np.testing.assert_array_equal(joined["image"], images)
+    np.testing.assert_array_equal(joined["label"], labels)
+
+
+def test_the_static_shapes(data_dir):
+    split = open_split("mnist", "train", DATA, data_dir)
+    expected = {
+        "image": tf.TensorSpec([None, 28, 28, 1], tf.uint8),
+        "label": tf.TensorSpec([None], tf.int64),
+    }
+    assert training_stream(split, 4, 0).element_spec == expected
+    scoring = scoring_batches(split, 4).element_spec
+    assert scoring == {"index": tf.TensorSpec([None], tf.int64), **expected}
+
+
+def test_every_pass_uses_each_image_once_in_another_order(tmp_path, both_ways):
+    name, data = _array(tmp_path)
+    split = open_split(name, "train", data, None)
+    whole = sorted(load(split)[0][:, 0, 0, 0])
+    num = split.num_images
+    batches = _take(training_stream(split, 8, seed=3), num)  # 8 passes
+    values = np.concatenate([b["image"][:, 0, 0, 0] for b in batches])
+    passes = np.split(values, 8)
+    assert all(len(b["image"]) == 8 for b in batches)
+    assert all(sorted(p) == whole for p in passes)
+    assert len({tuple(p) for p in passes}) == 8
+
+
+def test_labels_stay_with_their_images(data_dir, both_ways):
+    split = open_split("mnist", "train", DATA, data_dir)
+    original = _labels_by_image("train")
+    for batch in _take(training_stream(split, 4, 0), 8):
+        for image, label in zip(batch["image"], batch["label"], strict=True):
+            assert original[image.tobytes()] == label
+
+
+@pytest.mark.parametrize("start_step", [0, 1, 2, 3, 5, 11])
+def test_a_resumed_stream_is_the_tail_of_the_whole(data_dir, both_ways, start_step):
+    split = open_split("mnist", "train", DATA, data_dir)  # 15 images: passes end inside batches
+    whole = _take(training_stream(split, 4, seed=1), 16)[start_step:]
+    tf.random.set_seed(start_step)  # of no influence
+    tail = _take(training_stream(split, 4, seed=1, start_step=start_step), 16 - start_step)
+    for expected, batch in zip(whole, tail, strict=True):
+        np.testing.assert_array_equal(batch["image"], expected["image"])
+        np.testing.assert_array_equal(batch["label"], expected["label"])
+
+
+def test_the_seed_decides_the_order(data_dir, both_ways):
+    split = open_split("mnist", "train", DATA, data_dir)
+    first, again, other = (
+        np.concatenate([batch["image"] for batch in _take(training_stream(split, 5, seed), 3)])
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_a_batch_may_be_larger_than_the_set(tmp_path, both_ways):
+    name, data = _array(tmp_path, 4)
+    split = open_split(name, "train", data, None)
+    assert split.num_images == 2
+    for batch in _take(training_stream(split, 6, 0), 3):
+        assert sorted(batch["image"][:, 0, 0, 0]) == sorted([*load(split)[0][:, 0, 0, 0]] * 3)

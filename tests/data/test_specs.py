@@ -1,0 +1,110 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfp_ood.config import ConfigError
+from tfp_ood.data import specs
+
+KEY = "data.in_distribution"
+
+
+def _save_image(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (4, 4)).save(path)
+
+
+def test_importing_the_table_loads_no_tensorflow():
+    heavy = "{'tensorflow', 'tensorflow_datasets'}"
+    code = f"import sys, tfp_ood.data.specs; print({heavy} & {{*sys.modules}})"
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert output.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("name", specs.SPECS)
+def test_the_table_agrees_with_the_official_builder(name, tmp_path):
+    import tensorflow_datasets as tfds
+
+    spec = specs.SPECS[name]
+    builder = tfds.builder(spec.tfds_name, data_dir=str(tmp_path))
+    assert builder.data_dir == str(tmp_path / spec.relative_dir)
+    features = builder.info.features
+    declared = features[spec.image_key].shape
+    assert all(d in (None, s) for d, s in zip(declared, spec.native_shape, strict=True))
+    assert spec.label_key is None or spec.label_key in features
+
+
+@pytest.mark.parametrize("name", [*specs.SPECS, *specs.SYNTHETIC])
+def test_every_row_is_found_by_its_name(name):
+    assert specs.parse(name, KEY).name == name
+
+
+def test_an_unknown_name_lists_the_valid_ones_with_the_closest():
+    with pytest.raises(ConfigError, match="fashion_minst") as error:
+        specs.parse("fashion_minst", KEY)
+    text = str(error.value)
+    assert text.startswith(f"config.{KEY}: ")
+    assert "did you mean fashion_mnist?" in text
+    for name in (*specs.SPECS, *specs.SYNTHETIC, "folder:PATH", "array:PATH.npy"):
+        assert name in text
+
+
+def test_a_folder_flat_or_with_classes(tmp_path):
+    _save_image(tmp_path / "flat" / "b.png")
+    _save_image(tmp_path / "flat" / "a.JPG")
+    (tmp_path / "flat" / "notes.txt").write_text("no image")
+    _save_image(tmp_path / "flat" / ".hidden.png")
+    source = specs.parse(f"folder:{tmp_path / 'flat'}", KEY)
+    assert specs.image_files(source.path) == ["a.JPG", "b.png"]
+    _save_image(tmp_path / "classes" / "x" / "deep" / "a.png")
+    _save_image(tmp_path / "classes" / "y" / "b.png")
+    source = specs.parse(f"folder:{tmp_path / 'classes'}", KEY)
+    assert specs.image_files(source.path) == ["x/deep/a.png", "y/b.png"]
+
+
+def test_wrong_folders_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="existing folder"):
+        specs.parse(f"folder:{tmp_path / 'missing'}", KEY)
+    with pytest.raises(ConfigError, match="holds none"):
+        specs.parse(f"folder:{tmp_path}", KEY)
+    _save_image(tmp_path / "a.png")
+    _save_image(tmp_path / "class" / "b.png")
+    with pytest.raises(ConfigError, match=r"both \(a\.png is not in a sub-folder"):
+        specs.parse(f"folder:{tmp_path}", KEY)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 5), (2, 4, 5, 1), (2, 4, 5, 3)])
+def test_an_array_of_images(tmp_path, shape):
+    np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
+    assert specs.parse(f"array:{tmp_path / 'a.npy'}", KEY).path == str(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros((2, 4, 5), np.float32), "float32"),
+        (np.zeros((4, 5), np.uint8), r"uint8 \[4, 5\]"),
+        (np.zeros((2, 4, 5, 2), np.uint8), r"\[2, 4, 5, 2\]"),
+        (np.zeros((0, 4, 5), np.uint8), r"\[0, 4, 5\]"),
+        (np.array([{}], dtype=object), "cannot be read"),
+    ],
+)
+def test_wrong_arrays_are_refused(tmp_path, array, words):
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    with pytest.raises(ConfigError, match=words):
+        specs.parse(f"array:{tmp_path / 'a.npy'}", KEY)
+
+
+def test_missing_and_broken_array_files_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="existing"):
+        specs.parse(f"array:{tmp_path / 'a.npy'}", KEY)
+    (tmp_path / "a.npy").write_bytes(b"nonsense")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        specs.parse(f"array:{tmp_path / 'a.npy'}", KEY)
+    np.savez(tmp_path / "b.npz", np.zeros((2, 4, 5), np.uint8))
+    with pytest.raises(ConfigError, match="several arrays"):
+        specs.parse(f"array:{tmp_path / 'b.npz'}", KEY)

@@ -1,0 +1,54 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from tfp_ood.config import DataConfig
+from tfp_ood.data.pipeline import load, open_split
+
+SMALL = DataConfig(image_shape=(6, 5, 3))
+NOISE_DIGEST = "70b9c20e7c6e178054784dda1d5c5fc3c7853c632369578c1650fa447d56e451"
+
+
+def test_constant_has_one_image_per_gray_level():
+    images, labels = load(open_split("constant", "foreign", SMALL, None))
+    assert images.shape == (256, 6, 5, 3)
+    np.testing.assert_array_equal(images, np.arange(256)[:, None, None, None] + 0 * images)
+    assert set(labels) == {-1}
+
+
+def test_noise_is_uniform_and_its_images_are_functions_of_their_index():
+    split = open_split("noise", "foreign", SMALL, None)
+    images, _ = load(split)
+    assert len(images) == split.num_images == 10_000
+    counts = np.bincount(images.ravel(), minlength=256)
+    expected = images.size / 256
+    # 255 degrees of freedom: the mean of chi squared is 255, its standard deviation 22.6.
+    assert 160 < ((counts - expected) ** 2 / expected).sum() < 350
+    assert len(np.unique(images.reshape(len(images), -1), axis=0)) == len(images)
+    first, _ = load(
+        open_split("noise", "foreign", DataConfig(image_shape=(6, 5, 3), num_test=9), None)
+    )
+    np.testing.assert_array_equal(first, images[:9])
+
+
+def test_noise_stays_the_same_over_versions():
+    data = DataConfig(image_shape=(2, 2, 1), num_test=3)
+    images, _ = load(open_split("noise", "foreign", data, None))
+    assert hashlib.sha256(images.tobytes()).hexdigest() == NOISE_DIGEST
+
+
+def test_a_computed_set_can_be_trained_on():
+    parts = {
+        role: load(open_split("constant", role, SMALL, None))[0][:, 0, 0, 0]
+        for role in ("train", "validation", "test")
+    }
+    assert [len(part) for part in parts.values()] == [206, 25, 25]
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(256))
+
+
+@pytest.mark.parametrize("name", ["noise", "constant"])
+def test_computed_sets_need_no_change(name):
+    split = open_split(name, "foreign", SMALL, None)
+    assert (split.name, split.split, split.native_shape) == (name, "all", (6, 5, 3))
+    assert split.preprocessing["size_change"] == split.preprocessing["channel_change"] == "none"

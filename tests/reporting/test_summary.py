@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+import pytest
+
+from tests.evaluation.fakes import NUM_DIMS, table
+from tfp_ood.errors import EvaluationError
+from tfp_ood.reporting.summary import summarize
+
+OWN = table([2.0, 3.0, 4.0], "fashion_mnist")
+
+
+def test_numbers_and_shape():
+    summary = summarize(OWN, [table([1.0, 2.5], "mnist")])
+    assert summary["in_distribution"] == "fashion_mnist"
+    assert summary["model"]["family"] == "glow"
+    assert summary["model"]["num_parameters"] == 1234
+    assert (summary["model"]["kind"], summary["model"]["num_draws"]) == ("bound", 2)
+    assert list(summary["datasets"]) == ["fashion_mnist/test", "mnist/test"]
+    own, mnist = summary["datasets"].values()
+    assert own["num_images"] == 3
+    assert own["bits_per_dim_mean"] == pytest.approx(3.0)
+    assert own["bits_per_dim_std"] == pytest.approx(np.sqrt(2 / 3))
+    assert own["log_prob_mean"] == pytest.approx(-3.0 * NUM_DIMS * np.log(2))
+    assert "scores" not in own
+    assert mnist["scores"]["log_prob"]["auroc"] == pytest.approx(1 / 6)
+    assert set(mnist["scores"]["log_prob"]) == {"auroc", "auprc_out", "auprc_in", "fpr95"}
+    assert mnist["preprocessing"]["size_change"] == "none"
+
+
+def test_it_is_strict_json():
+    summary = summarize(OWN, [table([1.0], "mnist")])
+    assert json.loads(json.dumps(summary, allow_nan=False))["datasets"] is not None
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"config_hash": "other"}, "config_hash is 'abc' in one and 'other'"),
+        ({"family": "vae"}, "family"),
+        ({"num_draws": 5}, "num_draws is 2 in one and 5"),
+        ({"kind": "exact"}, "kind"),
+        ({"step": 9}, "step is None in one and 9"),
+    ],
+)
+def test_tables_of_different_models_are_refused(facts, message):
+    with pytest.raises(EvaluationError, match=f"fashion_mnist/test and mnist/test.*{message}"):
+        summarize(OWN, [table([1.0], "mnist", **facts)])
+
+
+def test_a_set_is_not_judged_against_itself():
+    with pytest.raises(EvaluationError, match="fashion_mnist/test"):
+        summarize(OWN, [table([1.0], "mnist"), OWN])
+
+
+def test_non_finite_tables_are_refused():
+    with pytest.raises(EvaluationError, match="not finite"):
+        summarize(OWN, [table([1.0, np.nan], "mnist")])

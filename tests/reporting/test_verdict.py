@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from tests.evaluation.fakes import table
+from tfp_ood.reporting.summary import summarize
+from tfp_ood.reporting.verdict import verdict
+
+OWN_BITS = np.linspace(2, 4, 101)
+
+
+def judge(foreign_bits, name="mnist", preprocessing=None, own_preprocessing=None):
+    own = table(OWN_BITS, "fashion_mnist", preprocessing=own_preprocessing)
+    foreign = table(foreign_bits, name, "all", preprocessing)
+    return verdict(summarize(own, [foreign]))
+
+
+def test_preferred():
+    assert judge(OWN_BITS - 1.2) == [
+        "MNIST gets 1.20 bits/dim more likelihood than FashionMNIST: AUROC 0.08; "
+        "likelihood alone would let it through."
+    ]
+
+
+def test_indistinct():
+    assert judge(OWN_BITS) == [
+        "MNIST gets as much likelihood as FashionMNIST on average: AUROC 0.50; "
+        "likelihood alone cannot tell the two apart."
+    ]
+
+
+def test_partly_caught():
+    (sentence,) = judge(OWN_BITS + 0.5)
+    assert sentence.startswith("MNIST gets 0.50 bits/dim less likelihood than FashionMNIST: AUROC")
+    assert "only in part (FPR95 0.7" in sentence
+
+
+def test_caught():
+    (sentence,) = judge(OWN_BITS + 5)
+    assert sentence.endswith("AUROC 1.00; likelihood alone would catch it (FPR95 0.00).")
+
+
+@pytest.mark.parametrize(
+    ("auroc", "words"),
+    [
+        (0.444, "let it through"), (0.446, "cannot tell"), (0.554, "cannot tell"),
+        (0.556, "only in part"), (0.944, "only in part"), (0.946, "would catch it (FPR95"),
+    ],
+)  # fmt: skip
+def test_words_go_by_the_number_shown(auroc, words):
+    summary = summarize(table([2.0], "fashion_mnist"), [table([1.0], "mnist")])
+    summary["datasets"]["mnist/test"]["scores"]["log_prob"]["auroc"] = auroc
+    assert words in verdict(summary)[0]
+
+
+def test_unequal_preparation_is_a_caution():
+    changes = {"size_change": "resize 64x48 -> 28x28", "channel_change": "RGB -> gray"}
+    _, caution = judge(OWN_BITS, "folder:/x/photos", changes)
+    assert caution.startswith(
+        "Caution: photos was resized from 64x48 to 28x28 and converted from RGB to gray; "
+        "FashionMNIST was not changed. Unequal preprocessing is a confound"
+    )
+
+
+def test_images_of_various_sizes_and_an_own_set_that_was_changed():
+    own = {"size_change": "pad 28x28 -> 32x32"}
+    _, caution = judge(OWN_BITS, "folder:/x/p", {"size_change": "crop varying -> 32x32"}, own)
+    assert "p was cropped and resized from various sizes to 32x32;" in caution
+    assert "FashionMNIST was padded from 28x28 to 32x32." in caution
+
+
+def test_equal_preparation_is_none():
+    same = {"size_change": "resize 64x48 -> 28x28"}
+    assert len(judge(OWN_BITS, preprocessing=same, own_preprocessing=same)) == 1

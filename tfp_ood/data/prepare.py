@@ -1,0 +1,221 @@
+"""Making TFDS data sets present on this machine.
+
+The rest of the program only knows ordinary TFDS data sets in a data directory. A set that is not
+there comes from TFDS's own download where its host answers, else from a package manager
+(`mirrors.py`). Either way it is made in a temporary folder inside the data directory, checked
+image by image (`store.py`), and moved to its place in one step.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from tqdm import tqdm
+
+from tfp_ood.data import mirrors
+from tfp_ood.data.specs import DatasetSpec, parse
+from tfp_ood.errors import DataError
+
+_WORK_PREFIX = ".preparing-"
+_CONNECT_SECONDS = 3.0
+_PROBE_SECONDS = 4.0
+
+
+def prepare(names: Sequence[str], data_dir: str | None) -> None:
+    """Makes every TFDS data set among `names` present in `data_dir`.
+
+    Sets that are there cost nothing. A killed run leaves a temporary folder at most, which the
+    next run removes; a second process waits until the first has finished.
+
+    Args:
+      names: as in a config; folders, arrays and computed sets need no preparation.
+      data_dir: where TFDS keeps its data sets; None for its own default.
+
+    Raises:
+      ConfigError: a name does not stand for a set.
+      DataError: the directory cannot be written, or there is no way to get a set; the message
+        says all that was tried and how to bring the files by hand.
+    """
+    sources = [parse(name, "data") for name in dict.fromkeys(names)]
+    missing = [
+        source
+        for source in sources
+        if isinstance(source, DatasetSpec) and not is_prepared(source, data_dir)
+    ]
+    if not missing:
+        return
+    root = data_root(data_dir)
+    with _locked(root):
+        _remove_stale(root)
+        for spec in missing:
+            # Another process may have made it while this one waited.
+            if not is_prepared(spec, root):
+                _prepare_one(spec, root)
+
+
+def data_root(data_dir: str | None) -> str:
+    """The data directory as an absolute path; TFDS's own default for None."""
+    if data_dir is None:
+        from tensorflow_datasets.core.constants import get_default_data_dir
+
+        data_dir = get_default_data_dir()
+    return os.path.abspath(os.path.expanduser(data_dir))
+
+
+def is_prepared(spec: DatasetSpec, data_dir: str | None) -> bool:
+    """Whether TFDS can read the set in `data_dir`; looks at file names only."""
+    path = os.path.join(data_root(data_dir), spec.relative_dir)
+    needed = ("dataset_info.json", "features.json")
+    return all(os.path.isfile(os.path.join(path, name)) for name in needed)
+
+
+@contextlib.contextmanager
+def _locked(root: str) -> Iterator[None]:
+    """Holds the data directory, which is made if need be, for this process alone."""
+    try:
+        os.makedirs(root, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):  # the only test that also holds for root users
+            pass
+    except OSError as error:
+        raise DataError(f"The data directory {root} cannot be written ({error}).") from error
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(f"waiting for another process that prepares data in {root}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)  # gives the lock back, as does the end of the process
+
+
+def _remove_stale(root: str) -> None:
+    """Removes what killed runs left; only under the lock, so that no live run loses its work."""
+    for name in os.listdir(root):
+        if name.startswith(_WORK_PREFIX):
+            shutil.rmtree(os.path.join(root, name))
+
+
+def _prepare_one(spec: DatasetSpec, root: str) -> None:
+    final = os.path.join(root, spec.relative_dir)
+    if os.path.exists(final):
+        raise DataError(
+            f"{spec.name}: {final} exists but is not a complete TFDS data set; move it away."
+        )
+    failures = []
+    for description, route in _routes(spec):
+        work = tempfile.mkdtemp(prefix=_WORK_PREFIX, dir=root)
+        try:
+            _say(f"{spec.name}: {description}")
+            route(spec, work)
+            _check(spec, work)
+            os.makedirs(os.path.dirname(final), exist_ok=True)
+            os.rename(os.path.join(work, spec.relative_dir), final)
+            return
+        # A download can fail in any way its libraries please; each one becomes a line of the
+        # message, and the next route is tried.
+        except Exception as error:
+            failures.append(f"- {description}: {_reason(error)}")
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    raise DataError(_nothing_worked(spec, final, failures))
+
+
+def _routes(spec: DatasetSpec) -> list[tuple[str, Callable[[DatasetSpec, str], None]]]:
+    routes = [("TFDS's own download", _download)]
+    if spec.name in mirrors.MIRRORS:
+        routes.append((mirrors.MIRRORS[spec.name].description, _fetch_and_store))
+    return routes
+
+
+def _download(spec: DatasetSpec, work: str) -> None:
+    """Lets TFDS download, where all hosts of the set answer: it would try for minutes."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder(spec.tfds_name, data_dir=work)
+    silent = unreachable(builder.url_infos)
+    if silent:
+        raise ConnectionError("; ".join(f"{host} {reason}" for host, reason in silent.items()))
+    config = tfds.download.DownloadConfig(try_download_gcs=False)
+    builder.download_and_prepare(download_config=config)
+
+
+def _fetch_and_store(spec: DatasetSpec, work: str) -> None:
+    # TensorFlow is needed from here on; sets that are there never come here.
+    from tfp_ood.data import store
+
+    packages = os.path.join(work, "packages")
+    os.mkdir(packages)
+    arrays = mirrors.MIRRORS[spec.name].fetch(packages)
+    _say(f"{spec.name}: storing {sum(len(labels) for _, labels in arrays.values())} images")
+    store.store(spec, arrays, work)
+
+
+def _check(spec: DatasetSpec, work: str) -> None:
+    from tfp_ood.data import store
+
+    store.check(spec, work)
+
+
+def unreachable(urls: Iterable[str]) -> dict[str, str]:
+    """Which hosts of `urls` do not answer a request within four seconds, each with its reason."""
+    one_per_host = {urllib.parse.urlsplit(url).netloc: url for url in urls}
+    reasons = {host: "did not answer in time" for host in one_per_host}
+
+    def probe(host: str, url: str) -> None:
+        reason = _why_not(url)
+        if reason:
+            reasons[host] = reason
+        else:
+            del reasons[host]
+
+    # Daemons: looking up a name may hang for minutes, and must not keep the program alive.
+    threads = [
+        threading.Thread(target=probe, args=item, daemon=True) for item in one_per_host.items()
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + _PROBE_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return dict(reasons)
+
+
+def _why_not(url: str) -> str | None:
+    """Why a download from `url` would fail, or None; reads no more than the answer's head."""
+    import requests
+
+    try:
+        with requests.get(url, stream=True, timeout=_CONNECT_SECONDS) as answer:
+            return None if answer.ok else f"answered {answer.status_code} {answer.reason}"
+    except requests.RequestException as error:
+        return f"cannot be reached ({type(error).__name__})"
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _nothing_worked(spec: DatasetSpec, final: str, failures: list[str]) -> str:
+    return "\n".join(
+        [
+            f"{spec.name}: could not be prepared. Tried:",
+            *failures,
+            "By hand: on a machine with access, run",
+            f"  python -c \"import tensorflow_datasets as tfds; tfds.load('{spec.tfds_name}')\"",
+            f"and copy ~/tensorflow_datasets/{spec.relative_dir} from there to {final}",
+        ]
+    )
+
+
+def _say(text: str) -> None:
+    tqdm.write(text, file=sys.stderr)

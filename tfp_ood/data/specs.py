@@ -1,0 +1,199 @@
+"""The table of data sets, and what a name in a config means.
+
+A name is a row of `SPECS` (a TFDS data set), `folder:PATH`, `array:PATH.npy`, or a row of
+`SYNTHETIC`. Nothing here imports TensorFlow or TFDS: a wrong name must be refused in a second.
+"""
+
+import dataclasses
+import difflib
+import os
+
+import numpy as np
+
+from tfp_ood.config import ConfigError
+
+Shape = tuple[int | None, int | None, int | None]
+"""Height, width, channels of the images of a set; None where they differ between images."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetSpec:
+    """One data set of TensorFlow Datasets, at a pinned official version."""
+
+    name: str
+    """As written in a config."""
+    tfds_name: str
+    """`name[/config]:version` as `tfds.builder` reads it."""
+    native_shape: tuple[int, int, int]
+    num_train: int
+    num_test: int
+    licence: str
+    train_split: str = "train"
+    test_split: str = "test"
+    image_key: str = "image"
+    label_key: str | None = "label"
+    """None for sets without one label per image; their label is then -1."""
+    transposed: bool = False
+    """TFDS stores the images with rows and columns swapped; the pipeline swaps them back."""
+
+    @property
+    def relative_dir(self) -> str:
+        """Where TFDS keeps the set under its data directory: `name[/config]/version`."""
+        return self.tfds_name.replace(":", "/")
+
+
+_MNIST_SHAPE = (28, 28, 1)
+_CIFAR_SHAPE = (32, 32, 3)
+_IMAGENET = "ImageNet terms of access: non-commercial research and education"
+_ROWS = (
+    DatasetSpec("mnist", "mnist:3.0.1", _MNIST_SHAPE, 60_000, 10_000, "CC BY-SA 3.0"),
+    DatasetSpec("fashion_mnist", "fashion_mnist:3.0.1", _MNIST_SHAPE, 60_000, 10_000, "MIT"),
+    DatasetSpec("kmnist", "kmnist:3.0.1", _MNIST_SHAPE, 60_000, 10_000, "CC BY-SA 4.0"),
+    DatasetSpec(
+        "emnist_letters",
+        "emnist/letters:3.1.0",
+        _MNIST_SHAPE,
+        88_800,
+        14_800,
+        "public domain (NIST)",
+        transposed=True,
+    ),
+    DatasetSpec("omniglot", "omniglot:3.0.0", (105, 105, 3), 19_280, 13_180, "MIT"),
+    DatasetSpec("cifar10", "cifar10:3.0.2", _CIFAR_SHAPE, 50_000, 10_000, "none stated"),
+    DatasetSpec("cifar100", "cifar100:3.0.2", _CIFAR_SHAPE, 50_000, 10_000, "none stated"),
+    DatasetSpec(
+        "svhn_cropped", "svhn_cropped:3.1.0", _CIFAR_SHAPE, 73_257, 26_032, "non-commercial use"
+    ),
+    DatasetSpec(
+        "celeb_a",
+        "celeb_a:2.1.0",
+        (218, 178, 3),
+        162_770,
+        19_962,
+        "non-commercial research",
+        label_key=None,
+    ),
+    *(
+        DatasetSpec(
+            f"downsampled_imagenet_{size}x{size}",
+            f"downsampled_imagenet/{size}x{size}:2.0.0",
+            (size, size, 3),
+            1_281_149,
+            49_999,
+            _IMAGENET,
+            test_split="validation",
+            label_key=None,
+        )
+        for size in (32, 64)
+    ),
+)
+SPECS = {spec.name: spec for spec in _ROWS}
+"""Name in a config -> data set."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticSpec:
+    """Images that are computed, in whatever shape the model has."""
+
+    name: str
+    num_images: int
+
+
+SYNTHETIC = {
+    "noise": SyntheticSpec("noise", 10_000),
+    "constant": SyntheticSpec("constant", 256),
+}
+"""`noise`: every value uniform and independent; `constant`: one image per gray level."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderSource:
+    """A person's own PNG and JPEG files."""
+
+    name: str
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ArraySource:
+    """A person's own uint8 array, [N, H, W, C] or [N, H, W], in a .npy file."""
+
+    name: str
+    path: str
+
+
+Source = DatasetSpec | SyntheticSpec | FolderSource | ArraySource
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+"""The files of a folder that are images, by suffix in any case."""
+
+
+def parse(name: str, key: str) -> Source:
+    """What `name`, given as the value of `config.<key>`, stands for.
+
+    Raises:
+      ConfigError: the name is unknown, or its folder or array is not there or of the wrong kind.
+    """
+    kind, colon, path = name.partition(":")
+    if colon and kind == "folder":
+        return _folder(name, os.path.expanduser(path), key)
+    if colon and kind == "array":
+        return _array(name, os.path.expanduser(path), key)
+    source = SPECS.get(name) or SYNTHETIC.get(name)
+    if source is None:
+        raise ConfigError(key, name, _valid_names(name))
+    return source
+
+
+def image_files(path: str) -> list[str]:
+    """The image files under a folder, as sorted paths relative to it with `/` between parts.
+
+    Links to folders are followed; names that begin with a dot are not looked at.
+    """
+    found = []
+    for parent, folders, files in os.walk(path, followlinks=True):
+        folders[:] = [folder for folder in folders if not folder.startswith(".")]
+        relative = os.path.relpath(parent, path)
+        for file in files:
+            if file.lower().endswith(IMAGE_SUFFIXES) and not file.startswith("."):
+                found.append(os.path.normpath(os.path.join(relative, file)).replace(os.sep, "/"))
+    return sorted(found)
+
+
+def _folder(name: str, path: str, key: str) -> FolderSource:
+    if not os.path.isdir(path):
+        raise ConfigError(key, name, "the path of an existing folder after `folder:`")
+    files = image_files(path)
+    if not files:
+        valid = f"a folder with images ({', '.join(IMAGE_SUFFIXES)}); this one holds none"
+        raise ConfigError(key, name, valid)
+    if len({"/" in file for file in files}) > 1:
+        valid = (
+            "a folder with all images directly in it, or all in one sub-folder per class; "
+            f"this one has both ({next(f for f in files if '/' not in f)} is not in a sub-folder)"
+        )
+        raise ConfigError(key, name, valid)
+    return FolderSource(name, os.path.abspath(path))
+
+
+def _array(name: str, path: str, key: str) -> ArraySource:
+    if not os.path.isfile(path):
+        raise ConfigError(key, name, "the path of an existing .npy file after `array:`")
+    wanted = "a .npy file of uint8 [N, H, W, C] or [N, H, W] with N, H, W >= 1 and C = 1 or 3"
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ConfigError(key, name, f"{wanted}; this one cannot be read ({error})") from error
+    if not isinstance(array, np.ndarray):
+        raise ConfigError(key, name, f"{wanted}; this is an archive of several arrays")
+    right_rank = array.ndim == 3 or (array.ndim == 4 and array.shape[-1] in (1, 3))
+    if array.dtype != np.uint8 or not right_rank or array.size == 0:
+        raise ConfigError(key, name, f"{wanted}; this one is {array.dtype} {list(array.shape)}")
+    return ArraySource(name, os.path.abspath(path))
+
+
+def _valid_names(given: str) -> str:
+    names = [*SPECS, *SYNTHETIC]
+    close = difflib.get_close_matches(given, [*names, "folder:PATH", "array:PATH.npy"], n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"one of {', '.join(names)}, folder:PATH, array:PATH.npy{hint}"

@@ -1,0 +1,261 @@
+"""What a name and a role in an experiment stand for: a `Split`."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_ood.config import DataConfig
+from tfp_ood.data import files, prepare, shaping, synthetic
+from tfp_ood.data.specs import (
+    ArraySource,
+    DatasetSpec,
+    FolderSource,
+    Shape,
+    SyntheticSpec,
+    parse,
+)
+from tfp_ood.errors import DataError
+
+ROLES = ("train", "validation", "test", "foreign")
+"""`foreign` is the role of every set other than the one that the model is trained on."""
+
+_PARTITION_SEED = 0
+_HELD_OUT_FRACTION = 0.1
+
+Decode = Callable[..., tuple[tf.Tensor, tf.Tensor]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Some images of one data set in a fixed order, all of one shape."""
+
+    name: str
+    """As in the config."""
+    split: str
+    """For tables: `train`, `validation`, `test`, or `all`."""
+    num_images: int
+    native_shape: Shape
+    preprocessing: dict[str, Any]
+    """What is done to the images, for people and JSON."""
+    image_shape: tuple[int, int, int]
+    records: Callable[[], tf.data.Dataset] = dataclasses.field(repr=False)
+    """A data set of cheap records (encoded images, paths, indices), in the fixed order."""
+    decode: Decode = dataclasses.field(repr=False)
+    """Maps the parts of one record to (image uint8 `image_shape`, label int64 [])."""
+
+
+def open_split(name: str, role: str, data: DataConfig, data_dir: str | None) -> Split:
+    """The images that play `role` in an experiment; checks all that can be checked before work.
+
+    TFDS sets: `train` is the training split without its last `data.num_validation` images,
+    `validation` those, `test` and `foreign` the test split (its first `data.num_test` images if
+    that is not 0).
+    Folders, arrays and computed sets have no splits. As `foreign` all images are taken (again the
+    first `num_test`). As the set to train on they are divided, by one fixed shuffle: a tenth (at
+    least 1) for `test`; `num_validation`, but at most a tenth (at least 1), for `validation`; the
+    rest for `train`.
+
+    Args:
+      name: as in the config.
+      role: one of `ROLES`.
+      data: says which shape is wanted and which changes are allowed.
+      data_dir: where TFDS keeps its data sets; None for its own default.
+
+    Raises:
+      ConfigError: the name does not stand for a set.
+      DataError: the set is not there, cannot be read, or cannot be brought to the model's shape.
+    """
+    if role not in ROLES:
+        raise ValueError(f"role: got {role!r}; valid is one of {', '.join(ROLES)}")
+    key = "data.out_of_distribution" if role == "foreign" else "data.in_distribution"
+    source = parse(name, key)
+    return _OPEN[type(source)](source, role, data, data_dir)
+
+
+def _open_tfds(spec: DatasetSpec, role: str, data: DataConfig, data_dir: str | None) -> Split:
+    plan = shaping.plan(spec.name, spec.native_shape, spec.native_shape[:2], data)
+    builder = _builder(spec, data_dir)
+    split, start, stop = _tfds_range(spec, builder, role, data)
+
+    def records() -> tf.data.Dataset:
+        return _tfds_records(spec, builder, f"{split}[{start}:{stop}]")
+
+    def decode(encoded: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image = builder.info.features[spec.image_key].decode_example(encoded)
+        image = tf.ensure_shape(image, spec.native_shape)
+        if spec.transposed:
+            image = tf.transpose(image, [1, 0, 2])
+        return plan.apply(image), label
+
+    label = "test" if role == "foreign" else role
+    return Split(
+        spec.name,
+        label,
+        stop - start,
+        spec.native_shape,
+        {**plan.record(), "transposed": spec.transposed},
+        data.image_shape,
+        records,
+        decode,
+    )
+
+
+def _builder(spec: DatasetSpec, data_dir: str | None) -> Any:
+    """The TFDS builder of a set that is there.
+
+    Raises:
+      DataError: it is not.
+    """
+    if not prepare.is_prepared(spec, data_dir):
+        where = os.path.join(prepare.data_root(data_dir), spec.relative_dir)
+        raise DataError(f"{spec.name}: not prepared yet, there is no TFDS data set in {where}.")
+    import tensorflow_datasets as tfds  # slow to import: only for sets that need it
+
+    return tfds.builder(spec.tfds_name, data_dir=prepare.data_root(data_dir))
+
+
+def _tfds_range(
+    spec: DatasetSpec, builder: Any, role: str, data: DataConfig
+) -> tuple[str, int, int]:
+    """TFDS split, first image and end of a role."""
+    if role in ("test", "foreign"):
+        num_images = builder.info.splits[spec.test_split].num_examples
+        return spec.test_split, 0, _limited(num_images, data.num_test)
+    num_images = builder.info.splits[spec.train_split].num_examples
+    end = num_images - data.num_validation
+    if end < 1:
+        raise DataError(
+            f"{spec.name}: {num_images} training images are too few to hold out "
+            f"{data.num_validation} for validation; lower --config.data.num_validation."
+        )
+    return (spec.train_split, 0, end) if role == "train" else (spec.train_split, end, num_images)
+
+
+def _limited(num_images: int, num_test: int) -> int:
+    return min(num_images, num_test) if num_test else num_images
+
+
+def _tfds_records(spec: DatasetSpec, builder: Any, instruction: str) -> tf.data.Dataset:
+    """(encoded image, label) of a TFDS split, in the order of its files."""
+    import tensorflow_datasets as tfds
+
+    wanted = {key: True for key in (spec.image_key, spec.label_key) if key}
+    examples = builder.as_dataset(
+        split=instruction,
+        shuffle_files=False,
+        decoders=tfds.decode.PartialDecoding(
+            wanted, decoders={spec.image_key: tfds.decode.SkipDecoding()}
+        ),
+        # One file after the other, and no cache behind our back.
+        read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+    )
+
+    def parts(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        label = example[spec.label_key] if spec.label_key else files.NO_LABEL
+        return example[spec.image_key], tf.cast(label, tf.int64)
+
+    return examples.map(parts)
+
+
+def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | None) -> Split:
+    folder = files.open_folder(source.path)
+    plan = shaping.plan(source.name, folder.native_shape, folder.largest, data)
+    chosen = _chosen(source.name, len(folder.paths), role, data)
+    paths, labels = np.array(folder.paths)[chosen], np.array(folder.labels, np.int64)[chosen]
+
+    def records() -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensor_slices((paths, labels))
+
+    def decode(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image = tf.numpy_function(lambda p: files.decode(p.decode()), [path], tf.uint8)
+        return plan.apply(tf.ensure_shape(image, folder.native_shape)), label
+
+    return _without_splits(source.name, role, chosen, plan, records, decode)
+
+
+def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None) -> Split:
+    array = np.load(source.path, mmap_mode="r", allow_pickle=False)
+    array = array[..., np.newaxis] if array.ndim == 3 else array
+    shape = array.shape[1:]
+    plan = shaping.plan(source.name, shape, shape[:2], data)
+    chosen = _chosen(source.name, len(array), role, data)
+
+    def decode(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image = tf.numpy_function(lambda i: np.array(array[i]), [index], tf.uint8)
+        return plan.apply(tf.ensure_shape(image, shape)), _no_label()
+
+    return _without_splits(source.name, role, chosen, plan, _indices(chosen), decode)
+
+
+def _open_synthetic(source: SyntheticSpec, role: str, data: DataConfig, _: str | None) -> Split:
+    shape = data.image_shape
+    plan = shaping.plan(source.name, shape, shape[:2], data)
+    chosen = _chosen(source.name, source.num_images, role, data)
+    image = synthetic.IMAGES[source.name]
+
+    def decode(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return image(index, shape), _no_label()
+
+    return _without_splits(source.name, role, chosen, plan, _indices(chosen), decode)
+
+
+_OPEN = {
+    DatasetSpec: _open_tfds,
+    FolderSource: _open_folder,
+    ArraySource: _open_array,
+    SyntheticSpec: _open_synthetic,
+}
+
+
+def _no_label() -> tf.Tensor:
+    return tf.constant(files.NO_LABEL, tf.int64)
+
+
+def _indices(chosen: np.ndarray) -> Callable[[], tf.data.Dataset]:
+    return lambda: tf.data.Dataset.from_tensor_slices(chosen)
+
+
+def _chosen(name: str, num_images: int, role: str, data: DataConfig) -> np.ndarray:
+    """Which images of a set without splits play a role: indices, int64.
+
+    Raises:
+      DataError: there are too few to train on, validate and test.
+    """
+    if role == "foreign":
+        return np.arange(_limited(num_images, data.num_test))
+    if num_images < 3:
+        raise DataError(
+            f"{name}: {num_images} images are too few to train on; at least 3 are needed "
+            "(one each for training, validation and test)."
+        )
+    tenth = max(1, int(num_images * _HELD_OUT_FRACTION))
+    num_validation = min(data.num_validation, tenth)
+    order = np.random.default_rng(_PARTITION_SEED).permutation(num_images)
+    test, validation, train = np.split(order, [tenth, tenth + num_validation])
+    if role == "test":
+        return test[: _limited(tenth, data.num_test)]
+    return train if role == "train" else validation
+
+
+def _without_splits(
+    name: str,
+    role: str,
+    chosen: np.ndarray,
+    plan: shaping.Plan,
+    records: Callable[[], tf.data.Dataset],
+    decode: Decode,
+) -> Split:
+    return Split(
+        name,
+        "all" if role == "foreign" else role,
+        len(chosen),
+        plan.native_shape,
+        {**plan.record(), "transposed": False},
+        plan.image_shape,
+        records,
+        decode,
+    )

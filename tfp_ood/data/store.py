@@ -1,0 +1,132 @@
+"""Writing raw arrays as an official TFDS data set, and checking any TFDS data set."""
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from tfp_ood.data.mirrors import Arrays
+from tfp_ood.data.specs import DatasetSpec
+
+DIGESTS = {
+    "mnist": {
+        "train": "ceb7dae35f33b78023fdd631afb40f55178e62cdc2ffb9a9914d62cf00c16f13",
+        "test": "4be5dbf3279c06a13f5ec5886b40e9a0b86af9449a6194a03782ddd01e20fd11",
+    },
+    "fashion_mnist": {
+        "train": "9b59105b0403efb11e8b880a02c46894ebc04265c845ebcbb781b324c4fdd377",
+        "test": "42d9ee570837aba1cd0b32741e8c1a09f099a3abe1ff438da2b17208614d12f5",
+    },
+    "cifar10": {
+        "train": "6c3d94351344c6460973c9795f4a4fcc19984b1b894a9b39889a02e380f4d4d3",
+        "test": "7742db831caeba84ea1d4663e0d07ca1879cbb76e501e036935be5fd5506749b",
+    },
+}
+"""Name -> TFDS split -> `combined_digest` of all its images with their labels."""
+
+_CIFAR10_LABELS = "airplane automobile bird cat deer dog frog horse ship truck"
+_LABEL_NAMES = {"cifar10": _CIFAR10_LABELS.split()}
+"""What the official builder reads from the original archive, as far as mirrors lack it."""
+
+_BATCH = 500
+
+
+class CheckError(Exception):
+    """A data set that is not what it should be."""
+
+
+def store(spec: DatasetSpec, arrays: Arrays, data_dir: str) -> None:
+    """Writes `arrays` to `data_dir` under the name, version and features of the official set.
+
+    The order of the arrays is the original one; as TFDS shuffles by position, the files hold the
+    examples in the same order as those of an official preparation.
+    """
+    builder = tfds.builder(spec.tfds_name, data_dir=data_dir)
+    features = builder.info.features
+    if spec.name in _LABEL_NAMES:
+        features[spec.label_key].names = _LABEL_NAMES[spec.name]
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name=builder.name,
+        version=builder.version,
+        features=features,
+        split_datasets={
+            split: _examples(split, *parts, with_id="id" in features)
+            for split, parts in arrays.items()
+        },
+        data_dir=data_dir,
+        description=builder.info.description,
+        homepage=builder.info.homepage,
+        citation=builder.info.citation,
+    )
+
+
+def _examples(
+    split: str, images: np.ndarray, labels: np.ndarray, with_id: bool
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(position, example) with encoded images: TensorFlow encodes in parallel, TFDS one by one."""
+    encoded = tf.data.Dataset.from_tensor_slices(images).map(
+        tf.io.encode_png, num_parallel_calls=tf.data.AUTOTUNE
+    )
+    # Batches, because handing single elements to Python takes longer than encoding them.
+    batches = encoded.batch(_BATCH).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+    for index, image in enumerate(itertools.chain.from_iterable(batches)):
+        example = {"image": image, "label": int(labels[index])}
+        yield index, {**example, "id": f"{split}_{index:05d}"} if with_id else example
+
+
+def check(spec: DatasetSpec, data_dir: str) -> None:
+    """Reads every image of a set in `data_dir` and checks counts, shapes and digests.
+
+    Raises:
+      CheckError: says what differs.
+    """
+    builder = tfds.builder(spec.tfds_name, data_dir=data_dir)
+    counts = {spec.train_split: spec.num_train, spec.test_split: spec.num_test}
+    for split, count in counts.items():
+        found = builder.info.splits[split].num_examples if split in builder.info.splits else 0
+        if found != count:
+            raise CheckError(f"{found} images in split {split} instead of {count}")
+        digest = _split_digest(spec, builder, split, count)
+        wanted = DIGESTS.get(spec.name, {}).get(split, digest)
+        if digest != wanted:
+            raise CheckError(f"the images or labels of split {split} are not the original ones")
+
+
+def _split_digest(spec: DatasetSpec, builder: Any, split: str, count: int) -> str:
+    keys = [key for key in (spec.image_key, spec.label_key) if key]
+    batches = builder.as_dataset(
+        split=split,
+        batch_size=_BATCH,
+        decoders=tfds.decode.PartialDecoding({key: True for key in keys}),
+        read_config=tfds.ReadConfig(try_autocache=False),
+    )
+    digests = []
+    with tqdm(total=count, desc=f"checking {spec.name} {split}", unit="image", delay=1) as progress:
+        for batch in batches.as_numpy_iterator():
+            images = batch[spec.image_key]
+            labels = batch[spec.label_key] if spec.label_key else np.full(len(images), -1)
+            if images.shape[1:] != spec.native_shape:
+                raise CheckError(
+                    f"images of {images.shape[1:]} instead of {spec.native_shape} in split {split}"
+                )
+            digests += image_digests(images, labels)
+            progress.update(len(images))
+    return combined_digest(digests)
+
+
+def image_digests(images: np.ndarray, labels: np.ndarray) -> list[bytes]:
+    """SHA-256 of each image's bytes followed by its label as a little-endian 64-bit integer."""
+    return [
+        hashlib.sha256(image.tobytes() + label.tobytes()).digest()
+        for image, label in zip(images, labels.astype("<i8"), strict=True)
+    ]
+
+
+def combined_digest(digests: list[bytes]) -> str:
+    """One SHA-256, in hex, of images in any order: TFDS may write a set's shards anew."""
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()

@@ -1,0 +1,62 @@
+"""How well a score tells foreign images from the model's own."""
+
+import numpy as np
+from sklearn import metrics as sk_metrics
+
+from tfp_ood.errors import EvaluationError
+
+CAUGHT = 0.95
+"""The share of foreign images that must be caught for FPR95."""
+
+
+def detection_metrics(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str, float]:
+    """AUROC, AUPRC with either set as positive, and FPR95.
+
+    Two lineages of papers differ in what is "positive". Here it is the out-of-distribution set
+    (Hendrycks et al.): FPR95 is the share of *in-distribution* images that are flagged when the
+    threshold catches at least 95 % of the *out-of-distribution* images. The other lineage (ODIN)
+    accepts 95 % of the in-distribution images and gives the share of out-of-distribution images
+    accepted with them, which is another number. AUROC is the same in both; AUPRC is not and
+    depends on the sizes of the sets, so both are given.
+
+    Args:
+      in_scores: [N] scores of in-distribution images, higher = more out-of-distribution.
+      out_scores: [M] scores of out-of-distribution images.
+
+    Returns:
+      auroc: chance that a foreign image scores above one of the model's own; ties count half.
+      auprc_out: average precision, out-of-distribution positive; by chance M / (N + M).
+      auprc_in: average precision, in-distribution positive; by chance N / (N + M).
+      fpr95: see above; lower is better.
+
+    Raises:
+      EvaluationError: a set is empty or has scores that are not finite.
+    """
+    in_scores = _checked(in_scores, "in-distribution")
+    out_scores = _checked(out_scores, "out-of-distribution")
+    scores = np.concatenate([in_scores, out_scores])
+    is_out = np.repeat([0, 1], [len(in_scores), len(out_scores)])
+    return {
+        "auroc": float(sk_metrics.roc_auc_score(is_out, scores)),
+        "auprc_out": float(sk_metrics.average_precision_score(is_out, scores)),
+        "auprc_in": float(sk_metrics.average_precision_score(1 - is_out, -scores)),
+        "fpr95": _false_positive_rate(is_out, scores, CAUGHT),
+    }
+
+
+def _checked(scores: np.ndarray, which: str) -> np.ndarray:
+    scores = np.asarray(scores, np.float64)
+    if scores.ndim != 1 or not scores.size:
+        raise EvaluationError(f"The {which} scores have shape {scores.shape}; valid is [N], N > 0.")
+    num_bad = int(np.sum(~np.isfinite(scores)))
+    if num_bad:
+        raise EvaluationError(f"{num_bad:,} of {scores.size:,} {which} scores are not finite.")
+    return scores
+
+
+def _false_positive_rate(is_out: np.ndarray, scores: np.ndarray, caught: float) -> float:
+    """The lowest share of false alarms among the thresholds that catch at least `caught`."""
+    # drop_intermediate would leave out thresholds on the straight parts of the curve, and with
+    # them the first that reaches `caught`.
+    fpr, tpr, _ = sk_metrics.roc_curve(is_out, scores, drop_intermediate=False)
+    return float(fpr[np.argmax(tpr >= caught)])

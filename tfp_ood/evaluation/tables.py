@@ -1,0 +1,217 @@
+"""The score table: statistics of every image of one set under one model, as a Parquet file.
+
+The interface between evaluation, which writes it, and every score and report. Its columns:
+
+    dataset       dictionary of string   the name as in the config
+    split         dictionary of string
+    index         int64                  0 .. N-1, in order
+    label         int64                  -1 where the set has none
+    log_prob      float64                nats per image, of the discrete image
+    bits_per_dim  float64
+    ...           float64                what else the model tells of an image (nats)
+
+Models compute in float32; the table holds float64, which is exact for float32 values and lets sums
+and differences over 10^5 images of 10^4 nats keep their digits in whatever tool reads it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tfp_ood.errors import EvaluationError
+
+if TYPE_CHECKING:  # data imports TensorFlow; reports, which read tables, must not
+    from tfp_ood.data.pipeline import Split
+
+METADATA_KEY = b"tfp_ood"
+"""Where the file's metadata holds its facts, as JSON."""
+
+SET_KEYS = ("dataset", "split", "num_images", "native_shape", "preprocessing")
+"""Facts of the images. All other metadata are facts of the model and how it was asked."""
+
+MODEL_KEYS = ("family", "num_parameters", "config_hash", "kind", "num_draws", "seed")
+"""Facts of the model that no table may lack."""
+
+KINDS = ("exact", "bound")
+"""What log_prob is: the model's log-likelihood, or a lower bound of it."""
+
+_FIXED_COLUMNS = ("dataset", "split", "index", "label", "log_prob", "bits_per_dim")
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreTable:
+    """The statistics of the N images of one set under one model."""
+
+    dataset: str
+    split: str
+    index: np.ndarray
+    """int64 [N]."""
+    label: np.ndarray
+    """int64 [N]."""
+    log_prob: np.ndarray
+    """float64 [N], nats per image."""
+    bits_per_dim: np.ndarray
+    """float64 [N]."""
+    statistics: Mapping[str, np.ndarray]
+    """What else the model tells: float64 [N] each, nats per image."""
+    metadata: Mapping[str, Any]
+    """`SET_KEYS`, `MODEL_KEYS` and what else the writer noted."""
+
+    @property
+    def num_images(self) -> int:
+        """N."""
+        return len(self.index)
+
+    @property
+    def num_dims(self) -> int:
+        """Dimensions of an image as the model saw it, H * W * C."""
+        return int(np.prod(self.metadata["preprocessing"]["image_shape"]))
+
+    @property
+    def key(self) -> str:
+        """Name and split in one, such as "mnist/test"."""
+        return f"{self.dataset}/{self.split}"
+
+    def model_facts(self) -> dict[str, Any]:
+        """All metadata that must agree between tables that are compared."""
+        return {k: v for k, v in self.metadata.items() if k not in SET_KEYS}
+
+
+def score_metadata(
+    split: "Split",
+    *,
+    family: str,
+    num_parameters: int,
+    config_hash: str,
+    kind: str,
+    num_draws: int,
+    seed: int,
+    **further: Any,
+) -> dict[str, Any]:
+    """The facts that go with a score table: a table with other facts is another table.
+
+    Args:
+      split: the images.
+      family: the model's.
+      num_parameters: number of trained numbers in the model.
+      config_hash: of `Config.training_facts()`.
+      kind: one of `KINDS`.
+      num_draws: S, noise draws per image (1 where the likelihood is exact).
+      seed: of the noise.
+      **further: JSON-able facts of the model, such as its training step. Tables are compared
+        only where these agree, so nothing that changes from call to call belongs here.
+
+    Raises:
+      ValueError: `kind` is not known.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind: got {kind!r}; valid is one of {', '.join(KINDS)}.")
+    return {
+        "dataset": split.name,
+        "split": split.split,
+        "num_images": split.num_images,
+        "native_shape": split.native_shape,
+        "preprocessing": split.preprocessing,
+        "family": family,
+        "num_parameters": num_parameters,
+        "config_hash": config_hash,
+        "kind": kind,
+        "num_draws": num_draws,
+        "seed": seed,
+        **further,
+    }
+
+
+def table_path(workdir: str | os.PathLike[str], name: str, split: str) -> pathlib.Path:
+    """WORKDIR/scores/NAME.SPLIT.parquet, a different file for every (name, split).
+
+    A name that is not a plain word (a path, say) is shortened to its last part and told from
+    others by a hash of the whole: "folder:/x/photos" -> "photos-0c61e2a4d1".
+    """
+    return pathlib.Path(workdir) / "scores" / f"{_slug(name)}.{_slug(split)}.parquet"
+
+
+def _slug(text: str) -> str:
+    # A plain word has no "-" and no ".", so it never meets a hashed one, nor name a split. Upper
+    # case counts as not plain: some file systems do not tell "MNIST" from "mnist".
+    if re.fullmatch(r"[a-z0-9_]{1,60}", text):
+        return text
+    last = re.split(r"[/:]", text.rstrip("/"))[-1]
+    words = re.sub(r"[^a-z0-9_]+", "_", last.lower()).strip("_")[:40]
+    return f"{words}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def is_current(path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> bool:
+    """Whether `path` is a score table with exactly this metadata, and need not be made again.
+
+    A file that cannot be read is not current.
+    """
+    try:
+        found = _parse_metadata(pq.read_schema(path))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return found == json.loads(encode_metadata(metadata))
+
+
+def read_score_table(path: str | os.PathLike[str]) -> ScoreTable:
+    """Reads what `likelihood.write_score_table` wrote.
+
+    Raises:
+      EvaluationError: there is no such file, or it is damaged.
+    """
+    if not os.path.exists(path):
+        raise EvaluationError(f"There is no score table {path}; --mode=evaluate makes it.")
+    try:
+        # Not pq.read_table, which takes "a=b" in the path of a work directory for a column.
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return _from_arrow(file.read())
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        message = (
+            f"The score table {path} is damaged ({str(error).splitlines()[0]}). "
+            "Delete it and run --mode=evaluate, which makes it again."
+        )
+        raise EvaluationError(message) from error
+
+
+def _from_arrow(table: pa.Table) -> ScoreTable:
+    def column(name: str) -> np.ndarray:
+        return table[name].to_numpy()
+
+    further = [name for name in table.column_names if name not in _FIXED_COLUMNS]
+    return ScoreTable(
+        dataset=table["dataset"][0].as_py(),
+        split=table["split"][0].as_py(),
+        index=column("index"),
+        label=column("label"),
+        log_prob=column("log_prob"),
+        bits_per_dim=column("bits_per_dim"),
+        statistics={name: column(name) for name in further},
+        metadata=_parse_metadata(table.schema),
+    )
+
+
+def _parse_metadata(schema: pa.Schema) -> dict[str, Any]:
+    metadata = json.loads((schema.metadata or {})[METADATA_KEY])
+    require_keys(metadata)
+    return metadata
+
+
+def require_keys(metadata: Mapping[str, Any]) -> None:
+    """Raises a ValueError if a fact that every table carries is missing."""
+    missing = [key for key in (*SET_KEYS, *MODEL_KEYS) if key not in metadata]
+    if missing:
+        raise ValueError(f"the metadata lack {', '.join(missing)}")
+
+
+def encode_metadata(metadata: Mapping[str, Any]) -> str:
+    """The metadata as the text that is stored under `METADATA_KEY`."""
+    return json.dumps(metadata, sort_keys=True, allow_nan=False)

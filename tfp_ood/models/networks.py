@@ -1,0 +1,51 @@
+"""Networks inside the likelihood models, as tf_keras layers."""
+
+import tensorflow as tf
+
+from tfp_ood.keras import keras
+
+
+class CouplingNetwork(keras.layers.Layer):
+    """3x3, 1x1 and 3x3 convolutions with ReLU: Kingma & Dhariwal, "Glow", 2018, section 3.3.
+
+    The last convolution starts at zero, so that a coupling starts as the identity.
+
+    Args:
+      num_hidden: channels of the hidden layers.
+      num_outputs: channels of the output `[B, H, W, num_outputs]`.
+      seed: of the random initial weights.
+      policy: tf_keras dtype policy, such as "mixed_bfloat16".
+    """
+
+    def __init__(self, num_hidden: int, num_outputs: int, seed: int, policy: str = "float32"):
+        super().__init__(dtype=policy)
+        self.first = keras.layers.Conv2D(
+            num_hidden,
+            3,
+            padding="same",
+            activation="relu",
+            kernel_initializer=_random(seed),
+            dtype=policy,
+        )
+        # A 1x1 convolution as a matrix product: its gradient takes half the time on a CPU.
+        self.middle = keras.layers.Dense(
+            num_hidden, activation="relu", kernel_initializer=_random(seed + 1), dtype=policy
+        )
+        self.last = zero_convolution(num_outputs, policy)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Images `[B, H, W, any]` to `[B, H, W, num_outputs]`."""
+        hidden = self.first(inputs)
+        pixels = self.middle(tf.reshape(hidden, [-1, hidden.shape[-1]]))
+        return self.last(tf.reshape(pixels, tf.shape(hidden)))
+
+
+def zero_convolution(num_outputs: int, policy: str = "float32") -> keras.layers.Layer:
+    """A 3x3 convolution that returns zeros until it is trained."""
+    return keras.layers.Conv2D(
+        num_outputs, 3, padding="same", kernel_initializer="zeros", dtype=policy
+    )
+
+
+def _random(seed: int) -> keras.initializers.Initializer:
+    return keras.initializers.HeNormal(seed=seed)

@@ -1,0 +1,248 @@
+"""The report as one HTML file that holds its pictures and asks for nothing from outside."""
+
+import base64
+import html
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfp_ood.evaluation import files
+from tfp_ood.reporting import names
+from tfp_ood.reporting.verdict import changes, split_sets, verdict
+
+_STYLE = """
+body { color: #1a1a1a; background: #fff; font: 17px/1.5 system-ui, sans-serif;
+  max-width: 52rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.6rem; line-height: 1.25; }
+h2 { font-size: 1.2rem; margin-top: 2rem; border-top: 1px solid #999; padding-top: .6rem; }
+.verdict { border-left: .4rem solid #0072b2; padding-left: 1rem; margin-left: 0; list-style: none; }
+.verdict li { margin: .4rem 0; font-size: 1.1rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .95rem; }
+caption { text-align: left; padding: .3rem 0; }
+th, td { border-bottom: 1px solid #bbb; padding: .35rem .8rem .35rem 0; text-align: right;
+  vertical-align: top; font-variant-numeric: tabular-nums; }
+th:first-child { text-align: left; }
+.facts td { text-align: left; overflow-wrap: anywhere; }
+.chance { display: block; color: #555; font-size: .85em; white-space: nowrap; }
+figure { margin: 1rem 0; }
+img { max-width: 100%; height: auto; }
+.samples img { image-rendering: pixelated; }
+@media print { body { font-size: 11pt; max-width: none; padding: 0; }
+  figure, tr, li { break-inside: avoid; } h2 { break-after: avoid; }
+  .scroll { overflow: visible; } }
+"""
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+{sections}
+</main>
+</body>
+</html>
+"""
+
+_HOW_TO_READ = """<ul>
+<li>The score of an image is &minus;log&nbsp;p(x): what the model finds unlikely is called foreign.
+Out-of-distribution is the positive class.</li>
+<li><b>AUROC</b> is the chance that a foreign image scores above one of the model&rsquo;s own.
+1 is perfect, 0.5 is a coin. <b>Below 0.5 is the failure this program is about</b>: the model
+finds foreign images likelier than its own.</li>
+<li><b>AUPRC</b> is the average precision with the foreign (out) or the own (in) images as
+positive. It depends on the sizes of the sets, so its chance level is given with it.</li>
+<li><b>FPR95</b> is the share of the model&rsquo;s own images that are flagged when 95&nbsp;% of the
+foreign ones are caught; lower is better. (Papers in the other lineage accept 95&nbsp;% of the own
+images and count the foreign ones among them: another number.)</li>
+<li><b>Bits per dimension</b> is &minus;log<sub>2</sub>&nbsp;p(x) divided by the number of pixel
+values of an image; lower is likelier, and guessing each value at random costs 8. The &plusmn; is
+the standard deviation over images.</li>
+</ul>"""
+
+_HISTOGRAM_CAPTION = (
+    "Likelihoods of all sets under one model; further right is likelier. "
+    "Every set has an area of 1, with what is off the axis."
+)
+
+_KINDS = {
+    "exact": "exact log p(x)",
+    "bound": "a lower bound of log p(x), {num_draws} noise draw(s) per image",
+}
+
+
+def write_page(
+    report_dir: str | os.PathLike[str],
+    summary: Mapping[str, Any],
+    histogram: str | os.PathLike[str],
+    samples: str | os.PathLike[str] | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> pathlib.Path:
+    """Writes REPORT_DIR/index.html.
+
+    Args:
+      report_dir: folder; made if need be.
+      summary: of `summary.summarize`.
+      histogram: PNG of `plots.likelihood_histogram`.
+      samples: PNG of `plots.sample_grid`, if the model has been sampled.
+      config: nested settings of the experiment to list, if known.
+
+    Returns:
+      The path of the page.
+    """
+    own, _ = split_sets(summary)
+    family = names.family(summary["model"]["family"])
+    title = f"Does {family}, trained on {own['label']}, know what it does not know?"
+    sections = [
+        _verdict_list(summary),
+        _figure("likelihoods", histogram, _histogram_alt(summary), _HISTOGRAM_CAPTION),
+        _metrics_table(summary),
+        _section("How to read this", _HOW_TO_READ),
+        _samples_section(samples, own["label"]),
+        _model_section(summary["model"]),
+        _preparation_section(summary),
+        _config_section(config),
+    ]
+    path = pathlib.Path(report_dir) / "index.html"
+    page = _PAGE.format(title=_escape(title), style=_STYLE, sections="\n".join(sections))
+    with files.replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return path
+
+
+def _escape(value: Any) -> str:
+    return html.escape(str(value))
+
+
+def _section(heading: str, body: str) -> str:
+    return f"<section>\n<h2>{_escape(heading)}</h2>\n{body}\n</section>"
+
+
+def _verdict_list(summary: Mapping[str, Any]) -> str:
+    items = "\n".join(f"<li>{_escape(sentence)}</li>" for sentence in verdict(summary))
+    return f'<ul class="verdict">\n{items}\n</ul>'
+
+
+def _histogram_alt(summary: Mapping[str, Any]) -> str:
+    means = "; ".join(
+        f"{entry['label']} {entry['log_prob_mean']:,.0f}" for entry in summary["datasets"].values()
+    )
+    return f"Histograms of log-likelihood. Means in nats per image: {means}."
+
+
+def _figure(kind: str, path: str | os.PathLike[str], alt: str, caption: str) -> str:
+    data = base64.b64encode(pathlib.Path(path).read_bytes()).decode("ascii")
+    return (
+        f'<figure class="{kind}">\n<img alt="{_escape(alt)}" src="data:image/png;base64,{data}">\n'
+        f"<figcaption>{_escape(caption)}</figcaption>\n</figure>"
+    )
+
+
+def _samples_section(path: str | os.PathLike[str] | None, own_label: str) -> str:
+    if path is None:
+        body = "<p>This model has not been sampled yet; --mode=sample does it.</p>"
+    else:
+        alt = f"A grid of images drawn from the model of {own_label}"
+        caption = "Drawn from the model: what it takes for its own kind."
+        body = _figure("samples", path, alt, caption)
+    return _section("Samples", body)
+
+
+def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], kind: str) -> str:
+    """A table from cells of HTML; the first cell of each row is its heading."""
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    body = "\n".join(
+        f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{c}</td>" for c in rest) + "</tr>"
+        for first, *rest in rows
+    )
+    thead = f"<thead><tr>{head}</tr></thead>\n" if header else ""
+    return (
+        f'<div class="scroll"><table class="{kind}">\n<caption>{_escape(caption)}</caption>\n'
+        f"{thead}<tbody>\n{body}\n</tbody>\n</table></div>"
+    )
+
+
+def _metrics_table(summary: Mapping[str, Any]) -> str:
+    own, foreign = split_sets(summary)
+    # What matters most is to the left, where a phone shows it without scrolling.
+    header = ["Set", "AUROC", "FPR95", "bits/dim", "AUPRC out", "AUPRC in", "n"]
+    rows = [_metrics_row(own, ["&ndash;"] * 4)]
+    rows += [_metrics_row(entry, _score_cells(entry, own["num_images"])) for entry in foreign]
+    caption = "Likelihood as a detector"
+    return _section("Figures", _table(caption, header, rows, "metrics"))
+
+
+def _metrics_row(entry: Mapping[str, Any], score_cells: Sequence[str]) -> list[str]:
+    auroc, fpr95, auprc_out, auprc_in = score_cells
+    bits = f"{entry['bits_per_dim_mean']:.3f}&nbsp;&plusmn;&nbsp;{entry['bits_per_dim_std']:.3f}"
+    count = f"{entry['num_images']:,}"
+    return [_escape(entry["label"]), auroc, fpr95, bits, auprc_out, auprc_in, count]
+
+
+def _score_cells(entry: Mapping[str, Any], num_own: int) -> list[str]:
+    metrics = entry["scores"]["log_prob"]
+    chance = entry["num_images"] / (entry["num_images"] + num_own)
+    return [
+        f"{metrics['auroc']:.3f}",
+        f"{metrics['fpr95']:.3f}",
+        f"{metrics['auprc_out']:.3f}{_chance(chance)}",
+        f"{metrics['auprc_in']:.3f}{_chance(1 - chance)}",
+    ]
+
+
+def _chance(value: float) -> str:
+    return f'<span class="chance">chance {value:.3f}</span>'
+
+
+def _model_section(model: Mapping[str, Any]) -> str:
+    likelihood = _KINDS[model["kind"]].format(num_draws=model["num_draws"])
+    rows = [
+        ["family", names.family(model["family"])],
+        ["parameters", f"{model['num_parameters']:,}"],
+        ["likelihood", likelihood],
+    ]
+    shown = ("family", "num_parameters", "kind", "num_draws")
+    rows += [[key.replace("_", " "), value] for key, value in model.items() if key not in shown]
+    return _section("Model", _facts_table("What was scored with", rows))
+
+
+def _preparation_section(summary: Mapping[str, Any]) -> str:
+    rows = []
+    for key, entry in summary["datasets"].items():
+        rows.append([entry["label"], key, _shape(entry["native_shape"]), changes(entry)])
+    cells = [[_escape(cell) for cell in row] for row in rows]
+    header = ["Set", "as given", "native size", "images were"]
+    body = _table("What was done to the images", header, cells, "facts")
+    return _section("Preparation", body)
+
+
+def _shape(shape: Sequence[int | None]) -> str:
+    return " x ".join("varying" if size is None else str(size) for size in shape)
+
+
+def _config_section(config: Mapping[str, Any] | None) -> str:
+    if config is None:
+        return ""
+    return _section("Settings", _facts_table("The config of this run", _flatten(config)))
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> list[list[Any]]:
+    """Rows of dotted key and value."""
+    rows: list[list[Any]] = []
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            rows += _flatten(value, f"{prefix}{key}.")
+        else:
+            rows.append([f"{prefix}{key}", value])
+    return rows
+
+
+def _facts_table(caption: str, rows: Sequence[Sequence[Any]]) -> str:
+    return _table(caption, [], [[_escape(cell) for cell in row] for row in rows], "facts")

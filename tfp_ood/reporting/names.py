@@ -1,0 +1,61 @@
+"""What data sets are called in figures, tables and sentences."""
+
+from collections.abc import Sequence
+
+DISPLAY_NAMES = {
+    "mnist": "MNIST",
+    "fashion_mnist": "FashionMNIST",
+    "kmnist": "KMNIST",
+    "emnist_letters": "EMNIST letters",
+    "omniglot": "Omniglot",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "svhn_cropped": "SVHN",
+    "celeb_a": "CelebA",
+    "downsampled_imagenet_32x32": "ImageNet 32x32",
+    "downsampled_imagenet_64x64": "ImageNet 64x64",
+    "noise": "noise",
+    "constant": "constant gray",
+}
+"""Names of the data set table; of paths, the last part is shown."""
+
+
+FAMILIES = {"glow": "Glow", "real_nvp": "RealNVP", "pixel_cnn": "PixelCNN", "vae": "VAE"}
+
+
+def family(name: str) -> str:
+    """What a model family is called; its name in the config if it has no other."""
+    return FAMILIES.get(name, name)
+
+
+def labels(sets: Sequence[tuple[str, str]]) -> list[str]:
+    """A short label for every (name, split), all different.
+
+    ("mnist", "test") is "MNIST", and "MNIST (train)" where other splits of it are there too;
+    "folder:/x/photos" is "photos", and "x/photos" where there is another "photos".
+    """
+    candidates = [_candidates(name, split) for name, split in sets]
+    level = [0] * len(sets)
+    while True:
+        current = [c[i] for c, i in zip(candidates, level, strict=True)]
+        clashing = [
+            k
+            for k, label in enumerate(current)
+            if current.count(label) > 1 and level[k] + 1 < len(candidates[k])
+        ]
+        if not clashing:
+            return current
+        for k in clashing:
+            level[k] += 1
+
+
+def _candidates(name: str, split: str) -> list[str]:
+    """Labels from the shortest to one that is unique."""
+    _, colon, path = name.partition(":")
+    if not colon:
+        shortest = [DISPLAY_NAMES.get(name, name)]
+    else:
+        parts = path.rstrip("/").split("/")
+        shortest = ["/".join(parts[-n:]) for n in range(1, len(parts))]
+        shortest += [path, name]
+    return [*shortest, f"{shortest[-1]} ({split})", f"{name} ({split})"]

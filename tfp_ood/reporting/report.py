@@ -1,0 +1,97 @@
+"""Score tables and samples of a work directory -> its report."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfp_ood.errors import EvaluationError
+from tfp_ood.evaluation import files
+from tfp_ood.evaluation.tables import read_score_table, table_path
+from tfp_ood.reporting import html, plots
+from tfp_ood.reporting.summary import summarize
+from tfp_ood.reporting.verdict import verdict
+
+SAMPLES = pathlib.PurePath("samples", "samples.npy")
+"""Where in the work directory the samples are: uint8 [N, H, W, C]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportResult:
+    """What was made."""
+
+    path: pathlib.Path
+    """The page."""
+    verdict: list[str]
+    """The outcome in sentences."""
+
+
+def write_report(
+    workdir: str | os.PathLike[str],
+    sets: Sequence[tuple[str, str]],
+    config: Mapping[str, Any] | None = None,
+) -> ReportResult:
+    """Writes WORKDIR/report/: summary.json, likelihoods.png and .pdf, samples.png, index.html.
+
+    Reads only WORKDIR/scores and WORKDIR/samples. Where there are no samples, there is no
+    samples.png and the page says so.
+
+    Args:
+      workdir: of the run.
+      sets: (name, split) of the score tables: in-distribution first, then at least one other.
+      config: nested settings to list on the page.
+
+    Raises:
+      EvaluationError: a table is missing, damaged or of another model; the samples are damaged;
+        or there is nothing to compare with.
+    """
+    if len(sets) < 2:
+        raise EvaluationError(
+            "A report compares sets; name at least one in config.data.out_of_distribution."
+        )
+    workdir = pathlib.Path(workdir)
+    tables = [read_score_table(path) for path in _existing_paths(workdir, sets)]
+    summary = summarize(tables[0], tables[1:])
+    folder = workdir / "report"
+    figures = [folder / "likelihoods.png", folder / "likelihoods.pdf"]
+    plots.likelihood_histogram(tables, summary, figures)
+    samples = _write_samples(workdir / SAMPLES, folder / "samples.png")
+    page = html.write_page(folder, summary, figures[0], samples, config)
+    with files.replacing(folder / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    return ReportResult(page, verdict(summary))
+
+
+def _existing_paths(workdir: pathlib.Path, sets: Sequence[tuple[str, str]]) -> list[pathlib.Path]:
+    paths = [table_path(workdir, name, split) for name, split in sets]
+    missing = [
+        f"{name}/{split}"
+        for (name, split), path in zip(sets, paths, strict=True)
+        if not path.exists()
+    ]
+    if missing:
+        raise EvaluationError(
+            f"No scores of {', '.join(missing)} in {workdir / 'scores'}; "
+            "run --mode=evaluate first, which makes them."
+        )
+    return paths
+
+
+def _write_samples(source: pathlib.Path, target: pathlib.Path) -> pathlib.Path | None:
+    """The grid's path; None, with an older grid removed, where there are no samples."""
+    if not source.exists():
+        target.unlink(missing_ok=True)
+        return None
+    try:
+        images = np.load(source, allow_pickle=False)
+        plots.sample_grid(images, target)
+    except (OSError, ValueError, EOFError, EvaluationError) as error:
+        raise EvaluationError(
+            f"The samples {source} cannot be shown ({error}). "
+            "Delete the file and run --mode=sample, which makes it again."
+        ) from error
+    return target

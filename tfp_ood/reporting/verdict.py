@@ -1,0 +1,86 @@
+"""A summary in sentences, for the terminal and the page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_INDISTINCT = (0.45, 0.55)  # AUROC closer to a coin's 0.5 than anyone would build on
+_CAUGHT = 0.95
+_SAME_BITS = 0.005  # differences that round to 0.00 bits/dim
+_UNCHANGED = "none"
+_DONE = {"resize": "resized", "crop": "cropped and resized", "pad": "padded"}
+
+
+def verdict(summary: Mapping[str, Any]) -> list[str]:
+    """One sentence for each foreign set, then a caution for each that was prepared differently.
+
+    Args:
+      summary: of `summary.summarize`.
+    """
+    own, foreign = split_sets(summary)
+    sentences = [_judgement(own, other) for other in foreign]
+    return sentences + [_caution(own, other) for other in foreign if _is_unequal(own, other)]
+
+
+def split_sets(summary: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The summary's entry of the in-distribution set, and those of the foreign ones in order."""
+    own_key = summary["in_distribution_key"]
+    datasets = summary["datasets"]
+    return datasets[own_key], [entry for key, entry in datasets.items() if key != own_key]
+
+
+def _judgement(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    metrics = other["scores"]["log_prob"]
+    gap = own["bits_per_dim_mean"] - other["bits_per_dim_mean"]
+    if abs(gap) < _SAME_BITS:
+        comparison = f"as much likelihood as {own['label']} on average"
+    else:
+        words = "more" if gap > 0 else "less"
+        comparison = f"{abs(gap):.2f} bits/dim {words} likelihood than {own['label']}"
+    # The words go by the number that is shown, so that "AUROC 0.95" is never "in part".
+    auroc = round(metrics["auroc"], 2)
+    return f"{other['label']} gets {comparison}: AUROC {auroc:.2f}; {_outcome(auroc, metrics)}."
+
+
+def _outcome(auroc: float, metrics: Mapping[str, float]) -> str:
+    fpr95 = f"FPR95 {metrics['fpr95']:.2f}"
+    if auroc < _INDISTINCT[0]:
+        return "likelihood alone would let it through"
+    if auroc <= _INDISTINCT[1]:
+        return "likelihood alone cannot tell the two apart"
+    if auroc < _CAUGHT:
+        return f"likelihood alone would catch it only in part ({fpr95})"
+    return f"likelihood alone would catch it ({fpr95})"
+
+
+def _is_unequal(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return changes(own) != changes(other)
+
+
+def changes(entry: Mapping[str, Any]) -> str:
+    """What was done to a set's images before the model saw them; "not changed" for nothing.
+
+    Args:
+      entry: of a set in the summary; its record has "size_change", such as "none" or
+        "resize 512x341 -> 32x32", and "channel_change", such as "none" or "gray -> RGB".
+    """
+    record = entry["preprocessing"]
+    found = []
+    if record["size_change"] != _UNCHANGED:
+        how, sizes = record["size_change"].split(" ", 1)
+        sizes = sizes.replace("varying", "various sizes")
+        found.append(f"{_DONE[how]} {_from_to(sizes)}")
+    if record["channel_change"] != _UNCHANGED:
+        found.append(f"converted {_from_to(record['channel_change'])}")
+    return " and ".join(found) or "not changed"
+
+
+def _from_to(arrow: str) -> str:
+    return "from " + arrow.replace(" -> ", " to ")
+
+
+def _caution(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    return (
+        f"Caution: {other['label']} was {changes(other)}; {own['label']} was {changes(own)}. "
+        "Unequal preprocessing is a confound: the score may tell the preprocessing apart, "
+        "not the content."
+    )
