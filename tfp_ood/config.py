@@ -1,7 +1,7 @@
 """Typed, validated configuration of an experiment.
 
 A config file in `configs/` starts from `defaults(family)` and states what differs;
-`from_config_dict` turns the result into frozen dataclasses or raises `ConfigError`, before any work.
+`from_config_dict` turns the result into frozen dataclasses, or raises `ConfigError`, before work.
 This module imports nothing heavy: a wrong flag must be refused in a second.
 """
 
@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import ml_collections
@@ -20,10 +20,18 @@ from tfp_ood.errors import UserError
 
 
 class ConfigError(UserError, ValueError):
-    """A wrong key, type or value, in one sentence: what was given and what is valid."""
+    """A wrong value, in one sentence: the key, what was given and what is valid."""
 
     def __init__(self, key: str, given: Any, valid: str):
         super().__init__(f"config.{key}: got {given!r}; valid is {valid}.")
+
+
+class UnknownKeyError(ConfigError):
+    """A key that does not exist."""
+
+    def __init__(self, key: str, names: Iterable[str]):
+        valid = _one_of(names, key.rpartition(".")[2])
+        UserError.__init__(self, f"config.{key}: there is no such key; valid is {valid}.")
 
 
 def _option(
@@ -169,9 +177,54 @@ def from_config_dict(given: Mapping[str, Any]) -> Config:
     return config
 
 
+def valid_values(key: str, family: str) -> str:
+    """Words for what `config.<key>` may be, such as "an integer of at least 1".
+
+    Raises:
+      ConfigError: there is no such key for this family of models.
+    """
+    cls, name = _find(key, family)
+    hint, metadata = typing.get_type_hints(cls)[name], _fields(cls)[name].metadata
+    if dataclasses.is_dataclass(hint):
+        return "a group of keys"
+    return _describe_tuple(hint) if typing.get_origin(hint) else _describe(hint, metadata)
+
+
+def describe_keys(config: Config) -> Iterator[str]:
+    """A line for every key: its default and what is valid."""
+    for group in dataclasses.fields(config):
+        value = getattr(config, group.name)
+        if dataclasses.is_dataclass(value):
+            keys = [
+                (f"{group.name}.{f.name}", getattr(value, f.name))
+                for f in dataclasses.fields(value)
+            ]
+        else:
+            keys = [(group.name, value)]
+        for key, default in keys:
+            yield f"{key}={default!r}: {valid_values(key, config.model.family)}"
+
+
 def fingerprint(facts: Mapping[str, Any]) -> str:
     """A short hash that is equal exactly when the facts are."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _fields(cls: type) -> dict[str, dataclasses.Field]:
+    return {field.name: field for field in dataclasses.fields(cls)}
+
+
+def _find(key: str, family: str) -> tuple[type, str]:
+    """The dataclass that has the last part of a dotted key, and that part."""
+    cls, (*groups, last) = Config, key.split(".")
+    for part in (*groups, last):
+        if not dataclasses.is_dataclass(cls) or part not in _fields(cls):
+            names = _fields(cls) if dataclasses.is_dataclass(cls) else ()
+            raise UnknownKeyError(key, names)
+        owner = cls
+        is_model = cls is Config and part == "model"
+        cls = MODEL_CONFIGS[family] if is_model else typing.get_type_hints(cls)[part]
+    return owner, last
 
 
 def _build(cls: type, given: Any, prefix: str, classes: Mapping[str, type] | None = None) -> Any:
@@ -179,10 +232,10 @@ def _build(cls: type, given: Any, prefix: str, classes: Mapping[str, type] | Non
     if not isinstance(given, Mapping):
         raise ConfigError(prefix.rstrip("."), given, "a group of keys")
     hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}
+    fields = _fields(cls)
     for key in given:
         if key not in fields:
-            raise ConfigError(f"{prefix}{key}", given[key], _one_of(fields, key))
+            raise UnknownKeyError(f"{prefix}{key}", fields)
     values = {}
     for name, value in given.items():
         hint = (classes or {}).get(name, hints[name])
@@ -196,30 +249,33 @@ def _build(cls: type, given: Any, prefix: str, classes: Mapping[str, type] | Non
 def _check_value(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
     """The value in its declared type, or a ConfigError."""
     if typing.get_origin(hint) is tuple:
-        return _check_tuple(key, value, typing.get_args(hint))
+        return _check_tuple(key, value, hint)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if not isinstance(value, hint) or isinstance(value, bool) and hint is not bool:
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise ConfigError(key, value, _describe(hint, metadata))
     choices, low, high = (metadata.get(k) for k in ("choices", "low", "high"))
     if choices and value not in choices:
         raise ConfigError(key, value, _one_of(choices, value))
     too_low = low is not None and not value >= low  # also true for NaN
     too_high = high is not None and not value <= high
-    if too_low or too_high or isinstance(value, float) and not math.isfinite(value):
+    if too_low or too_high or (isinstance(value, float) and not math.isfinite(value)):
         raise ConfigError(key, value, _describe(hint, metadata))
     return value
 
 
-def _check_tuple(key: str, value: Any, hints: tuple[Any, ...]) -> tuple[Any, ...]:
-    of_any_length = hints[-1] is Ellipsis
-    kind = hints[0].__name__
-    valid = f"a tuple of {kind}" if of_any_length else f"a tuple of {len(hints)} {kind}"
-    if not isinstance(value, tuple | list) or not all(type(v) is hints[0] for v in value):
-        raise ConfigError(key, value, valid)
-    if not of_any_length and len(value) != len(hints):
-        raise ConfigError(key, value, valid)
+def _check_tuple(key: str, value: Any, hint: Any) -> tuple[Any, ...]:
+    kinds = typing.get_args(hint)
+    right_kind = isinstance(value, tuple | list) and all(type(v) is kinds[0] for v in value)
+    if not right_kind or (kinds[-1] is not Ellipsis and len(value) != len(kinds)):
+        raise ConfigError(key, value, _describe_tuple(hint))
     return tuple(value)
+
+
+def _describe_tuple(hint: Any) -> str:
+    kinds = typing.get_args(hint)
+    number = "any number of" if kinds[-1] is Ellipsis else len(kinds)
+    return f"a tuple of {number} {'integers' if kinds[0] is int else 'texts'}"
 
 
 def _check_together(config: Config) -> None:
@@ -233,6 +289,13 @@ def _check_together(config: Config) -> None:
         most = _num_halvings(math.gcd(height, width))
         valid = f"at most {most} for images of {height}x{width}, which are halved at every level"
         raise ConfigError("model.num_levels", levels, valid)
+    train = config.train
+    if train.num_steps % min(train.steps_per_epoch, train.num_steps):
+        valid = f"a divisor of config.train.num_steps ({train.num_steps})"
+        raise ConfigError("train.steps_per_epoch", train.steps_per_epoch, valid)
+    if train.warmup_steps >= train.num_steps:
+        valid = f"fewer than config.train.num_steps ({train.num_steps})"
+        raise ConfigError("train.warmup_steps", train.warmup_steps, valid)
     names = config.data.out_of_distribution
     if len(set(names)) != len(names) or config.data.in_distribution in names:
         valid = "different names, none of them the in-distribution set's"
@@ -254,8 +317,9 @@ def _describe(hint: type, metadata: Mapping[str, Any]) -> str:
     return words if low is None else f"{words} of at least {low}"
 
 
-def _one_of(names: Any, given: Any = None) -> str:
-    """The valid names, with the closest to the given one put first as a hint."""
-    close = difflib.get_close_matches(str(given), list(names), n=1)
+def _one_of(names: Iterable[str], given: Any = None) -> str:
+    """The valid names, with the closest to the given one as a hint."""
+    names = list(names)
+    close = difflib.get_close_matches(given, names, n=1) if isinstance(given, str) else []
     hint = f" (did you mean {close[0]}?)" if close else ""
     return f"one of {', '.join(names)}{hint}"

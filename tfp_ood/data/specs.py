@@ -145,6 +145,11 @@ def parse(name: str, key: str) -> Source:
     return source
 
 
+def foreign_label(source: Source) -> str:
+    """The split, as tables name it, of a set that is judged against: `test`, or `all`."""
+    return "test" if isinstance(source, DatasetSpec) else "all"
+
+
 def image_files(path: str) -> list[str]:
     """The image files under a folder, as sorted paths relative to it with `/` between parts.
 

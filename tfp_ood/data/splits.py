@@ -16,6 +16,7 @@ from tfp_ood.data.specs import (
     FolderSource,
     Shape,
     SyntheticSpec,
+    foreign_label,
     parse,
 )
 from tfp_ood.errors import DataError
@@ -91,10 +92,9 @@ def _open_tfds(spec: DatasetSpec, role: str, data: DataConfig, data_dir: str | N
             image = tf.transpose(image, [1, 0, 2])
         return plan.apply(image), label
 
-    label = "test" if role == "foreign" else role
     return Split(
         spec.name,
-        label,
+        foreign_label(spec) if role == "foreign" else role,
         stop - start,
         spec.native_shape,
         {**plan.record(), "transposed": spec.transposed},
@@ -112,7 +112,10 @@ def _builder(spec: DatasetSpec, data_dir: str | None) -> Any:
     """
     if not prepare.is_prepared(spec, data_dir):
         where = os.path.join(prepare.data_root(data_dir), spec.relative_dir)
-        raise DataError(f"{spec.name}: not prepared yet, there is no TFDS data set in {where}.")
+        raise DataError(
+            f"{spec.name}: not prepared yet, there is no TFDS data set in {where}; "
+            "run --mode=prepare with the same --data_dir."
+        )
     import tensorflow_datasets as tfds  # slow to import: only for sets that need it
 
     return tfds.builder(spec.tfds_name, data_dir=prepare.data_root(data_dir))
@@ -174,7 +177,7 @@ def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | Non
         image = tf.numpy_function(lambda p: files.decode(p.decode()), [path], tf.uint8)
         return plan.apply(tf.ensure_shape(image, folder.native_shape)), label
 
-    return _without_splits(source.name, role, chosen, plan, records, decode)
+    return _without_splits(source, role, chosen, plan, records, decode)
 
 
 def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None) -> Split:
@@ -188,7 +191,7 @@ def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None)
         image = tf.numpy_function(lambda i: np.array(array[i]), [index], tf.uint8)
         return plan.apply(tf.ensure_shape(image, shape)), _no_label()
 
-    return _without_splits(source.name, role, chosen, plan, _indices(chosen), decode)
+    return _without_splits(source, role, chosen, plan, _indices(chosen), decode)
 
 
 def _open_synthetic(source: SyntheticSpec, role: str, data: DataConfig, _: str | None) -> Split:
@@ -200,7 +203,7 @@ def _open_synthetic(source: SyntheticSpec, role: str, data: DataConfig, _: str |
     def decode(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return image(index, shape), _no_label()
 
-    return _without_splits(source.name, role, chosen, plan, _indices(chosen), decode)
+    return _without_splits(source, role, chosen, plan, _indices(chosen), decode)
 
 
 _OPEN = {
@@ -242,7 +245,7 @@ def _chosen(name: str, num_images: int, role: str, data: DataConfig) -> np.ndarr
 
 
 def _without_splits(
-    name: str,
+    source: FolderSource | ArraySource | SyntheticSpec,
     role: str,
     chosen: np.ndarray,
     plan: shaping.Plan,
@@ -250,8 +253,8 @@ def _without_splits(
     decode: Decode,
 ) -> Split:
     return Split(
-        name,
-        "all" if role == "foreign" else role,
+        source.name,
+        foreign_label(source) if role == "foreign" else role,
         len(chosen),
         plan.native_shape,
         {**plan.record(), "transposed": False},

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tqdm
 
-from tfp_ood import units
+from tfp_ood import files, units
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import files, tables
+from tfp_ood.evaluation import tables
 
 if TYPE_CHECKING:  # this module needs no TensorFlow of its own
     from tfp_ood.data.pipeline import Split

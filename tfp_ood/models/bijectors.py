@@ -300,9 +300,7 @@ def mix_channels(x: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor | None = None)
     As a matrix product, which costs half of a convolution's time at these sizes.
     """
     y = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), matrix)
-    if bias is not None:
-        y = tf.nn.bias_add(y, bias)
-    return tf.reshape(y, tf.shape(x))
+    return tf.reshape(y if bias is None else y + bias, tf.shape(x))
 
 
 def _halves(x):

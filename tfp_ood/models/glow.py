@@ -3,9 +3,34 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_ood.config import GlowConfig
 from tfp_ood.models import bijectors, networks
+from tfp_ood.models.flow import FlowModel
 
-tfb, tfd = tfp.bijectors, tfp.distributions
+tfb = tfp.bijectors
+
+
+def build(
+    model: GlowConfig, image_shape: tuple[int, int, int], seed: int, precision: str
+) -> FlowModel:
+    """The model of a config, not yet initialised.
+
+    Args:
+      model: sizes.
+      image_shape: (H, W, C); H and W divide by `2**model.num_levels`.
+      seed: of weights and noise.
+      precision: tf_keras dtype policy of the networks.
+    """
+    flow = glow_bijector(
+        image_shape,
+        model.num_levels,
+        model.num_steps,
+        model.num_hidden,
+        model.coupling,
+        seed,
+        precision,
+    )
+    return FlowModel(flow, image_shape, seed)
 
 
 def glow_bijector(

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfp_ood.evaluation import files
+from tfp_ood import files
 from tfp_ood.reporting import names
 from tfp_ood.reporting.verdict import changes, split_sets, verdict
 

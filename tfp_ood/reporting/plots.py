@@ -13,9 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from tfp_ood import units
+from tfp_ood import files, units
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import files
 from tfp_ood.evaluation.tables import ScoreTable
 
 OWN_COLOR = "#8c8c8c"

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tfp_ood import files
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import files
 from tfp_ood.evaluation.tables import read_score_table, table_path
 from tfp_ood.reporting import html, plots
 from tfp_ood.reporting.summary import summarize

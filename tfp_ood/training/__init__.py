@@ -1,0 +1,1 @@
+"""Training: one Keras `fit` for all families."""

@@ -1,6 +1,6 @@
 import pytest
 
-from tfp_ood.evaluation import files
+from tfp_ood import files
 
 
 def test_the_file_appears_whole_in_a_new_folder_and_nothing_else_does(tmp_path):

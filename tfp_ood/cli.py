@@ -1,0 +1,280 @@
+"""Command line: flags, checks, then the stages of a run.
+
+tfp_ood: does a generative model know what it does not know? Trains a likelihood model on one set
+of images, then compares the likelihoods of its own test images with those of foreign ones.
+
+  python main.py --config=configs/quickstart.py --workdir=runs/quickstart
+
+Any value of a config can be changed on the command line:
+
+  python main.py --config=configs/quickstart.py --workdir=runs/mine \\
+      --config.data.out_of_distribution=mnist,noise,folder:photos --config.train.num_steps=2000
+
+Stages (--mode); each reads what the one before left in --workdir, and skips what is done:
+
+  prepare    fetch the data sets that the config names into --data_dir
+  train      train the model; after a kill the same command goes on where it was
+  evaluate   likelihood of every image of every set: WORKDIR/scores/*.parquet
+  sample     images drawn from the model: WORKDIR/samples
+  report     figures, summary.json and index.html: WORKDIR/report
+  run        all of these (the default)
+
+A config is a Python file and is executed: use only those you trust.
+"""
+
+import contextlib
+import dataclasses
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+from ml_collections.config_flags import tuple_parser
+
+from tfp_ood import config as config_lib
+from tfp_ood.config import Config, ConfigError
+from tfp_ood.data import specs
+from tfp_ood.errors import UserError
+from tfp_ood.workdir import WorkDir, open_workdir
+
+MODES = ("prepare", "train", "evaluate", "sample", "report", "run")
+
+_OVERRIDE = re.compile(r"--?(no)?config\.(?P<key>[^=]+)(=(?P<value>.*))?$", re.DOTALL)
+_EXIT_WRONG_INPUT = 2
+_EXIT_INTERRUPTED = 130
+
+
+class _NamesParser(tuple_parser.TupleParser):
+    """Tuples as `a,b` on the command line: paths and names need no quotes inside quotes."""
+
+    def parse(self, argument: object) -> tuple:
+        if isinstance(argument, str) and not argument.startswith(("(", "[")):
+            parts = tuple(part.strip() for part in argument.split(",") if part.strip())
+            return tuple(int(part) if re.fullmatch(r"-?\d+", part) else part for part in parts)
+        return super().parse(argument)
+
+
+def define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
+    """Defines this program's flags in `values`; `argv` holds the overrides of the config."""
+    config_flags.register_flag_parser_for_type(tuple, _NamesParser())
+    config_flags.DEFINE_config_file(
+        "config", None, "Config file, such as configs/quickstart.py.", values, sys_argv=list(argv)
+    )
+    flags.DEFINE_string("workdir", None, "Folder of all that this run writes.", flag_values=values)
+    flags.DEFINE_string("data_dir", None, "Folder of TFDS; TFDS's default.", flag_values=values)
+    flags.DEFINE_enum("mode", "run", MODES, "Stage to run.", flag_values=values)
+    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line; returns the exit code: 0, 2 for wrong input, 130 for an interrupt."""
+    argv = list(sys.argv if argv is None else argv)
+    try:
+        values = _parse(argv)
+        if values is None:
+            return 0
+        config = _checked_config(values)
+        run(config, open_workdir(values.workdir or "."), values.data_dir, values.mode)
+    except UserError as error:
+        print(f"tfp_ood: {error}", file=sys.stderr)
+        return _EXIT_WRONG_INPUT
+    except KeyboardInterrupt:
+        print("\ntfp_ood: interrupted; the same command goes on from here.", file=sys.stderr)
+        return _EXIT_INTERRUPTED
+    return 0
+
+
+def run(config: Config, workdir: WorkDir, data_dir: str | None, mode: str) -> None:
+    """Runs the stages of a mode, each as far as it is not done.
+
+    Raises:
+      UserError: whatever the user can mend; what was computed before is kept.
+    """
+    stages = ("prepare", "train", "evaluate", "sample", "report") if mode == "run" else (mode,)
+    workdir.check(config)
+    for stage in stages:
+        _STAGES[stage](config, workdir, data_dir)
+
+
+def _parse(argv: Sequence[str]) -> flags.FlagValues | None:
+    """The parsed flags, or None where help was asked for and shown.
+
+    Raises:
+      UserError: a flag is unknown, missing or wrong.
+    """
+    overrides = [m for m in map(_OVERRIDE.match, argv) if m]
+    plain = [arg for arg in argv if not _OVERRIDE.match(arg)]
+    values = _values(plain)
+    if values.help:
+        print(_help(values))
+        return None
+    if values["config"].value is None:
+        raise UserError("--config is missing; valid is a config file, e.g. configs/quickstart.py.")
+    path = config_flags.get_config_filename(values["config"]).partition(":")[0]
+    if not os.path.isfile(path):
+        raise UserError(f"--config: got {path!r}; valid is the path of an existing config file.")
+    if not values.workdir and values.mode != "prepare":
+        raise UserError("--workdir is missing; valid is a folder for all that the run writes.")
+    family = _typed(values.config).model.family
+    for override in overrides:
+        config_lib.valid_values(override["key"], family)
+    try:
+        return _values(argv)
+    except flags.IllegalFlagValueError as error:
+        for override in overrides:
+            if f"--config.{override['key']}=" in str(error):
+                valid = config_lib.valid_values(override["key"], family)
+                raise ConfigError(override["key"], override["value"], valid) from error
+        raise
+
+
+def _values(argv: Sequence[str]) -> flags.FlagValues:
+    """The flags of a command line.
+
+    Raises:
+      UserError: a flag is unknown or wrong.
+    """
+    values = flags.FlagValues()
+    define_flags(values, argv)
+    try:
+        rest = values(argv)[1:]
+    except flags.IllegalFlagValueError as error:
+        if "--config." in str(error):
+            raise
+        raise UserError(_one_line(error)) from error
+    except flags.Error as error:
+        raise UserError(_one_line(error)) from error
+    if rest:
+        raise UserError(f"got {rest[0]!r}; valid are flags only, as --name=value (see --help).")
+    return values
+
+
+def _typed(given: ml_collections.ConfigDict) -> Config:
+    """The typed config.
+
+    Raises:
+      ConfigError: a key or value is wrong.
+      UserError: the file is not there or fails.
+    """
+    try:
+        return config_lib.from_config_dict(given)
+    except UserError:
+        raise
+    # ml_collections tells what is wrong with a config file at the first use of its values.
+    except Exception as error:
+        raise UserError(f"--config: {_one_line(error)}") from error
+
+
+def _checked_config(values: flags.FlagValues) -> Config:
+    """The typed config; all that can be checked without TensorFlow is checked."""
+    config = _typed(values.config)
+    specs.parse(config.data.in_distribution, "data.in_distribution")
+    for name in config.data.out_of_distribution:
+        specs.parse(name, "data.out_of_distribution")
+    return config
+
+
+def _one_line(error: Exception) -> str:
+    """The first line of what absl or ml_collections said."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{lines[0].rstrip('.') if lines else type(error).__name__} (see --help)."
+
+
+def _help(values: flags.FlagValues) -> str:
+    keys = "\n".join(f"  --config.{line}" for line in config_lib.describe_keys(Config()))
+    text = (__doc__ or "").split("\n", 2)[2]
+    return f"{text}\nFlags:\n{_flag_lines(values)}\n\nConfig:\n{keys}"
+
+
+def _flag_lines(values: flags.FlagValues) -> str:
+    names = ("config", "workdir", "data_dir", "mode", "help")
+    return "\n".join(f"  --{name:10} {values[name].help}" for name in names)
+
+
+def _prepare(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    from tfp_ood.data import prepare
+
+    prepare.prepare([config.data.in_distribution, *config.data.out_of_distribution], data_dir)
+
+
+def _train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    _import_tensorflow_quietly()
+    from tfp_ood.evaluation import evaluate
+    from tfp_ood.training import fit
+
+    if not fit.is_trained(workdir):
+        # Foreign images that do not fit must be known before hours of training, not after.
+        evaluate.open_sets(config, data_dir)
+        fit.train(config, workdir, data_dir)
+
+
+def _evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    _import_tensorflow_quietly()
+    from tfp_ood.evaluation import evaluate
+
+    evaluate.evaluate(config, workdir, data_dir)
+
+
+def _sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    _import_tensorflow_quietly()
+    from tfp_ood.evaluation import evaluate
+
+    evaluate.sample(config, workdir)
+
+
+def _report(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    from tfp_ood.reporting.report import write_report
+
+    sets = [(config.data.in_distribution, "test")]
+    for name in config.data.out_of_distribution:
+        source = specs.parse(name, "data.out_of_distribution")
+        sets.append((name, specs.foreign_label(source)))
+    result = write_report(workdir.root, sets, dataclasses.asdict(config))
+    print("\n".join(result.verdict))
+    print(f"report: {result.path}")
+
+
+_STAGES: dict[str, Callable[[Config, WorkDir, str | None], None]] = {
+    "prepare": _prepare,
+    "train": _train,
+    "evaluate": _evaluate,
+    "sample": _sample,
+    "report": _report,
+}
+
+
+def _import_tensorflow_quietly() -> None:
+    """Imports TensorFlow without its start-up notes, which would bury ours.
+
+    They come from C++ before any setting is read, so its standard error is held back meanwhile;
+    if the import fails, it is shown.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _held_back_stderr():
+        import tensorflow  # noqa: F401
+
+
+@contextlib.contextmanager
+def _held_back_stderr() -> Iterator[None]:
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def console_main() -> None:
+    """Entry point of the installed command `tfp-ood`."""
+    sys.exit(main())

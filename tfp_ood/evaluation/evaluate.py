@@ -1,0 +1,91 @@
+"""The stages between a trained model and its report: score tables and samples."""
+
+import json
+
+import numpy as np
+
+from tfp_ood import files
+from tfp_ood.config import Config, fingerprint
+from tfp_ood.data import pipeline
+from tfp_ood.evaluation import likelihood, tables
+from tfp_ood.training import fit
+from tfp_ood.workdir import WorkDir
+
+
+def open_sets(config: Config, data_dir: str | None) -> list[pipeline.Split]:
+    """The sets that are scored: the in-distribution test split, then every foreign set.
+
+    Raises:
+      DataError: one is not there, or does not fit the model.
+    """
+    own = pipeline.open_split(config.data.in_distribution, "test", config.data, data_dir)
+    foreign = [
+        pipeline.open_split(name, "foreign", config.data, data_dir)
+        for name in config.data.out_of_distribution
+    ]
+    return [own, *foreign]
+
+
+def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    """Scores every set whose table is missing or not current.
+
+    Raises:
+      UserError: no trained model, one of another config, or images that do not fit.
+      EvaluationError: likelihoods that are not finite.
+    """
+    workdir.check(config)
+    wanted = []
+    for split in open_sets(config, data_dir):
+        path = tables.table_path(workdir.root, split.name, split.split)
+        metadata = _metadata(config, workdir, split)
+        if not tables.is_current(path, metadata):
+            wanted.append((split, path, metadata))
+    if not wanted:
+        return
+    model = fit.load_trained(config, workdir)
+    for split, path, metadata in wanted:
+        likelihood.write_score_table(
+            path,
+            lambda images: model.statistics(images, config.evaluate.num_draws),
+            split,
+            pipeline.scoring_batches(split, config.evaluate.batch_size),
+            model.num_dims,
+            metadata,
+        )
+        print(f"scored {split.num_images:,} images of {split.name}/{split.split}: {path}")
+
+
+def sample(config: Config, workdir: WorkDir) -> None:
+    """Draws the report's samples into the work directory, unless they are there.
+
+    Raises:
+      UserError: no trained model, or one of another config.
+    """
+    facts = {
+        "config_hash": fingerprint(config.training_facts()),
+        "num_images": config.sample.num_images,
+        "temperature": config.sample.temperature,
+    }
+    record = workdir.samples / "samples.json"
+    if record.exists() and json.loads(record.read_text()) == facts:
+        return
+    model = fit.load_trained(config, workdir)
+    images = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
+    with files.replacing_folder(workdir.samples) as folder:
+        np.save(folder / "samples.npy", images.numpy())
+        (folder / record.name).write_text(json.dumps(facts) + "\n")
+    print(f"drew {config.sample.num_images} samples: {workdir.samples / 'samples.npy'}")
+
+
+def _metadata(config: Config, workdir: WorkDir, split: pipeline.Split) -> dict[str, object]:
+    facts = fit.training_facts(workdir)
+    exact = facts["log_prob_kind"] == "exact"
+    return tables.score_metadata(
+        split,
+        family=facts["family"],
+        num_parameters=facts["num_parameters"],
+        config_hash=fingerprint(config.training_facts()),
+        kind=facts["log_prob_kind"],
+        num_draws=1 if exact else config.evaluate.num_draws,
+        seed=config.seed,
+    )

@@ -1,0 +1,44 @@
+"""Keras callbacks of the training loop."""
+
+import math
+from typing import Any
+
+from tfp_ood.errors import TrainingError
+from tfp_ood.keras import keras
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Ends the training with advice when the loss is no longer a number."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Looks at the running mean of bits/dim, which a single NaN spoils for good."""
+        value = float((logs or {})["bits_per_dim"])
+        if not math.isfinite(value):
+            step = int(self.model.optimizer.iterations)
+            raise TrainingError(
+                f"The loss became {value} at step {step}. Try, in a new --workdir: a lower "
+                "config.train.learning_rate, more config.train.warmup_steps, a lower "
+                "config.train.clip_norm, or config.train.precision=float32. The last backup "
+                "was not touched."
+            )
+
+
+class ValidateWithAverage(keras.callbacks.Callback):
+    """Lets validation use the optimizer's moving average of the weights, as evaluation will."""
+
+    def __init__(self):
+        super().__init__()
+        self._trained: list[Any] = []
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Puts the average in place of the weights."""
+        self._trained = [variable.numpy() for variable in self.model.trainable_variables]
+        # tf_keras has no public name for the averages; their order is that of the variables.
+        averages = self.model.optimizer._model_variables_moving_average
+        for variable, average in zip(self.model.trainable_variables, averages, strict=True):
+            variable.assign(average)
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Puts the weights back."""
+        for variable, value in zip(self.model.trainable_variables, self._trained, strict=True):
+            variable.assign(value)

@@ -1,0 +1,193 @@
+"""Training of any family: one Keras `fit`, resumed where it was killed."""
+
+import json
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_ood import files, models
+from tfp_ood.config import Config, TrainConfig
+from tfp_ood.data import pipeline
+from tfp_ood.errors import TrainingError
+from tfp_ood.keras import keras
+from tfp_ood.training.callbacks import StopOnNonFinite, ValidateWithAverage
+from tfp_ood.workdir import WorkDir
+
+_NUM_INIT_IMAGES = 512
+_WEIGHTS = "weights"
+_FACTS = "training.json"
+
+
+def is_trained(workdir: WorkDir) -> bool:
+    """Whether a training has ended here."""
+    return (workdir.model / _FACTS).exists()
+
+
+def training_facts(workdir: WorkDir) -> dict[str, Any]:
+    """What is known of the trained model: family, num_parameters, log_prob_kind, steps, seconds.
+
+    Raises:
+      TrainingError: no training has ended here.
+    """
+    if not is_trained(workdir):
+        raise TrainingError(f"{workdir.root} holds no trained model; run --mode=train first.")
+    return json.loads((workdir.model / _FACTS).read_text())
+
+
+def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    """Trains the config's model, from where an earlier call was killed if there was one.
+
+    Leaves the weights (their moving average, if there is one) in `workdir.model`. The noise and
+    the order of images depend on the seed and the step only, so that a resumed training ends with
+    the weights of one that was never killed.
+
+    Args:
+      config: what to train.
+      workdir: where to.
+      data_dir: of TFDS.
+
+    Raises:
+      DataError: the images are not there or do not fit.
+      TrainingError: the loss is not a number any more.
+      UserError: `workdir` belongs to another config or cannot be written.
+    """
+    train_split = pipeline.open_split(config.data.in_distribution, "train", config.data, data_dir)
+    validation = pipeline.open_split(
+        config.data.in_distribution, "validation", config.data, data_dir
+    )
+    workdir.claim(config)
+    model = models.build(config)
+    steps_per_epoch, num_epochs = _epochs(config.train)
+    first_epoch = _saved_epoch(workdir)
+    batches = pipeline.training_stream(
+        train_split, config.train.batch_size, config.seed, first_epoch * steps_per_epoch
+    )
+    if first_epoch:
+        print(f"resuming at step {first_epoch * steps_per_epoch} of {config.train.num_steps}")
+    else:
+        model.initialize(_first_images(batches))
+    model.compile(optimizer=_optimizer(config.train), jit_compile=_use_xla(config.train))
+    start = time.monotonic()
+    history = model.fit(
+        batches,
+        epochs=num_epochs,
+        steps_per_epoch=steps_per_epoch,
+        validation_data=pipeline.scoring_batches(validation, config.evaluate.batch_size),
+        callbacks=_callbacks(config.train, workdir),
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    facts = _facts(config, model, history.history, first_epoch, time.monotonic() - start)
+    _save(model, workdir, facts)
+
+
+def load_trained(config: Config, workdir: WorkDir) -> models.LikelihoodModel:
+    """The model that `train` left in the work directory.
+
+    Raises:
+      UserError: it was trained with another config.
+      TrainingError: there is none, or its files are damaged.
+    """
+    workdir.check(config)
+    training_facts(workdir)
+    model = models.build(config)
+    path = workdir.model / _WEIGHTS
+    try:
+        model.load_weights(path).assert_existing_objects_matched()
+    except (tf.errors.OpError, AssertionError, ValueError, OSError) as error:
+        raise TrainingError(
+            f"The weights {path} are damaged ({str(error).splitlines()[0]}). "
+            f"Delete {workdir.model} and run --mode=train again."
+        ) from error
+    return model
+
+
+def _epochs(train: TrainConfig) -> tuple[int, int]:
+    """Steps per epoch and epochs: an epoch is what lies between two validations."""
+    steps_per_epoch = min(train.steps_per_epoch, train.num_steps)
+    return steps_per_epoch, train.num_steps // steps_per_epoch
+
+
+def _saved_epoch(workdir: WorkDir) -> int:
+    """Number of epochs that the backup of a killed training holds; 0 without a backup."""
+    checkpoint = tf.train.latest_checkpoint(workdir.backup / "chief")
+    if checkpoint is None:
+        return 0
+    # What BackupAndRestore will start from; the batches must start there too.
+    name = "ckpt_saved_epoch/.ATTRIBUTES/VARIABLE_VALUE"
+    return int(tf.train.load_variable(checkpoint, name)) + 1
+
+
+def _first_images(batches: tf.data.Dataset) -> np.ndarray:
+    """About 512 images of the training set, for initialisation."""
+    images = batches.map(lambda batch: batch["image"]).unbatch().batch(_NUM_INIT_IMAGES)
+    return next(images.take(1).as_numpy_iterator())
+
+
+def _optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
+    kinds = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax}
+    return kinds[train.optimizer](
+        learning_rate=_learning_rate(train),
+        global_clipnorm=train.clip_norm or None,
+        use_ema=train.ema_momentum > 0,
+        ema_momentum=train.ema_momentum,
+    )
+
+
+def _learning_rate(train: TrainConfig) -> keras.optimizers.schedules.LearningRateSchedule:
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if train.warmup_steps else train.learning_rate,
+        decay_steps=train.num_steps - train.warmup_steps,
+        # The share that is left at the end: all of it makes a constant.
+        alpha=1.0 if train.decay == "constant" else 0.0,
+        warmup_target=train.learning_rate if train.warmup_steps else None,
+        warmup_steps=train.warmup_steps,
+    )
+
+
+def _use_xla(train: TrainConfig) -> bool:
+    """On CPUs XLA makes a small network's step somewhat faster and a large one's much slower."""
+    if train.xla == "auto":
+        return bool(tf.config.list_logical_devices("GPU"))
+    return train.xla == "on"
+
+
+def _callbacks(train: TrainConfig, workdir: WorkDir) -> list[keras.callbacks.Callback]:
+    average = [ValidateWithAverage()] if train.ema_momentum > 0 else []
+    return [
+        *average,
+        StopOnNonFinite(),
+        keras.callbacks.TensorBoard(str(workdir.tensorboard), write_graph=False),
+        # Deleted by `_save`, only once the weights are safe.
+        keras.callbacks.BackupAndRestore(str(workdir.backup), delete_checkpoint=False),
+    ]
+
+
+def _facts(
+    config: Config,
+    model: models.LikelihoodModel,
+    history: dict[str, list[float]],
+    first_epoch: int,
+    seconds: float,
+) -> dict[str, Any]:
+    steps_per_epoch, num_epochs = _epochs(config.train)
+    num_steps = (num_epochs - first_epoch) * steps_per_epoch
+    return {
+        "family": config.model.family,
+        "num_parameters": model.num_parameters(),
+        "log_prob_kind": model.log_prob_kind,
+        "num_steps": num_epochs * steps_per_epoch,
+        "resumed_at_step": first_epoch * steps_per_epoch,
+        "seconds": round(seconds, 1),
+        "images_per_second": round(num_steps * config.train.batch_size / seconds, 1),
+        "validation_bits_per_dim": history.get("val_bits_per_dim", [None])[-1],
+    }
+
+
+def _save(model: models.LikelihoodModel, workdir: WorkDir, facts: dict[str, Any]) -> None:
+    with files.replacing_folder(workdir.model) as folder:
+        model.save_weights(folder / _WEIGHTS)
+        (folder / _FACTS).write_text(json.dumps(facts, indent=2) + "\n")
+    tf.io.gfile.rmtree(str(workdir.backup))

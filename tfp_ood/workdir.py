@@ -1,0 +1,95 @@
+"""The work directory of a run: its layout, and whose it is."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from tfp_ood import files
+from tfp_ood.config import Config
+from tfp_ood.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkDir:
+    """Where the stages of a run leave what the next ones read."""
+
+    root: pathlib.Path
+
+    @property
+    def config(self) -> pathlib.Path:
+        """The config that the model is trained with, JSON."""
+        return self.root / "config.json"
+
+    @property
+    def backup(self) -> pathlib.Path:
+        """State of a training that has not ended."""
+        return self.root / "backup"
+
+    @property
+    def model(self) -> pathlib.Path:
+        """The trained weights and `training.json`."""
+        return self.root / "model"
+
+    @property
+    def tensorboard(self) -> pathlib.Path:
+        """For `tensorboard --logdir`."""
+        return self.root / "tensorboard"
+
+    @property
+    def samples(self) -> pathlib.Path:
+        """Folder of samples.npy, uint8 [N, H, W, C], and what they were drawn with."""
+        return self.root / "samples"
+
+    def check(self, config: Config) -> None:
+        """Refuses a config that trains another model than the one that lives here.
+
+        Raises:
+          UserError: names what differs; or the directory's own record cannot be read.
+        """
+        if not self.config.exists():
+            return
+        try:
+            theirs = json.loads(self.config.read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{self.config} cannot be read ({error}); use another --workdir."
+            ) from None
+        ours = json.loads(json.dumps(config.training_facts()))
+        different = list(_differences(theirs, ours))
+        if different:
+            raise UserError(
+                f"{self.root} holds a model trained with another config: {'; '.join(different)}. "
+                "Use another --workdir, or the config it was made with."
+            )
+
+    def claim(self, config: Config) -> None:
+        """Writes down the config that is trained here.
+
+        Raises:
+          UserError: as `check`, or the directory cannot be written.
+        """
+        self.check(config)
+        text = json.dumps(config.training_facts(), indent=2) + "\n"
+        try:
+            with files.replacing(self.config) as path:
+                path.write_text(text)
+        except OSError as error:
+            raise UserError(f"--workdir: {self.root} cannot be written ({error}).") from error
+
+
+def open_workdir(path: str | os.PathLike[str]) -> WorkDir:
+    """The work directory at a path, which need not exist yet."""
+    return WorkDir(pathlib.Path(path).expanduser().absolute())
+
+
+def _differences(theirs: Any, ours: Any, prefix: str = "") -> Iterator[str]:
+    """Sentences such as "config.model.num_steps was 8, now 4"."""
+    for key in sorted({*theirs, *ours}):
+        old, new = theirs.get(key), ours.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            yield f"config.{prefix}{key} was {old!r}, now {new!r}"
