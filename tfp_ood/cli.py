@@ -31,7 +31,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 
 import ml_collections
-from absl import flags
+from absl import flags, logging
 from ml_collections import config_flags
 from ml_collections.config_flags import tuple_parser
 
@@ -250,12 +250,15 @@ _STAGES: dict[str, Callable[[Config, WorkDir, str | None], None]] = {
 def _import_tensorflow_quietly() -> None:
     """Imports TensorFlow without its start-up notes, which would bury ours.
 
-    They come from C++ before any setting is read, so its standard error is held back meanwhile;
-    if the import fails, it is shown.
+    They come from C++ before any setting is read, and when devices are looked for, so standard
+    error is held back meanwhile; if anything fails, it is shown.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.set_verbosity(logging.ERROR)
     with _held_back_stderr():
-        import tensorflow  # noqa: F401
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
 
 
 @contextlib.contextmanager

@@ -283,12 +283,14 @@ def initialize(bijector: tfb.Bijector, x: tf.Tensor) -> tf.Tensor:
     Returns:
       `bijector.forward(x)` with the initialised weights.
     """
-    if isinstance(bijector, tfb.Chain):
+    # Chain and JointMap are Compositions; what they hold is often not an instance of tfb.Chain but
+    # of its hidden base. A JointMap is what takes several parts.
+    if isinstance(bijector, tfb.Composition):
+        if tf.nest.is_nested(x):
+            return [initialize(part, x_i) for part, x_i in zip(bijector.bijectors, x, strict=True)]
         for part in reversed(bijector.bijectors):
             x = initialize(part, x)
         return x
-    if isinstance(bijector, tfb.JointMap):
-        return [initialize(part, x_i) for part, x_i in zip(bijector.bijectors, x, strict=True)]
     if hasattr(bijector, "initialize"):
         bijector.initialize(x)
     return bijector.forward(x)

@@ -1,0 +1,198 @@
+"""Every bijector, alone and composed, against autodiff in float64, fresh and after training."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_ood.keras import keras
+from tfp_ood.models import bijectors, glow, networks
+
+tfb = tfp.bijectors
+F64 = tf.float64
+
+
+def network(num_outputs, seed=0):
+    return networks.CouplingNetwork(5, num_outputs, seed, policy="float64")
+
+
+def normalized_conv(channels):
+    actnorm = bijectors.ActNorm(channels, F64)
+    return bijectors.NormalizedConv1x1(actnorm, bijectors.InvertibleConv1x1(channels, 1, F64))
+
+
+def small_glow(levels, shape, coupling="affine"):
+    return glow.glow_bijector(shape, levels, 2, 4, coupling, policy="float64", dtype=F64)
+
+
+def factored():
+    rest = tfb.Chain([bijectors.flatten_image((2, 2, 2)), normalized_conv(2)])
+    return bijectors.factor_out((2, 2, 4), rest)
+
+
+CASES = {
+    "squeeze": (lambda: bijectors.Squeeze(F64), (4, 2, 3)),
+    "actnorm": (lambda: bijectors.ActNorm(3, F64), (2, 3, 3)),
+    "conv1x1": (lambda: bijectors.InvertibleConv1x1(5, 3, F64), (2, 2, 5)),
+    "normalized_conv": (lambda: normalized_conv(4), (2, 3, 4)),
+    "affine": (lambda: bijectors.AffineCoupling(network(4), F64), (3, 2, 4)),
+    "affine_odd_channels": (lambda: bijectors.AffineCoupling(network(2), F64), (3, 2, 3)),
+    "additive": (lambda: bijectors.AdditiveCoupling(network(2), F64), (3, 2, 4)),
+    "factor_out": (factored, (2, 2, 4)),
+    "glow_1_level": (lambda: small_glow(1, (4, 2, 1)), (4, 2, 1)),
+    "glow_2_levels": (lambda: small_glow(2, (4, 4, 2)), (4, 4, 2)),
+    "glow_3_levels": (lambda: small_glow(3, (8, 8, 1)), (8, 8, 1)),
+    "glow_additive": (lambda: small_glow(2, (4, 4, 3), "additive"), (4, 4, 3)),
+}
+
+
+def images(shape, count=3, seed=0):
+    return tf.constant(np.random.default_rng(seed).normal(size=(count, *shape)))
+
+
+def train_one_step(bijector, x):
+    """One step of maximum likelihood under a standard normal, large enough to be seen."""
+    variables = bijector.trainable_variables
+    if not variables:
+        return
+    with tf.GradientTape() as tape:
+        y = bijector.forward(x)
+        log_det = bijector.forward_log_det_jacobian(x, event_ndims=3)
+        loss = 0.5 * tf.reduce_sum(y**2) / len(x) - tf.reduce_mean(log_det)
+    gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+    keras.optimizers.Adam(0.05).apply_gradients(zip(gradients, variables, strict=True))
+
+
+def autodiff_log_det(bijector, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reshape(bijector.forward(x), [len(x), -1])
+    jacobian = tape.batch_jacobian(y, x)
+    return np.linalg.slogdet(np.reshape(jacobian, [len(x), y.shape[1], y.shape[1]]))[1]
+
+
+@pytest.fixture(params=CASES, name="case")
+def _case(request):
+    build, shape = CASES[request.param]
+    return build(), images(shape)
+
+
+@pytest.mark.parametrize("trained", [False, True], ids=["fresh", "trained"])
+class TestDensity:
+    def test_round_trip(self, case, trained):
+        bijector, x = case
+        if trained:
+            train_one_step(bijector, x)
+        y = bijector.forward(x)
+        # A new tensor, or TFP's cache would hand back x itself.
+        np.testing.assert_allclose(bijector.inverse(tf.identity(y)), x, atol=1e-9)
+
+    def test_log_det_is_that_of_the_jacobian(self, case, trained):
+        bijector, x = case
+        if trained:
+            train_one_step(bijector, x)
+        forward = bijector.forward_log_det_jacobian(tf.identity(x), event_ndims=3)
+        expected = autodiff_log_det(bijector, x)
+        np.testing.assert_allclose(np.broadcast_to(forward, [3]), expected, atol=1e-9)
+
+    def test_inverse_log_det_is_minus_the_forward_one(self, case, trained):
+        bijector, x = case
+        if trained:
+            train_one_step(bijector, x)
+        y = tf.identity(bijector.forward(x))
+        inverse = bijector.inverse_log_det_jacobian(y, event_ndims=len(y.shape) - 1)
+        forward = bijector.forward_log_det_jacobian(tf.identity(x), event_ndims=3)
+        np.testing.assert_allclose(
+            np.broadcast_to(inverse, [3]), -np.broadcast_to(forward, [3]), atol=1e-9
+        )
+
+
+def test_training_step_changes_every_weight():
+    bijector, x = small_glow(2, (4, 4, 2)), images((4, 4, 2))
+    bijector.forward(x)
+    before = [v.numpy() for v in bijector.trainable_variables]
+    train_one_step(bijector, x)
+    train_one_step(bijector, x)  # the first moves the zero-initialised layers only
+    for old, variable in zip(before, bijector.trainable_variables, strict=True):
+        if old.size > 1:
+            assert np.any(old != variable.numpy()), variable.name
+
+
+def test_event_shapes():
+    bijector = small_glow(2, (4, 8, 3))
+    assert bijector.forward_event_shape([4, 8, 3]) == [96]
+    assert bijector.inverse_event_shape([96]) == [4, 8, 3]
+    squeeze = bijectors.Squeeze()
+    assert squeeze.forward_event_shape([4, 8, 3]) == [2, 4, 12]
+    assert squeeze.inverse_event_shape([2, 4, 12]) == [4, 8, 3]
+    np.testing.assert_array_equal(squeeze.forward_event_shape_tensor([4, 8, 3]), [2, 4, 12])
+    np.testing.assert_array_equal(squeeze.inverse_event_shape_tensor([2, 4, 12]), [4, 8, 3])
+
+
+def test_squeeze_is_space_to_depth():
+    x = images((4, 6, 3))
+    np.testing.assert_array_equal(bijectors.Squeeze(F64).forward(x), tf.nn.space_to_depth(x, 2))
+
+
+def test_folded_actnorm_and_conv_equal_the_two_in_turn():
+    x = images((2, 3, 4))
+    folded = normalized_conv(4)
+    folded.initialize(x)
+    in_turn = tfb.Chain([folded.conv, folded.actnorm])
+    np.testing.assert_allclose(folded.forward(x), in_turn.forward(x), atol=1e-12)
+    y = images((2, 3, 4), seed=1)
+    np.testing.assert_allclose(folded.inverse(y), in_turn.inverse(y), atol=1e-12)
+    np.testing.assert_allclose(
+        folded.forward_log_det_jacobian(x, event_ndims=3),
+        in_turn.forward_log_det_jacobian(x, event_ndims=3),
+        atol=1e-12,
+    )
+
+
+def test_conv1x1_starts_as_a_rotation_and_survives_a_tiny_diagonal():
+    conv = bijectors.InvertibleConv1x1(6, 0, F64)
+    np.testing.assert_allclose(conv.matrix() @ tf.transpose(conv.matrix()), np.eye(6), atol=1e-12)
+    conv.log_diagonal.assign(tf.fill([6], tf.constant(-30.0, F64)))
+    log_det = conv.forward_log_det_jacobian(images((2, 2, 6)), event_ndims=3)
+    np.testing.assert_allclose(log_det, 4 * 6 * -30.0)
+
+
+def test_additive_coupling_keeps_the_volume():
+    bijector = small_glow(2, (4, 4, 3), "additive")
+    x = images((4, 4, 3))
+    train_one_step(bijector, x)
+    log_det = bijector.forward_log_det_jacobian(images((4, 4, 3), seed=7), event_ndims=3)
+    assert np.shape(log_det) == () or np.ptp(log_det) == 0
+
+
+def test_initialize_normalises_what_reaches_every_actnorm():
+    bijector = small_glow(2, (8, 8, 1))
+    x = 5 + 3 * images((8, 8, 1), count=64)
+    latents = bijectors.initialize(bijector, x)
+    np.testing.assert_allclose(latents, bijector.forward(tf.identity(x)), atol=1e-9)
+    # The last layer of each level is an actnorm, so latents are normalised per channel.
+    assert abs(np.mean(latents)) < 1e-6
+    assert np.var(latents) == pytest.approx(1, abs=1e-3)
+
+
+def test_nothing_but_initialize_changes_weights():
+    bijector, x = small_glow(2, (4, 4, 1)), images((4, 4, 1))
+    y = bijector.forward(x)
+    before = [v.numpy() for v in bijector.variables]
+    bijector.forward(100 + x)
+    bijector.inverse(y + 1)
+    bijector.forward_log_det_jacobian(7 * x, event_ndims=3)
+    for old, variable in zip(before, bijector.variables, strict=True):
+        np.testing.assert_array_equal(old, variable.numpy())
+
+
+def test_actnorm_of_a_constant_channel_is_finite():
+    actnorm = bijectors.ActNorm(1, F64)
+    actnorm.initialize(tf.zeros([4, 2, 2, 1], F64))
+    assert np.all(np.isfinite(actnorm.forward(images((2, 2, 1)))))
+
+
+def test_affine_log_scale_is_bounded():
+    coupling = bijectors.AffineCoupling(lambda x: tf.fill([*x.shape[:-1], 4], 1e6 * x[0, 0, 0, 0]))
+    x = tf.ones([1, 2, 2, 4])
+    assert float(coupling.forward_log_det_jacobian(x, event_ndims=3)) <= 2.0 * 8 + 1e-5
