@@ -210,7 +210,8 @@ class AffineCoupling(ImageBijector):
         self.network = network
 
     def _shift_and_log_scale(self, kept):
-        shift, raw = tf.split(self.network(kept), 2, axis=-1)
+        # Networks may compute in bfloat16; nothing outside them does.
+        shift, raw = tf.split(tf.cast(self.network(kept), kept.dtype), 2, axis=-1)
         return shift, _MAX_LOG_SCALE * tf.tanh(raw / _MAX_LOG_SCALE)
 
     def _forward_and_log_det(self, x):
@@ -238,11 +239,13 @@ class AdditiveCoupling(ImageBijector):
 
     def _forward_and_log_det(self, x):
         kept, changed = _halves(x)
-        return tf.concat([kept, changed + self.network(kept)], -1), tf.zeros([], x.dtype)
+        shift = tf.cast(self.network(kept), kept.dtype)
+        return tf.concat([kept, changed + shift], -1), tf.zeros([], x.dtype)
 
     def _inverse_and_log_det(self, y):
         kept, changed = _halves(y)
-        return tf.concat([kept, changed - self.network(kept)], -1), tf.zeros([], y.dtype)
+        shift = tf.cast(self.network(kept), kept.dtype)
+        return tf.concat([kept, changed - shift], -1), tf.zeros([], y.dtype)
 
 
 def factor_out(image_shape: tuple[int, int, int], rest: tfb.Bijector) -> tfb.Bijector:

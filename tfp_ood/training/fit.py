@@ -95,12 +95,15 @@ def load_trained(config: Config, workdir: WorkDir) -> models.LikelihoodModel:
     model = models.build(config)
     path = workdir.model / _WEIGHTS
     try:
-        model.load_weights(path).assert_existing_objects_matched()
-    except (tf.errors.OpError, AssertionError, ValueError, OSError) as error:
+        status = model.load_weights(path)
+        status.assert_existing_objects_matched()
+    # TensorFlow's readers of damaged files fail in many ways, IndexError among them.
+    except (tf.errors.OpError, AssertionError, ValueError, OSError, IndexError) as error:
         raise TrainingError(
-            f"The weights {path} are damaged ({str(error).splitlines()[0]}). "
+            f"The weights {path} are damaged ({type(error).__name__}). "
             f"Delete {workdir.model} and run --mode=train again."
         ) from error
+    status.expect_partial()  # the optimizer's state is not needed any more
     return model
 
 

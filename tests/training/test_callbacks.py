@@ -1,0 +1,69 @@
+"""Callbacks: a NaN ends the training with advice, validation sees the averaged weights."""
+
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models.test_flow import SHAPE, random_images, small_model
+from tfp_ood.errors import TrainingError
+from tfp_ood.keras import keras
+from tfp_ood.training import callbacks
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_non_finite_loss_ends_the_training(value):
+    callback = callbacks.StopOnNonFinite()
+    callback.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(iterations=17)))
+    callback.on_train_batch_end(0, {"bits_per_dim": 3.0})
+    with pytest.raises(TrainingError, match=r"step 17.*learning_rate"):
+        callback.on_train_batch_end(1, {"bits_per_dim": value})
+
+
+def test_fit_ends_when_the_loss_explodes():
+    model = small_model()
+    model.initialize(random_images())
+    model.compile(optimizer=keras.optimizers.SGD(1e30))
+    batches = tf.data.Dataset.from_tensors({"image": random_images()}).repeat()
+    with pytest.raises(TrainingError, match="became"):
+        model.fit(
+            batches,
+            epochs=1,
+            steps_per_epoch=20,
+            verbose=0,
+            callbacks=[callbacks.StopOnNonFinite()],
+        )
+
+
+class RecordWeights(keras.callbacks.Callback):
+    """Keeps a weight as it is during validation and after it."""
+
+    def on_test_batch_begin(self, batch, logs=None):
+        self.during = self.model.trainable_variables[0].numpy()
+        self.average = self.model.optimizer._model_variables_moving_average[0].numpy()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.after = self.model.trainable_variables[0].numpy()
+
+
+def test_validation_uses_the_average_and_training_goes_on_without_it():
+    model = small_model()
+    images = random_images()
+    model.initialize(images)
+    model.compile(optimizer=keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.9))
+    batches = tf.data.Dataset.from_tensors({"image": images})
+    record = RecordWeights()
+    model.fit(
+        batches.repeat(),
+        epochs=1,
+        steps_per_epoch=5,
+        validation_data=batches,
+        verbose=0,
+        callbacks=[callbacks.ValidateWithAverage(), record],
+    )
+    np.testing.assert_array_equal(record.during, record.average)
+    assert np.any(record.after != record.during)
+    # At the end of `fit` Keras leaves the average in the model: what is saved and evaluated.
+    np.testing.assert_array_equal(model.trainable_variables[0], record.average)
+    assert model.log_prob(np.zeros([1, *SHAPE], np.uint8)).shape == [1]

@@ -1,0 +1,165 @@
+"""Training: schedules, killed and resumed runs, what is left behind."""
+
+import dataclasses
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.data import tiny
+from tfp_ood.config import Config, DataConfig, GlowConfig, TrainConfig, to_config_dict
+from tfp_ood.errors import DataError, TrainingError, UserError
+from tfp_ood.training import fit
+from tfp_ood.workdir import open_workdir
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+CONFIG = Config(
+    data=DataConfig(num_validation=4),
+    model=GlowConfig(num_levels=1, num_steps=2, num_hidden=4),
+    train=TrainConfig(batch_size=8, num_steps=12, steps_per_epoch=2, warmup_steps=2),
+)
+
+
+@pytest.fixture(scope="module", name="data_dir")
+def _data_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data")
+    tiny.store_set("fashion_mnist", path)
+    return str(path)
+
+
+@pytest.fixture(scope="module", name="finished")
+def _finished(tmp_path_factory, data_dir):
+    workdir = open_workdir(tmp_path_factory.mktemp("finished") / "run")
+    fit.train(CONFIG, workdir, data_dir)
+    return workdir
+
+
+def weights(workdir):
+    return [v.numpy() for v in fit.load_trained(CONFIG, workdir).trainable_variables]
+
+
+def command(workdir, data_dir):
+    """The command line that trains CONFIG in another process."""
+    config = to_config_dict(CONFIG).to_json()
+    path = pathlib.Path(data_dir) / "config.py"
+    text = f"import json, ml_collections\nFACTS = json.loads('''{config}''')\n"
+    text += "FACTS['data'].update({k: tuple(FACTS['data'][k]) "
+    text += "for k in ('image_shape', 'out_of_distribution')})\n"
+    path.write_text(text + "def get_config():\n    return ml_collections.ConfigDict(FACTS)\n")
+    flags = [f"--config={path}", f"--workdir={workdir.root}", f"--data_dir={data_dir}"]
+    flags.append("--config.data.out_of_distribution=noise")
+    return [sys.executable, str(ROOT / "main.py"), *flags, "--mode=train"]
+
+
+def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir, tmp_path):
+    """kill -9 in the middle, then the same command again: the issue's own words."""
+    workdir = open_workdir(tmp_path / "killed")
+    process = subprocess.Popen(
+        command(workdir, data_dir),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    # From the first backup on there is something to resume; 12 steps give five chances.
+    while not list(workdir.backup.glob("chief/checkpoint")) and process.poll() is None:
+        assert time.monotonic() < deadline, "no backup was written"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not fit.is_trained(workdir), "it ended before it could be killed"
+
+    again = subprocess.run(
+        command(workdir, data_dir), capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert "resuming at step" in again.stdout
+    facts = fit.training_facts(workdir)
+    assert 0 < facts["resumed_at_step"] < 12 and facts["num_steps"] == 12
+    for resumed, whole in zip(weights(workdir), weights(finished), strict=True):
+        np.testing.assert_allclose(resumed, whole, rtol=1e-4, atol=1e-5)
+    assert not workdir.backup.exists()
+
+
+def test_weights_are_a_function_of_the_seed(finished, data_dir, tmp_path):
+    same, other = open_workdir(tmp_path / "same"), open_workdir(tmp_path / "other")
+    fit.train(CONFIG, same, data_dir)
+    for ours, theirs in zip(weights(same), weights(finished), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    config = dataclasses.replace(CONFIG, seed=1)
+    fit.train(config, other, data_dir)
+    trained = fit.load_trained(config, other).trainable_variables
+    assert any(
+        np.any(np.abs(a - b) > 1e-3) for a, b in zip(trained, weights(finished), strict=True)
+    )
+
+
+def test_facts_and_tensorboard_are_left(finished):
+    facts = fit.training_facts(finished)
+    assert facts["family"] == "glow" and facts["log_prob_kind"] == "bound"
+    model = fit.load_trained(CONFIG, finished)
+    assert facts["num_parameters"] == model.num_parameters() > 0
+    assert facts["seconds"] > 0 and np.isfinite(facts["validation_bits_per_dim"])
+    written = [
+        (event.step, value.tag)
+        for file in sorted(finished.tensorboard.glob("*/events*"))
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+    ]
+    tags = {tag for _, tag in written}
+    assert {"epoch_bits_per_dim", "epoch_learning_rate"} <= tags
+
+
+def test_damaged_weights_are_named(finished, tmp_path, data_dir):
+    workdir = open_workdir(tmp_path / "damaged")
+    fit.train(CONFIG, workdir, data_dir)
+    (data,) = workdir.model.glob("weights.data*")
+    data.write_bytes(data.read_bytes()[:100])
+    with pytest.raises(TrainingError, match=r"damaged.*--mode=train"):
+        fit.load_trained(CONFIG, workdir)
+
+
+def test_loading_refuses_another_config_and_an_empty_workdir(finished, tmp_path):
+    config = dataclasses.replace(CONFIG, seed=5)
+    with pytest.raises(UserError, match="config.seed was 0, now 5"):
+        fit.load_trained(config, finished)
+    with pytest.raises(TrainingError, match="--mode=train"):
+        fit.load_trained(CONFIG, open_workdir(tmp_path))
+
+
+def test_data_that_are_not_there_are_named_before_anything_is_written(tmp_path):
+    workdir = open_workdir(tmp_path / "run")
+    with pytest.raises(DataError, match="--mode=prepare"):
+        fit.train(CONFIG, workdir, str(tmp_path))
+    assert not workdir.root.exists()
+
+
+def test_learning_rate_warms_up_and_decays():
+    train = TrainConfig(num_steps=100, warmup_steps=10, learning_rate=0.5)
+    rate = fit._learning_rate(train)
+    assert float(rate(0)) == 0 and float(rate(5)) == pytest.approx(0.25)
+    assert float(rate(10)) == pytest.approx(0.5) and float(rate(55)) == pytest.approx(0.25)
+    assert float(rate(100)) == pytest.approx(0, abs=1e-6)
+    constant = fit._learning_rate(dataclasses.replace(train, decay="constant"))
+    assert float(constant(5)) == pytest.approx(0.25) and float(constant(100)) == 0.5
+    at_once = fit._learning_rate(dataclasses.replace(train, warmup_steps=0))
+    assert float(at_once(0)) == 0.5
+
+
+def test_optimizer_is_the_one_of_the_config():
+    for name in ("adam", "adamax"):
+        optimizer = fit._optimizer(TrainConfig(optimizer=name, clip_norm=3.0, ema_momentum=0.9))
+        assert type(optimizer).__name__.lower() == name
+        assert optimizer.global_clipnorm == 3.0 and optimizer.use_ema
+    plain = fit._optimizer(TrainConfig(clip_norm=0.0, ema_momentum=0.0))
+    assert plain.global_clipnorm is None and not plain.use_ema
+
+
+def test_config_is_recorded(finished):
+    assert json.loads(finished.config.read_text())["model"]["num_hidden"] == 4
