@@ -75,9 +75,7 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir,
     process.wait()
     assert not fit.is_trained(workdir), "it ended before it could be killed"
 
-    again = subprocess.run(
-        command(workdir, data_dir), capture_output=True, text=True, check=False
-    )
+    again = subprocess.run(command(workdir, data_dir), capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert "resuming at step" in again.stdout
     facts = fit.training_facts(workdir)

@@ -1,0 +1,193 @@
+"""The command line: wrong input is refused in one line; the whole loop on small TFDS data."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow_datasets as tfds
+
+from tests.data import tiny
+from tfp_ood import cli
+
+ROOT = pathlib.Path(__file__).parents[1]
+QUICKSTART = str(ROOT / "configs" / "quickstart.py")
+SMALL = [
+    "--config.model.num_levels=1",
+    "--config.model.num_steps=1",
+    "--config.model.num_hidden=4",
+    "--config.train.batch_size=4",
+    "--config.train.num_steps=4",
+    "--config.train.steps_per_epoch=2",
+    "--config.train.warmup_steps=1",
+    "--config.data.num_validation=4",
+    "--config.sample.num_images=4",
+]
+
+
+def command(workdir, data_dir, *flags):
+    paths = [f"--workdir={workdir}", f"--data_dir={data_dir}"]
+    return ["main.py", f"--config={QUICKSTART}", *paths, *SMALL, *flags]
+
+
+@pytest.fixture(scope="module", name="data_dir")
+def _data_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data")
+    tiny.store_set("fashion_mnist", path)
+    tiny.store_set("mnist", path, seed=1)
+    return path
+
+
+@pytest.fixture(scope="module", name="workdir")
+def _workdir(tmp_path_factory, data_dir):
+    path = tmp_path_factory.mktemp("runs") / "run"
+    assert cli.main(command(path, data_dir)) == 0
+    return path
+
+
+WRONG = {
+    "no config": (["--workdir=w"], "--config is missing"),
+    "no workdir": ([f"--config={QUICKSTART}"], "--workdir is missing"),
+    "no such file": (["--config=nope.py", "--workdir=w"], "nope.py"),
+    "unknown flag": ([f"--config={QUICKSTART}", "--workdir=w", "--foo=1"], "foo"),
+    "mode": ([f"--config={QUICKSTART}", "--workdir=w", "--mode=fly"], "prepare|train"),
+    "leftover": ([f"--config={QUICKSTART}", "--workdir=w", "bar"], "'bar'"),
+    "key": (["--config.model.num_stepz=3"], "did you mean num_steps"),
+    "group": (["--config.modle.num_steps=3"], "did you mean model"),
+    "type": (["--config.model.num_steps=x"], "got 'x'; valid is an integer"),
+    "batch of 0": (["--config.train.batch_size=0"], "got 0; valid is an integer of at least 1"),
+    "levels": (["--config.model.num_levels=3"], "at most 2 for images of 28x28"),
+    "data set": (["--config.data.out_of_distribution=minst"], "did you mean mnist"),
+    "own data set": (["--config.data.in_distribution=fashion"], "fashion_mnist"),
+    "folder": (["--config.data.out_of_distribution=folder:/no/such"], "existing folder"),
+    "array": (["--config.data.out_of_distribution=array:/no/such.npy"], "existing .npy"),
+}
+
+
+@pytest.mark.parametrize(("flags", "said"), WRONG.values(), ids=WRONG)
+def test_wrong_input_ends_with_one_sentence_and_code_2(flags, said, capsys, tmp_path):
+    if flags[0].startswith("--config."):
+        flags = [f"--config={QUICKSTART}", f"--workdir={tmp_path / 'w'}", *flags]
+    assert cli.main(["main.py", *flags]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.startswith("tfp_ood: ") and error.count("\n") == 1
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_config_file_that_fails_says_so(tmp_path, capsys):
+    path = tmp_path / "broken.py"
+    path.write_text("def get_config():\n    raise ValueError('no luck')\n")
+    assert cli.main(["main.py", f"--config={path}", "--workdir=w"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("tfp_ood: ") and "Traceback" not in error
+
+
+def test_wrong_input_of_the_real_program():
+    flags = [f"--config={QUICKSTART}", "--workdir=w", "--config.seed=-1"]
+    done = subprocess.run(
+        [sys.executable, "main.py", *flags], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.startswith("tfp_ood: config.seed: got -1; valid is an integer from 0")
+
+
+def test_help_names_modes_and_keys(capsys):
+    assert cli.main(["main.py", "--help"]) == 0
+    text = capsys.readouterr().out
+    for word in (*cli.MODES, "--config.train.batch_size=64", "--data_dir"):
+        assert word in text
+
+
+def test_the_whole_loop_leaves_everything(workdir):
+    for name in (
+        "config.json",
+        "model/training.json",
+        "scores/fashion_mnist.test.parquet",
+        "scores/mnist.test.parquet",
+        "samples/samples.npy",
+        "report/index.html",
+        "report/likelihoods.png",
+        "report/likelihoods.pdf",
+        "report/samples.png",
+    ):
+        assert (workdir / name).stat().st_size > 0, name
+    summary = json.loads((workdir / "report" / "summary.json").read_text())
+    assert summary["in_distribution"] == "fashion_mnist"
+    assert summary["model"]["family"] == "glow" and summary["model"]["num_parameters"] > 0
+    own, foreign = (summary["datasets"][f"{n}/test"] for n in ("fashion_mnist", "mnist"))
+    for entry in (own, foreign):
+        assert entry["num_images"] == tiny.NUM_TEST
+        assert {"log_prob_mean", "bits_per_dim_mean", "bits_per_dim_std"} <= set(entry)
+    metrics = foreign["scores"]["log_prob"]
+    assert {"auroc", "auprc_out", "auprc_in", "fpr95"} <= set(metrics)
+
+
+def test_again_does_nothing_but_the_report(workdir, data_dir, capsys):
+    kept = [workdir / "model" / "training.json", *sorted((workdir / "scores").glob("*"))]
+    before = [p.stat().st_mtime_ns for p in kept]
+    assert cli.main(command(workdir, data_dir)) == 0
+    assert [p.stat().st_mtime_ns for p in kept] == before
+    *_, verdict, path = capsys.readouterr().out.strip().splitlines()
+    assert "MNIST gets" in verdict and "AUROC" in verdict
+    assert path == f"report: {workdir / 'report' / 'index.html'}"
+
+
+def test_new_sets_alone_are_scored(workdir, data_dir, tmp_path, capsys):
+    photos = tmp_path / "my photos"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    for i, size in enumerate([(40, 30), (28, 28), (64, 64)]):
+        PIL.Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(photos / f"{i}.png")
+    mnist = workdir / "scores" / "mnist.test.parquet"
+    before = mnist.stat().st_mtime_ns
+    sets = f"--config.data.out_of_distribution=mnist,constant,folder:{photos}"
+    assert cli.main(command(workdir, data_dir, sets)) == 2
+    error = capsys.readouterr().err
+    assert "--config.data.size_change" in error or "--config.data.channel_change" in error
+    allowed = ["--config.data.size_change=crop", "--config.data.channel_change=convert"]
+    # How images are brought to the model's shape belongs to the training: another directory.
+    other = tmp_path / "run"
+    assert cli.main(command(other, data_dir, *allowed)) == 0
+    scored = other / "scores" / "mnist.test.parquet"
+    first = scored.stat().st_mtime_ns
+    assert cli.main(command(other, data_dir, sets, *allowed)) == 0
+    assert scored.stat().st_mtime_ns == first and mnist.stat().st_mtime_ns == before
+    summary = json.loads((other / "report" / "summary.json").read_text())
+    assert summary["datasets"]["constant/all"]["num_images"] == 256
+    assert summary["datasets"][f"folder:{photos}/all"]["num_images"] == 3
+    assert "Caution: my photos was" in capsys.readouterr().out
+
+
+def test_another_training_config_is_refused(workdir, data_dir, capsys):
+    before = (workdir / "model" / "training.json").stat().st_mtime_ns
+    assert cli.main(command(workdir, data_dir, "--config.train.learning_rate=0.5")) == 2
+    assert "config.train.learning_rate was 0.004, now 0.5" in capsys.readouterr().err
+    assert (workdir / "model" / "training.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [("evaluate", "--mode=train"), ("sample", "--mode=train"), ("report", "mode=ev")],
+)
+def test_a_stage_too_early_names_the_one_before(mode, said, data_dir, tmp_path, capsys):
+    assert cli.main(command(tmp_path / "run", data_dir, f"--mode={mode}")) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_training_without_data_names_prepare(tmp_path, capsys):
+    assert cli.main(command(tmp_path / "run", tmp_path / "empty", "--mode=train")) == 2
+    assert "--mode=prepare" in capsys.readouterr().err
+
+
+def test_the_whole_loop_on_tfds_mock_data(tmp_path, data_dir, monkeypatch):
+    """TFDS's own random images, for sets that nothing else in the tests stores."""
+    monkeypatch.setattr("tfp_ood.data.prepare.is_prepared", lambda spec, data_dir: True)
+    with tfds.testing.mock_data(num_examples=20):
+        flags = ["--config.data.in_distribution=kmnist", "--config.data.out_of_distribution=noise"]
+        flags.append("--config.data.num_test=9")
+        assert cli.main(command(tmp_path / "run", data_dir, *flags)) == 0
+    summary = json.loads((tmp_path / "run" / "report" / "summary.json").read_text())
+    assert summary["datasets"]["kmnist/test"]["num_images"] == 9

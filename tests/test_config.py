@@ -1,0 +1,90 @@
+"""The config: every wrong key, type and value is named, with what is valid."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from tfp_ood import config as config_lib
+from tfp_ood.config import Config, ConfigError, DataConfig, from_config_dict
+
+
+def changed(key, value):
+    given = config_lib.defaults("glow").to_dict()
+    *groups, last = key.split(".")
+    owner = given
+    for group in groups:
+        owner = owner[group]
+    owner[last] = value
+    return given
+
+
+def test_defaults_are_valid_and_survive_the_round_trip():
+    assert from_config_dict(config_lib.defaults("glow")) == Config()
+
+
+WRONG = [
+    ("model.num_stepz", 3, "did you mean num_steps"),
+    ("model.num_steps", "8", "an integer of at least 1"),
+    ("model.num_steps", True, "an integer"),
+    ("model.num_levels", 3, "at most 2 for images of 28x28"),
+    ("model.coupling", "affin", "did you mean affine"),
+    ("model.family", "glwo", "one of glow"),
+    ("train.batch_size", 0, "at least 1"),
+    ("train.learning_rate", float("nan"), "a number from"),
+    ("train.clip_norm", float("inf"), "a number"),
+    ("train.steps_per_epoch", 3, "a divisor of"),
+    ("train.warmup_steps", 10_000, "fewer than"),
+    ("data.image_shape", (28, 28), "a tuple of 3 integers"),
+    ("data.image_shape", (28, 28, 2), "1 or 3 channels"),
+    ("data.out_of_distribution", "mnist", "a tuple of any number of texts"),
+    ("data.out_of_distribution", ("mnist", "mnist"), "different names"),
+    ("data.out_of_distribution", ("fashion_mnist",), "different names"),
+    ("data", 3, "a group of keys"),
+    ("seed", -1, "from 0"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "valid"), WRONG, ids=[f"{k}={v}" for k, v, _ in WRONG])
+def test_wrong_input_is_named(key, value, valid):
+    with pytest.raises(ConfigError) as error:
+        from_config_dict(changed(key, value))
+    message = str(error.value)
+    assert message.startswith(f"config.{key}: ") and valid in message
+    assert repr(value) in message or "no such key" in message
+
+
+def test_an_epoch_longer_than_the_training_is_fine():
+    config = from_config_dict(changed("train.num_steps", 300))
+    assert config.train.num_steps == 300
+
+
+def test_training_facts_leave_out_what_may_change_afterwards():
+    data = DataConfig(out_of_distribution=("noise",), num_test=5)
+    evaluate = config_lib.EvaluateConfig(num_draws=7)
+    config = dataclasses.replace(Config(), data=data, evaluate=evaluate)
+    assert config.training_facts() == Config().training_facts()
+    for other in (
+        dataclasses.replace(Config(), seed=1),
+        dataclasses.replace(Config(), model=config_lib.GlowConfig(num_hidden=65)),
+        dataclasses.replace(Config(), data=DataConfig(num_validation=7)),
+    ):
+        facts = other.training_facts()
+        assert config_lib.fingerprint(facts) != config_lib.fingerprint(Config().training_facts())
+
+
+def test_every_key_is_described():
+    lines = list(config_lib.describe_keys(Config()))
+    number = sum(
+        len(dataclasses.fields(v)) if dataclasses.is_dataclass(v) else 1
+        for v in (getattr(Config(), f.name) for f in dataclasses.fields(Config))
+    )
+    assert len(lines) == number
+    assert "train.batch_size=64: an integer of at least 1" in lines
+
+
+@pytest.mark.parametrize("module", ["tfp_ood.config", "tfp_ood.data.specs", "tfp_ood.cli"])
+def test_checks_need_no_tensorflow(module):
+    code = f"import sys, {module}; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
