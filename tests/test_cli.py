@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 
 from tests.data import tiny
 from tfp_ood import cli
+from tfp_ood.data import specs
 
 ROOT = pathlib.Path(__file__).parents[1]
 QUICKSTART = str(ROOT / "configs" / "quickstart.py")
@@ -183,11 +184,15 @@ def test_training_without_data_names_prepare(tmp_path, capsys):
 
 
 def test_the_whole_loop_on_tfds_mock_data(tmp_path, data_dir, monkeypatch):
-    """TFDS's own random images, for sets that nothing else in the tests stores."""
-    monkeypatch.setattr("tfp_ood.data.prepare.is_prepared", lambda spec, data_dir: True)
-    with tfds.testing.mock_data(num_examples=20):
-        flags = ["--config.data.in_distribution=kmnist", "--config.data.out_of_distribution=noise"]
-        flags.append("--config.data.num_test=9")
-        assert cli.main(command(tmp_path / "run", data_dir, *flags)) == 0
+    """On the data set that TFDS makes for tests, by its own builder."""
+    builder = tfds.testing.DummyMnist(data_dir=str(tmp_path / "data"))
+    builder.download_and_prepare()
+    version = str(builder.version)
+    spec = specs.DatasetSpec("dummy", f"dummy_mnist:{version}", (28, 28, 1), 20, 20, "none")
+    monkeypatch.setitem(specs.SPECS, "dummy", spec)
+    flags = ["--config.data.in_distribution=dummy", "--config.data.out_of_distribution=noise"]
+    flags.append("--config.data.num_test=9")
+    assert cli.main(command(tmp_path / "run", tmp_path / "data", *flags)) == 0
     summary = json.loads((tmp_path / "run" / "report" / "summary.json").read_text())
-    assert summary["datasets"]["kmnist/test"]["num_images"] == 9
+    assert summary["datasets"]["dummy/test"]["num_images"] == 9
+    assert summary["datasets"]["noise/all"]["num_images"] == 9

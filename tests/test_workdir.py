@@ -17,7 +17,7 @@ def test_another_config_is_refused_by_name(tmp_path):
     before = workdir.config.read_text()
     other = dataclasses.replace(Config(), seed=3)
     for call in (workdir.check, workdir.claim):
-        with pytest.raises(UserError, match="config.seed was 0, now 3"):
+        with pytest.raises(UserError, match=r"config\.seed was 0, now 3"):
             call(other)
     assert workdir.config.read_text() == before
 

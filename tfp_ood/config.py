@@ -29,8 +29,8 @@ class ConfigError(UserError, ValueError):
 class UnknownKeyError(ConfigError):
     """A key that does not exist."""
 
-    def __init__(self, key: str, names: Iterable[str]):
-        valid = _one_of(names, key.rpartition(".")[2])
+    def __init__(self, key: str, names: Iterable[str], part: str):
+        valid = _one_of(names, part)
         UserError.__init__(self, f"config.{key}: there is no such key; valid is {valid}.")
 
 
@@ -220,7 +220,7 @@ def _find(key: str, family: str) -> tuple[type, str]:
     for part in (*groups, last):
         if not dataclasses.is_dataclass(cls) or part not in _fields(cls):
             names = _fields(cls) if dataclasses.is_dataclass(cls) else ()
-            raise UnknownKeyError(key, names)
+            raise UnknownKeyError(key, names, part)
         owner = cls
         is_model = cls is Config and part == "model"
         cls = MODEL_CONFIGS[family] if is_model else typing.get_type_hints(cls)[part]
@@ -235,7 +235,7 @@ def _build(cls: type, given: Any, prefix: str, classes: Mapping[str, type] | Non
     fields = _fields(cls)
     for key in given:
         if key not in fields:
-            raise UnknownKeyError(f"{prefix}{key}", fields)
+            raise UnknownKeyError(f"{prefix}{key}", fields, key)
     values = {}
     for name, value in given.items():
         hint = (classes or {}).get(name, hints[name])

@@ -125,7 +125,7 @@ def test_damaged_weights_are_named(finished, tmp_path, data_dir):
 
 def test_loading_refuses_another_config_and_an_empty_workdir(finished, tmp_path):
     config = dataclasses.replace(CONFIG, seed=5)
-    with pytest.raises(UserError, match="config.seed was 0, now 5"):
+    with pytest.raises(UserError, match=r"config\.seed was 0, now 5"):
         fit.load_trained(config, finished)
     with pytest.raises(TrainingError, match="--mode=train"):
         fit.load_trained(CONFIG, open_workdir(tmp_path))
