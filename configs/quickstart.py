@@ -14,6 +14,9 @@ from tfp_ood.config import defaults
 def get_config() -> ml_collections.ConfigDict:
     """The experiment."""
     config = defaults("glow")
+    # So that any folder of photos can be judged; images in shape pass through unchanged.
+    config.data.size_change = "crop"
+    config.data.channel_change = "convert"
     config.train.num_steps = 1_000
     config.train.steps_per_epoch = 200
     config.train.warmup_steps = 50

@@ -145,21 +145,26 @@ def test_new_sets_alone_are_scored(workdir, data_dir, tmp_path, capsys):
     mnist = workdir / "scores" / "mnist.test.parquet"
     before = mnist.stat().st_mtime_ns
     sets = f"--config.data.out_of_distribution=mnist,constant,folder:{photos}"
-    assert cli.main(command(workdir, data_dir, sets)) == 2
-    error = capsys.readouterr().err
-    assert "--config.data.size_change" in error or "--config.data.channel_change" in error
-    allowed = ["--config.data.size_change=crop", "--config.data.channel_change=convert"]
-    # How images are brought to the model's shape belongs to the training: another directory.
-    other = tmp_path / "run"
-    assert cli.main(command(other, data_dir, *allowed)) == 0
-    scored = other / "scores" / "mnist.test.parquet"
-    first = scored.stat().st_mtime_ns
-    assert cli.main(command(other, data_dir, sets, *allowed)) == 0
-    assert scored.stat().st_mtime_ns == first and mnist.stat().st_mtime_ns == before
-    summary = json.loads((other / "report" / "summary.json").read_text())
+    assert cli.main(command(workdir, data_dir, sets)) == 0
+    assert mnist.stat().st_mtime_ns == before
+    summary = json.loads((workdir / "report" / "summary.json").read_text())
     assert summary["datasets"]["constant/all"]["num_images"] == 256
     assert summary["datasets"][f"folder:{photos}/all"]["num_images"] == 3
     assert "Caution: my photos was" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flag", "shape"), [("size_change", (30, 28, 1)), ("channel_change", (28, 28, 3))]
+)
+def test_images_of_another_shape_are_refused_before_training(
+    flag, shape, data_dir, tmp_path, capsys
+):
+    path = tmp_path / "foreign.npy"
+    np.save(path, np.zeros((2, *shape), np.uint8))
+    flags = [f"--config.data.{flag}=error", f"--config.data.out_of_distribution=array:{path}"]
+    assert cli.main(command(tmp_path / "run", data_dir, *flags)) == 2
+    assert f"--config.data.{flag}=" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_training_config_is_refused(workdir, data_dir, capsys):

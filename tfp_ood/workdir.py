@@ -53,6 +53,8 @@ class WorkDir:
             return
         try:
             theirs = json.loads(self.config.read_text())
+            if not isinstance(theirs, dict):
+                raise ValueError("it is not a JSON object")
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{self.config} cannot be read ({error}); use another --workdir."
