@@ -30,7 +30,7 @@ WRONG = [
     ("model.num_steps", True, "an integer"),
     ("model.num_levels", 3, "at most 2 for images of 28x28"),
     ("model.coupling", "affin", "did you mean affine"),
-    ("model.family", "glwo", "one of glow"),
+    ("model.family", "glwo", "did you mean glow"),
     ("train.batch_size", 0, "at least 1"),
     ("train.learning_rate", float("nan"), "a number from"),
     ("train.clip_norm", float("inf"), "a number"),

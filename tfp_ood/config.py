@@ -80,9 +80,74 @@ class GlowConfig:
     """Channels of the hidden layers of each coupling network."""
     coupling: str = _option("affine", choices=("affine", "additive"))
     """`additive` keeps the volume constant over images: the paper's constant-volume Glow."""
+    num_classes: int = _option(0, low=0)
+    """Classes whose labels condition the last latent's prior; 0 for none. With classes, log_prob
+    is of the mixture of all of them and p(y|x) is told by Bayes' rule."""
 
 
-MODEL_CONFIGS = {"glow": GlowConfig}
+@dataclasses.dataclass(frozen=True)
+class RealNVPConfig:
+    """RealNVP (Dinh et al., 2017)."""
+
+    family: str = _option("real_nvp", choices=("real_nvp",))
+    num_levels: int = _option(2, low=1, high=8)
+    """Scales; height and width must divide by 2**num_levels."""
+    num_couplings: int = _option(3, low=2)
+    """Couplings of each kind of mask (checkerboard, channels) per level."""
+    num_blocks: int = _option(2, low=1)
+    """Residual blocks of each coupling network."""
+    num_hidden: int = _option(32, low=1)
+    """Channels of the residual blocks."""
+    normalization: str = _option("actnorm", choices=("actnorm", "batch_norm"))
+    """What follows each coupling."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelCNNConfig:
+    """PixelCNN++ (Salimans et al., 2017), or gated PixelCNN (van den Oord et al., 2016)."""
+
+    family: str = _option("pixel_cnn", choices=("pixel_cnn",))
+    output: str = _option("logistic_mixture", choices=("logistic_mixture", "categorical"))
+    """`logistic_mixture` is PixelCNN++; `categorical` is the paper's 256-way softmax on a stack of
+    gated layers."""
+    num_hierarchies: int = _option(2, low=1, high=6)
+    """Resolutions (PixelCNN++); height and width must divide by 2**(num_hierarchies - 1)."""
+    num_layers: int = _option(1, low=1)
+    """Gated residual layers: per resolution (PixelCNN++), or in all (categorical)."""
+    num_filters: int = _option(32, low=1)
+    num_mixtures: int = _option(5, low=1)
+    """Logistics per pixel."""
+    dropout: float = _option(0.0, low=0.0, high=0.9)
+    """Share of hidden values that are dropped in training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class VAEConfig:
+    """A convolutional variational autoencoder (Kingma & Welling, 2014)."""
+
+    family: str = _option("vae", choices=("vae",))
+    num_latents: int = _option(50, low=1)
+    """Dimensions of the latent vector."""
+    num_filters: int = _option(32, low=1)
+    """Channels of the widest image; networks double them as they halve it."""
+    decoder: str = _option("categorical", choices=("categorical", "logistic"))
+    """Likelihood of a pixel: a 256-way softmax, or a discretized logistic."""
+    prior: str = _option("gaussian", choices=("gaussian", "mixture"))
+    """Standard normal, or a learned mixture of Gaussians."""
+    kl_warmup_steps: int = _option(0, low=0)
+    """Steps over which the KL's weight rises linearly to 1."""
+    free_bits: float = _option(0.0, low=0.0)
+    """Nats of KL per latent dimension that cost nothing in training."""
+
+
+MODEL_CONFIGS = {
+    "glow": GlowConfig,
+    "real_nvp": RealNVPConfig,
+    "pixel_cnn": PixelCNNConfig,
+    "vae": VAEConfig,
+}
+
+ModelConfig = GlowConfig | RealNVPConfig | PixelCNNConfig | VAEConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +159,7 @@ class TrainConfig:
     num_steps: int = _option(10_000, low=1)
     steps_per_epoch: int = _option(500, low=1)
     """Steps between validations and backups."""
-    optimizer: str = _option("adam", choices=("adam", "adamax"))
+    optimizer: str = _option("adam", choices=("adam", "adamax", "rmsprop"))
     learning_rate: float = _option(1e-3, low=1e-9, high=1.0)
     warmup_steps: int = _option(200, low=0)
     """Steps over which the learning rate rises linearly from 0."""
@@ -116,7 +181,8 @@ class EvaluateConfig:
 
     batch_size: int = _option(250, low=1)
     num_draws: int = _option(1, low=1)
-    """S: dequantization noise draws per image, averaged in log space."""
+    """Draws per image, averaged in log space: S of dequantization noise for flows, K of latents
+    for VAEs; exact families need none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +191,7 @@ class SampleConfig:
 
     num_images: int = _option(64, low=1)
     temperature: float = _option(1.0, low=0.0)
-    """Scale of the latent's standard deviation."""
+    """Scale of the latent's standard deviation, or of the logistics' (PixelCNN)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +199,7 @@ class Config:
     """One experiment."""
 
     data: DataConfig = DataConfig()
-    model: GlowConfig = GlowConfig()
+    model: ModelConfig = GlowConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     sample: SampleConfig = SampleConfig()
@@ -151,7 +217,7 @@ class Config:
 def defaults(family: str) -> ml_collections.ConfigDict:
     """The defaults of a model family as a ConfigDict, for a config file to change."""
     if family not in MODEL_CONFIGS:
-        raise ConfigError("model.family", family, _one_of(MODEL_CONFIGS))
+        raise ConfigError("model.family", family, _one_of(MODEL_CONFIGS, family))
     return to_config_dict(Config(model=MODEL_CONFIGS[family]()))
 
 
@@ -171,7 +237,7 @@ def from_config_dict(given: Mapping[str, Any]) -> Config:
     model = given.get("model", {})
     family = model.get("family", "glow") if isinstance(model, Mapping) else "glow"
     if family not in MODEL_CONFIGS:
-        raise ConfigError("model.family", family, _one_of(MODEL_CONFIGS))
+        raise ConfigError("model.family", family, _one_of(MODEL_CONFIGS, family))
     config = _build(Config, given, "", {"model": MODEL_CONFIGS[family]})
     _check_together(config)
     return config

@@ -101,7 +101,7 @@ class LikelihoodModel(keras.Model):
         """One optimizer step on the mean bits/dim of `batch["image"]`."""
         images = batch["image"]
         with tf.GradientTape() as tape:
-            log_prob = self._training_log_prob(images, self._step_seed())
+            log_prob = self._training_log_prob(images, batch.get("label"), self._step_seed())
             bits = tf.reduce_mean(units.bits_per_dim(log_prob, self.num_dims))
             # Gradients of replicas are summed.
             loss = bits / tf.distribute.get_strategy().num_replicas_in_sync
@@ -161,8 +161,16 @@ class LikelihoodModel(keras.Model):
     def _initialize(self, images: tf.Tensor) -> None:
         """For families whose start does not depend on data: nothing."""
 
-    def _training_log_prob(self, images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Nats per image `[B]` whose mean is trained; `seed` int32 `[2]` for its noise."""
+    def _training_log_prob(
+        self, images: tf.Tensor, labels: tf.Tensor | None, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """Nats per image `[B]` whose mean is trained.
+
+        Args:
+          images: uint8 `[B, H, W, C]`.
+          labels: int64 `[B]`, for families that are conditioned on classes.
+          seed: int32 `[2]`, of the step's noise.
+        """
         raise NotImplementedError
 
     def _scores(self, images: tf.Tensor, num_draws: int) -> dict[str, tf.Tensor]:

@@ -41,7 +41,7 @@ class FlowModel(LikelihoodModel):
         to_latent = self.distribution.bijector.bijector
         bijectors.initialize(to_latent, tf.cast(images, tf.float32) + noise)
 
-    def _training_log_prob(self, images, seed):
+    def _training_log_prob(self, images, labels, seed):
         noise = dequantize.training_noise(tf.shape(images), seed)
         return sum(self._terms(tf.cast(images, tf.float32) + noise))
 

@@ -130,7 +130,11 @@ def _first_images(batches: tf.data.Dataset) -> np.ndarray:
 
 
 def _optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
-    kinds = {"adam": keras.optimizers.Adam, "adamax": keras.optimizers.Adamax}
+    kinds = {
+        "adam": keras.optimizers.Adam,
+        "adamax": keras.optimizers.Adamax,
+        "rmsprop": keras.optimizers.RMSprop,
+    }
     return kinds[train.optimizer](
         learning_rate=_learning_rate(train),
         global_clipnorm=train.clip_norm or None,
