@@ -258,7 +258,10 @@ def _import_tensorflow_quietly() -> None:
     with _held_back_stderr():
         import tensorflow as tf
 
+        from tfp_ood import devices
+
         tf.config.list_physical_devices()
+        devices.share_cores()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,45 @@
+"""Halves of a batch: the same result as the whole, for any number of images."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models.test_flow import random_images, small_model
+from tfp_ood.models.halves import in_halves
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_every_image_once_in_order(count):
+    batch = {"image": tf.range(count), "label": tf.range(count) * 2}
+    result = in_halves(lambda part, _: {"sum": part["image"] + part["label"]}, batch)
+    np.testing.assert_array_equal(result["sum"], 3 * np.arange(count))
+
+
+def test_parts_are_numbered_so_that_their_noise_differs():
+    batch = {"image": tf.zeros([4], tf.int32)}
+    result = in_halves(lambda part, number: {"number": part["image"] + number}, batch)
+    np.testing.assert_array_equal(result["number"], [0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_gradients_count_every_image_once(count):
+    """The image that both halves hold when the number is odd is in the sum only once."""
+    x = tf.Variable(tf.random.stateless_normal([count], [0, 1]))
+    with tf.GradientTape() as tape:
+        y = tf.reduce_sum(in_halves(lambda part, _: {"y": part["x"] ** 2}, {"x": x})["y"])
+    np.testing.assert_allclose(tape.gradient(y, x), 2 * x, rtol=1e-6)
+
+
+def test_gradients_of_a_model_are_those_of_the_whole_batch():
+    model, images = small_model(), tf.constant(random_images(5))
+    model.initialize(images)
+
+    def gradients(run):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(run(lambda part, _: model._scores(part["image"], 1)))
+        return tape.gradient(loss, model.trainable_variables)
+
+    halves = gradients(lambda f: in_halves(f, {"image": images})["log_prob"])
+    whole = gradients(lambda f: f({"image": images}, 0)["log_prob"])
+    for ours, expected in zip(halves, whole, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-2)
