@@ -74,14 +74,14 @@ def test_training_facts_leave_out_what_may_change_afterwards():
         assert config_lib.fingerprint(facts) != config_lib.fingerprint(Config().training_facts())
 
 
-def test_every_key_is_described():
-    lines = list(config_lib.describe_keys(Config()))
-    number = sum(
-        len(dataclasses.fields(v)) if dataclasses.is_dataclass(v) else 1
-        for v in (getattr(Config(), f.name) for f in dataclasses.fields(Config))
-    )
+def test_every_key_of_every_family_is_described():
+    lines = list(config_lib.describe_keys())
+    groups = [getattr(Config(), f.name) for f in dataclasses.fields(Config) if f.name != "model"]
+    groups += [cls() for cls in config_lib.MODEL_CONFIGS.values()]
+    number = sum(len(dataclasses.fields(v)) if dataclasses.is_dataclass(v) else 1 for v in groups)
     assert len(lines) == number
     assert "train.batch_size=64: an integer of at least 1" in lines
+    assert "model.num_mixtures=5: an integer of at least 1 [pixel_cnn]" in lines
 
 
 @pytest.mark.parametrize("module", ["tfp_ood.config", "tfp_ood.data.specs", "tfp_ood.cli"])

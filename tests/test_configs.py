@@ -9,8 +9,10 @@ import pytest
 import tensorflow as tf
 
 from tfp_ood import models
-from tfp_ood.config import from_config_dict
+from tfp_ood.config import MODEL_CONFIGS, ConfigError, from_config_dict
 from tfp_ood.data import specs
+from tfp_ood.experiments import PAIRS, experiment
+from tfp_ood.training import fit
 
 FILES = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
 
@@ -22,22 +24,50 @@ def load(path):
     return module
 
 
+REDUCED = {
+    "glow": {"num_steps": 1, "num_hidden": 2},
+    "real_nvp": {"num_couplings": 2, "num_blocks": 1, "num_hidden": 2},
+    "pixel_cnn": {"num_layers": 1, "num_filters": 2, "num_mixtures": 1},
+    "vae": {"num_latents": 2, "num_filters": 2},
+}
+"""Of each family, what a test has time for; images are reduced as well."""
+
+
+@pytest.mark.parametrize("size", ["paper", "small"])
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
-def test_config(path):
+def test_config(path, size):
     module = load(path)
     assert f"python main.py --config=configs/{path.name}" in inspect.getdoc(module)
-    given = module.get_config()
+    sizes = inspect.signature(module.get_config).parameters
+    if not sizes and size == "small":
+        pytest.skip("has one size")
+    given = module.get_config(size) if sizes else module.get_config()
     full = from_config_dict(given)
     specs.parse(full.data.in_distribution, "data.in_distribution")
+    for name in full.data.out_of_distribution:
+        specs.parse(name, "data.out_of_distribution")
+    assert take_a_step(given) < 20
 
-    for key in ("num_steps", "num_hidden"):
-        given.model[key] = 2
+
+def take_a_step(given):
+    """Bits/dim of a step of the model at reduced size, on images of 8x8."""
+    given.model.update(REDUCED[given.model.family])
+    given.data.image_shape = (8, 8, given.data.image_shape[2])
     config = from_config_dict(given)
     model = models.build(config)
     shape = (4, *config.data.image_shape)
     images = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     model.initialize(images)
-    model.compile(optimizer="adam")
-    batches = tf.data.Dataset.from_tensors({"image": images})
-    history = model.fit(batches, epochs=1, verbose=0)
-    assert np.isfinite(history.history["bits_per_dim"]).all()
+    model.compile(optimizer=fit._optimizer(config.train))
+    batches = tf.data.Dataset.from_tensors({"image": images, "label": np.arange(4)})
+    return model.fit(batches, epochs=1, verbose=0).history["bits_per_dim"][0]
+
+
+def test_another_size_is_refused():
+    with pytest.raises(ConfigError, match="one of paper, small"):
+        experiment("glow", "fashion_mnist", "tiny")
+
+
+def test_every_family_has_every_pair():
+    stems = {path.stem for path in FILES}
+    assert {f"{family}_{pair}" for family in MODEL_CONFIGS for pair in PAIRS} <= stems

@@ -7,7 +7,9 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 RANKS = {
-    **dict.fromkeys(["config", "devices", "errors", "files", "keras", "units", "workdir"], 0),
+    **dict.fromkeys(
+        ["config", "devices", "errors", "experiments", "files", "keras", "units", "workdir"], 0
+    ),
     "data": 1,
     "models": 2,
     "training": 3,

@@ -185,7 +185,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _help(values: flags.FlagValues) -> str:
-    keys = "\n".join(f"  --config.{line}" for line in config_lib.describe_keys(Config()))
+    keys = "\n".join(f"  --config.{line}" for line in config_lib.describe_keys())
     text = (__doc__ or "").split("\n", 2)[2]
     return f"{text}\nFlags:\n{_flag_lines(values)}\n\nConfig:\n{keys}"
 
@@ -223,7 +223,7 @@ def _sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     _import_tensorflow_quietly()
     from tfp_ood.evaluation import evaluate
 
-    evaluate.sample(config, workdir)
+    evaluate.sample(config, workdir, data_dir)
 
 
 def _report(config: Config, workdir: WorkDir, data_dir: str | None) -> None:

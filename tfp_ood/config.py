@@ -128,8 +128,8 @@ class VAEConfig:
     family: str = _option("vae", choices=("vae",))
     num_latents: int = _option(50, low=1)
     """Dimensions of the latent vector."""
-    num_filters: int = _option(32, low=1)
-    """Channels of the widest image; networks double them as they halve it."""
+    num_filters: int = _option(16, low=1)
+    """Channels of the first convolution, and of the decoder's last; the paper's 8."""
     decoder: str = _option("categorical", choices=("categorical", "logistic"))
     """Likelihood of a pixel: a 256-way softmax, or a discretized logistic."""
     prior: str = _option("gaussian", choices=("gaussian", "mixture"))
@@ -256,19 +256,23 @@ def valid_values(key: str, family: str) -> str:
     return _describe_tuple(hint) if typing.get_origin(hint) else _describe(hint, metadata)
 
 
-def describe_keys(config: Config) -> Iterator[str]:
-    """A line for every key: its default and what is valid."""
-    for group in dataclasses.fields(config):
-        value = getattr(config, group.name)
-        if dataclasses.is_dataclass(value):
-            keys = [
-                (f"{group.name}.{f.name}", getattr(value, f.name))
-                for f in dataclasses.fields(value)
-            ]
+def describe_keys() -> Iterator[str]:
+    """A line for every key: its default and what is valid; model keys for every family."""
+    for group in dataclasses.fields(Config):
+        if group.name == "model":
+            for family, cls in MODEL_CONFIGS.items():
+                for line in _describe_group("model", cls(), family):
+                    yield line if line.startswith("model.family") else f"{line} [{family}]"
+        elif dataclasses.is_dataclass(group.default):
+            yield from _describe_group(group.name, group.default, "glow")
         else:
-            keys = [(group.name, value)]
-        for key, default in keys:
-            yield f"{key}={default!r}: {valid_values(key, config.model.family)}"
+            yield f"{group.name}={group.default!r}: {valid_values(group.name, 'glow')}"
+
+
+def _describe_group(name: str, value: Any, family: str) -> Iterator[str]:
+    for field in dataclasses.fields(value):
+        key = f"{name}.{field.name}"
+        yield f"{key}={getattr(value, field.name)!r}: {valid_values(key, family)}"
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:

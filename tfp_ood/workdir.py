@@ -40,7 +40,8 @@ class WorkDir:
 
     @property
     def samples(self) -> pathlib.Path:
-        """Folder of samples.npy, uint8 [N, H, W, C], and what they were drawn with."""
+        """Folder of samples.npy, uint8 [N, H, W, C], what they were drawn with, and for VAEs
+        reconstructions.npy (`evaluation.evaluate.sample`)."""
         return self.root / "samples"
 
     def check(self, config: Config) -> None:

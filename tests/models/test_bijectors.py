@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood.keras import keras
-from tfp_ood.models import bijectors, glow, networks
+from tfp_ood.models import batch_norm, bijectors, glow, networks
 
 tfb = tfp.bijectors
 F64 = tf.float64
@@ -19,6 +19,16 @@ def network(num_outputs, seed=0):
 def normalized_conv(channels):
     actnorm = bijectors.ActNorm(channels, F64)
     return bijectors.NormalizedConv1x1(actnorm, bijectors.InvertibleConv1x1(channels, 1, F64))
+
+
+def fitted_batch_norm(channels):
+    normalization = batch_norm.BatchNorm(channels, F64)
+    normalization.initialize(2 + 3 * images((2, 3, channels), count=9, seed=5))
+    return normalization
+
+
+def residual(num_outputs):
+    return networks.ResidualNetwork(2, 5, num_outputs, 0, policy="float64")
 
 
 def small_glow(levels, shape, coupling="affine"):
@@ -37,6 +47,17 @@ CASES = {
     "normalized_conv": (lambda: normalized_conv(4), (2, 3, 4)),
     "affine": (lambda: bijectors.AffineCoupling(network(4), F64), (3, 2, 4)),
     "affine_odd_channels": (lambda: bijectors.AffineCoupling(network(2), F64), (3, 2, 3)),
+    "affine_keeps_second": (
+        lambda: bijectors.AffineCoupling(network(4), F64, keep="second"),
+        (3, 2, 4),
+    ),
+    "affine_keeps_second_of_odd": (
+        lambda: bijectors.AffineCoupling(network(4), F64, keep="second"),
+        (3, 2, 3),
+    ),
+    "checkerboard": (lambda: bijectors.Checkerboard(F64), (2, 3, 8)),
+    "batch_norm": (lambda: fitted_batch_norm(3), (2, 3, 3)),
+    "residual": (lambda: bijectors.AffineCoupling(residual(4), F64), (3, 2, 4)),
     "additive": (lambda: bijectors.AdditiveCoupling(network(2), F64), (3, 2, 4)),
     "factor_out": (factored, (2, 2, 4)),
     "glow_1_level": (lambda: small_glow(1, (4, 2, 1)), (4, 2, 1)),
@@ -196,3 +217,57 @@ def test_affine_log_scale_is_bounded():
     coupling = bijectors.AffineCoupling(lambda x: 1e6 * tf.ones([1, 2, 2, 4]))
     x = tf.ones([1, 2, 2, 4])
     np.testing.assert_allclose(coupling.forward_log_det_jacobian(x, event_ndims=3), [2.0 * 8])
+
+
+def test_batch_norm_under_batch_statistics():
+    """The paper's section 3.7: moments of the batch, and log-det -H W / 2 sum log(var + eps)."""
+    normalization, x = fitted_batch_norm(3), 7 + 2 * images((4, 5, 3), count=8)
+    averages = [normalization.mean.numpy(), normalization.variance.numpy()]
+    with batch_norm.batch_statistics():
+        y = normalization.forward(x)
+        log_det = normalization.forward_log_det_jacobian(x, event_ndims=3)
+    np.testing.assert_allclose(np.mean(y, (0, 1, 2)), 0, atol=1e-9)
+    np.testing.assert_allclose(np.var(y, (0, 1, 2)), 1, atol=1e-5)
+    moments = [np.mean(x, (0, 1, 2)), np.var(x, (0, 1, 2))]
+    np.testing.assert_allclose(log_det, -0.5 * 20 * np.sum(np.log(moments[1] + 1e-6)))
+    # One step of the averages, although the value and the log-det were asked for apart.
+    for old, new, batch in zip(
+        averages, [normalization.mean, normalization.variance], moments, strict=True
+    ):
+        np.testing.assert_allclose(new, 0.95 * old + 0.05 * batch)
+
+
+def test_batch_norm_gradients_flow_through_the_moments():
+    """The normalised batch does not change with its scale, so neither does a loss of it alone."""
+    normalization, x = fitted_batch_norm(1), images((2, 2, 1), count=8)
+    scale = tf.Variable(tf.constant(3.0, F64))
+    with batch_norm.batch_statistics(), tf.GradientTape() as tape:
+        loss = tf.reduce_sum(normalization.forward(scale * x) ** 3)
+    np.testing.assert_allclose(tape.gradient(loss, scale), 0, atol=1e-4)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(normalization.forward(scale * x) ** 3)
+    assert abs(tape.gradient(loss, scale)) > 1e-3
+
+
+def test_batch_norm_uses_the_batch_in_its_context_only():
+    normalization, x = fitted_batch_norm(2), images((2, 2, 2))
+    outside = normalization.forward(tf.identity(x))
+    with pytest.raises(RuntimeError), batch_norm.batch_statistics():
+        assert np.any(normalization.forward(tf.identity(x)) != outside)
+        raise RuntimeError
+    averages = normalization.mean.numpy()
+    normalization.forward(tf.identity(x))
+    np.testing.assert_array_equal(normalization.mean, averages)
+
+
+def test_residual_network_starts_at_zero_and_adds_its_blocks():
+    layer, x = residual(4), images((3, 2, 2))
+    np.testing.assert_array_equal(layer(x), np.zeros([3, 3, 2, 4]))
+    assert len(layer.trainable_variables) == 2 * 6
+    kernels = [v.numpy() for v in layer.trainable_variables if v.shape == [3, 3, 5, 5]]
+    assert len({kernel.tobytes() for kernel in kernels}) == 4
+    hidden = layer.first(x)
+    for first, second in layer.blocks:
+        hidden = hidden + second(tf.nn.relu(first(tf.nn.relu(hidden))))
+    layer.last.kernel.assign(tf.ones_like(layer.last.kernel))
+    np.testing.assert_allclose(layer(x), layer.last(tf.nn.relu(hidden)))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_ood.models import dequantize
 
@@ -56,3 +57,39 @@ def test_training_noise_is_a_function_of_the_seed():
     first = dequantize.training_noise(shape, tf.constant([1, 2]))
     np.testing.assert_array_equal(first, dequantize.training_noise(shape, tf.constant([1, 2])))
     assert np.any(first != dequantize.training_noise(shape, tf.constant([1, 3])))
+
+
+def normal(images, num_dims=50, draw=0, seed=0):
+    return dequantize.content_normal(images, num_dims, tf.constant(draw), seed).numpy()
+
+
+def test_content_noise_is_what_it_was():
+    """Numbers from the first release: score tables must not change with the code around."""
+    images = tf.constant(np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3))
+    found = noise(images, draw=1, seed=3).reshape(2, -1)[:, :3] * 2**23
+    np.testing.assert_array_equal(found, [[2726298, 8276797, 2178771], [467643, 5377273, 1989413]])
+
+
+def test_content_normal_is_standard_normal():
+    z = normal(random_images(200)).ravel()
+    assert np.all(np.isfinite(z)) and np.abs(z).max() < 5.4
+    cumulative = tfp.distributions.Normal(np.float64(0), 1).cdf(np.sort(z)).numpy()
+    distance = np.max(np.abs(cumulative - np.arange(len(z)) / len(z)))
+    assert distance < 1.95 / np.sqrt(len(z)) + 1 / len(z)
+
+
+def test_content_normal_differs_between_images_dims_draws_and_seeds():
+    images = random_images()
+    z = normal(images, 500)
+    correlations = np.corrcoef(z)
+    np.fill_diagonal(correlations, 0)
+    np.testing.assert_array_less(np.abs(correlations), 0.25)  # 5.6 standard deviations
+    for other in (normal(images, 500, draw=1), normal(images, 500, seed=1)):
+        assert abs(np.corrcoef(z.ravel(), other.ravel())[0, 1]) < 0.03
+
+
+def test_content_normal_does_not_depend_on_the_batch():
+    images = random_images()
+    whole = normal(images)
+    np.testing.assert_array_equal(normal(images[7:8]), whole[7:8])
+    np.testing.assert_array_equal(normal(images[::-1]), whole[::-1])

@@ -8,7 +8,7 @@ import pytest
 from tests.evaluation.fakes import write
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation.tables import table_path
-from tfp_ood.reporting.report import SAMPLES, write_report
+from tfp_ood.reporting.report import RECONSTRUCTIONS, SAMPLES, write_report
 
 SETS = [("fashion_mnist", "test"), ("mnist", "test")]
 
@@ -53,6 +53,33 @@ def test_without_samples_an_older_grid_goes(workdir):
 def test_damaged_samples_are_named(workdir, content):
     give_samples(workdir, content)
     with pytest.raises(EvaluationError, match=r"samples\.npy cannot be shown .*--mode=sample"):
+        write_report(workdir, SETS)
+
+
+def give_reconstructions(workdir, pairs, facts='{"reconstructed": ["fashion_mnist", "mnist"]}'):
+    give_samples(workdir, np.zeros((4, 2, 2, 3), np.uint8))
+    np.save(workdir / RECONSTRUCTIONS, pairs)
+    (workdir / SAMPLES).with_name("samples.json").write_text(facts)
+
+
+def test_reconstructions_are_shown_while_there_are_any(workdir):
+    give_reconstructions(workdir, np.zeros((2, 2, 5, 2, 2, 3), np.uint8))
+    result = write_report(workdir, SETS)
+    picture = workdir / "report" / "reconstructions.png"
+    assert picture.exists()
+    assert "two rows each: FashionMNIST, MNIST" in result.path.read_text(encoding="utf-8")
+    (workdir / RECONSTRUCTIONS).unlink()
+    page = write_report(workdir, SETS).path.read_text(encoding="utf-8")
+    assert not picture.exists() and "Reconstructions" not in page
+
+
+def test_damaged_reconstructions_are_named(workdir):
+    give_reconstructions(workdir, np.zeros((2, 5, 2, 2, 3), np.uint8))
+    with pytest.raises(EvaluationError, match=r"reconstructions\.npy cannot .*--mode=sample"):
+        write_report(workdir, SETS)
+    np.save(workdir / RECONSTRUCTIONS, np.zeros((2, 2, 5, 2, 2, 3), np.uint8))
+    (workdir / SAMPLES).with_name("samples.json").write_text("{}")
+    with pytest.raises(EvaluationError, match=r"samples\.json cannot .*--mode=sample"):
         write_report(workdir, SETS)
 
 

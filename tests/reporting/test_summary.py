@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -56,3 +57,21 @@ def test_a_set_is_not_judged_against_itself():
 def test_non_finite_tables_are_refused():
     with pytest.raises(EvaluationError, match="not finite"):
         summarize(OWN, [table([1.0, np.nan], "mnist")])
+
+
+def test_a_generative_classifiers_confidence_is_told():
+    own = dataclasses.replace(
+        OWN,
+        label=np.array([0, 1, 2]),
+        statistics={
+            "predicted_class": np.array([0.0, 1.0, 0.0]),
+            "class_probability": np.array([0.95, 0.99, 0.5]),
+            "class_entropy": np.array([0.1, 0.0, 0.8]),
+        },
+    )
+    summary = summarize(own, [table([1.0], "mnist")])
+    classifier = summary["datasets"]["fashion_mnist/test"]["classifier"]
+    assert classifier["label_agreement"] == pytest.approx(2 / 3)
+    assert classifier["share_above_0.9"] == pytest.approx(2 / 3)
+    assert classifier["class_entropy_mean"] == pytest.approx(0.3)
+    assert "classifier" not in summary["datasets"]["mnist/test"]

@@ -1,15 +1,18 @@
 """The stages between a trained model and its report: score tables and samples."""
 
 import json
+from typing import Any
 
 import numpy as np
 
-from tfp_ood import files
+from tfp_ood import files, models
 from tfp_ood.config import Config, fingerprint
 from tfp_ood.data import pipeline
 from tfp_ood.evaluation import likelihood, tables
 from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
+
+_NUM_RECONSTRUCTED = 16  # of every set
 
 
 def open_sets(config: Config, data_dir: str | None) -> list[pipeline.Split]:
@@ -55,17 +58,17 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         print(f"scored {split.num_images:,} images of {split.name}/{split.split}: {path}")
 
 
-def sample(config: Config, workdir: WorkDir) -> None:
+def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     """Draws the report's samples into the work directory, unless they are there.
+
+    Models that can reconstruct leave reconstructions.npy too: the first 16 images of every set
+    and what becomes of them, uint8 [sets, 2, 16, H, W, C], white where a set has fewer.
 
     Raises:
       UserError: no trained model, or one of another config.
+      DataError: a set to reconstruct is not there, or does not fit the model.
     """
-    facts = {
-        "config_hash": fingerprint(config.training_facts()),
-        "num_images": config.sample.num_images,
-        "temperature": config.sample.temperature,
-    }
+    facts = _sample_facts(config)
     record = workdir.samples / "samples.json"
     if record.exists() and json.loads(record.read_text()) == facts:
         return
@@ -73,8 +76,34 @@ def sample(config: Config, workdir: WorkDir) -> None:
     images = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
     with files.replacing_folder(workdir.samples) as folder:
         np.save(folder / "samples.npy", images.numpy())
+        if config.model.family in models.RECONSTRUCTING:
+            pairs = _reconstructions(model, open_sets(config, data_dir))
+            np.save(folder / "reconstructions.npy", pairs)
         (folder / record.name).write_text(json.dumps(facts) + "\n")
     print(f"drew {config.sample.num_images} samples: {workdir.samples / 'samples.npy'}")
+
+
+def _sample_facts(config: Config) -> dict[str, Any]:
+    """All that the folder of samples depends on."""
+    facts = {
+        "config_hash": fingerprint(config.training_facts()),
+        "num_images": config.sample.num_images,
+        "temperature": config.sample.temperature,
+    }
+    if config.model.family in models.RECONSTRUCTING:
+        data = config.data
+        facts["reconstructed"] = [data.in_distribution, *data.out_of_distribution]
+    return facts
+
+
+def _reconstructions(model: models.LikelihoodModel, sets: list[pipeline.Split]) -> np.ndarray:
+    """See `sample`."""
+    pairs = np.full((len(sets), 2, _NUM_RECONSTRUCTED, *model.image_shape), 255, np.uint8)
+    for pair, split in zip(pairs, sets, strict=True):
+        images = next(iter(pipeline.scoring_batches(split, _NUM_RECONSTRUCTED)))["image"]
+        pair[0, : len(images)] = images
+        pair[1, : len(images)] = model.reconstruct(images)
+    return pairs
 
 
 def _metadata(config: Config, workdir: WorkDir, split: pipeline.Split) -> dict[str, object]:

@@ -1,13 +1,21 @@
 """Likelihood models: `build` makes the one that a config names."""
 
 from tfp_ood.config import Config
-from tfp_ood.models import glow
+from tfp_ood.models import glow, pixel_cnn, real_nvp, vae
 from tfp_ood.models.base import LikelihoodModel, UninitializedError
 
-__all__ = ["BUILDERS", "LikelihoodModel", "UninitializedError", "build"]
+__all__ = ["BUILDERS", "RECONSTRUCTING", "LikelihoodModel", "UninitializedError", "build"]
 
-BUILDERS = {"glow": glow.build}
+BUILDERS = {
+    "glow": glow.build,
+    "pixel_cnn": pixel_cnn.build,
+    "real_nvp": real_nvp.build,
+    "vae": vae.build,
+}
 """Family -> function of (model config, image shape, seed, precision)."""
+
+RECONSTRUCTING = ("vae",)
+"""Families whose models have `reconstruct`, from images to uint8 images of the same shape."""
 
 
 def build(config: Config) -> LikelihoodModel:

@@ -36,6 +36,9 @@ class LikelihoodModel(keras.Model):
     log_prob_kind = "exact"
     """`exact`, or `bound` where `log_prob` is a lower bound."""
 
+    quick_samples = False
+    """Whether a few samples take no longer than a few steps, so that training can show some."""
+
     def __init__(self, image_shape: tuple[int, int, int], seed: int = 0):
         super().__init__()
         self.image_shape = tuple(image_shape)
@@ -122,7 +125,7 @@ class LikelihoodModel(keras.Model):
     def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Bits/dim of a batch as evaluation measures it, with one noise draw."""
         scores = in_halves(
-            lambda part, _: self._scores(part["image"], 1), batch, bool(self.jit_compile)
+            lambda part, number: self._scores(part["image"], 1), batch, bool(self.jit_compile)
         )
         bits = units.bits_per_dim(scores["log_prob"], self.num_dims)
         self._bits_per_dim.update_state(bits)
@@ -151,7 +154,7 @@ class LikelihoodModel(keras.Model):
         spec = tf.TensorSpec([None, *self.image_shape], tf.uint8)
         return tf.function(
             lambda images: in_halves(
-                lambda part, _: self._scores(part["image"], num_draws), {"image": images}
+                lambda part, number: self._scores(part["image"], num_draws), {"image": images}
             ),
             input_signature=[spec],
             autograph=False,

@@ -85,6 +85,26 @@ class Squeeze(ImageBijector):
         return tf.concat([shape[:-3], shape[-3:-1] * 2, shape[-1:] // 4], 0)
 
 
+class Checkerboard(ImageBijector):
+    """Reorders the channels of a squeezed image: its halves are the colours of a checkerboard.
+
+    A squeeze leaves each 2x2 cell as channels (top left, top right, bottom left, bottom right).
+    With the second and the last exchanged, the first half is the falling diagonal of the cell and
+    the second half the rising one ([2], figure 3, left). It is its own inverse.
+    """
+
+    def __init__(self, dtype: tf.DType = tf.float32, name: str = "checkerboard"):
+        super().__init__(name, dtype)
+
+    def _forward_and_log_det(self, x):
+        top_left, top_right, bottom_left, bottom_right = tf.split(x, 4, axis=-1)
+        y = tf.concat([top_left, bottom_right, bottom_left, top_right], -1)
+        return y, tf.zeros([], x.dtype)
+
+    def _inverse_and_log_det(self, y):
+        return self._forward_and_log_det(y)
+
+
 class ActNorm(ImageBijector):
     """`y = (x + bias) * exp(log_scale)`, a scale and a bias per channel ([1], section 3.1).
 
@@ -112,7 +132,7 @@ class ActNorm(ImageBijector):
 
     def log_det(self, x: tf.Tensor) -> tf.Tensor:
         """`log|det dy/dx|` for images of the size of `x`, shape `[]`."""
-        return _num_pixels(x) * tf.reduce_sum(self.log_scale)
+        return num_pixels(x) * tf.reduce_sum(self.log_scale)
 
 
 class InvertibleConv1x1(ImageBijector):
@@ -160,7 +180,7 @@ class InvertibleConv1x1(ImageBijector):
 
     def log_det(self, x: tf.Tensor) -> tf.Tensor:
         """`log|det dy/dx|` for images of the size of `x`, shape `[]`."""
-        return _num_pixels(x) * tf.reduce_sum(self.log_diagonal)
+        return num_pixels(x) * tf.reduce_sum(self.log_diagonal)
 
     def _forward_and_log_det(self, x):
         return mix_channels(x, self.matrix()), self.log_det(x)
@@ -199,15 +219,27 @@ class NormalizedConv1x1(ImageBijector):
 
 
 class AffineCoupling(ImageBijector):
-    """Shifts and scales the second half of the channels, by a network of the first ([2], eq. 7).
+    """Shifts and scales one half of the channels, by a network of the other ([2], eq. 7).
 
     `b' = (b + shift(a)) * exp(log_scale(a))`. The network returns `[B, H, W, 2 * channels of b]`.
     The log scale is kept within +-2 by a tanh, so that no image can make the flow explode.
+
+    Args:
+      network: of the half that is kept.
+      dtype: of everything else.
+      keep: "first" or "second", the half that stays as it is.
     """
 
-    def __init__(self, network: Network, dtype: tf.DType = tf.float32, name: str = "affine"):
+    def __init__(
+        self,
+        network: Network,
+        dtype: tf.DType = tf.float32,
+        name: str = "affine",
+        keep: str = "first",
+    ):
         super().__init__(name, dtype)
         self.network = network
+        self._order = 1 if keep == "first" else -1
 
     def _shift_and_log_scale(self, kept):
         # Networks may compute in bfloat16; nothing outside them does.
@@ -215,16 +247,19 @@ class AffineCoupling(ImageBijector):
         return shift, _MAX_LOG_SCALE * tf.tanh(raw / _MAX_LOG_SCALE)
 
     def _forward_and_log_det(self, x):
-        kept, changed = _halves(x)
+        kept, changed = _halves(x)[:: self._order]
         shift, log_scale = self._shift_and_log_scale(kept)
         changed = (changed + shift) * tf.exp(log_scale)
-        return tf.concat([kept, changed], -1), tf.reduce_sum(log_scale, [-3, -2, -1])
+        return self._join(kept, changed), tf.reduce_sum(log_scale, [-3, -2, -1])
 
     def _inverse_and_log_det(self, y):
-        kept, changed = _halves(y)
+        kept, changed = _halves(y)[:: self._order]
         shift, log_scale = self._shift_and_log_scale(kept)
         changed = changed * tf.exp(-log_scale) - shift
-        return tf.concat([kept, changed], -1), -tf.reduce_sum(log_scale, [-3, -2, -1])
+        return self._join(kept, changed), -tf.reduce_sum(log_scale, [-3, -2, -1])
+
+    def _join(self, kept, changed):
+        return tf.concat([kept, changed][:: self._order], -1)
 
 
 class AdditiveCoupling(ImageBijector):
@@ -308,16 +343,16 @@ def mix_channels(x: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor | None = None)
     return tf.reshape(y if bias is None else y + bias, tf.shape(x))
 
 
-def _halves(x):
-    channels = x.shape[-1]
-    return tf.split(x, [channels - channels // 2, channels // 2], axis=-1)
-
-
-def _num_pixels(x):
-    """Height times width, as a number of x's type."""
+def num_pixels(x: tf.Tensor) -> tf.Tensor:
+    """Height times width of images `[..., H, W, C]`, as a number of their type."""
     if x.shape[-3:-1].is_fully_defined():
         return tf.constant(x.shape[-3] * x.shape[-2], x.dtype)
     return tf.cast(tf.reduce_prod(tf.shape(x)[-3:-1]), x.dtype)
+
+
+def _halves(x):
+    channels = x.shape[-1]
+    return tf.split(x, [channels - channels // 2, channels // 2], axis=-1)
 
 
 def _div(size, factor):

@@ -32,17 +32,39 @@ def content_noise(images: tf.Tensor, draw: tf.Tensor, seed: int) -> tf.Tensor:
     Returns:
       float32 `[B, H, W, C]`, multiples of 2^-23.
     """
-    num_dims = images.shape[1] * images.shape[2] * images.shape[3]
+    uniform = _content_uniform(images, images.shape[1:].num_elements(), draw, seed)
+    return tf.reshape(uniform, tf.shape(images))
 
-    def random_integers(number):
+
+def content_normal(images: tf.Tensor, num_dims: int, draw: tf.Tensor, seed: int) -> tf.Tensor:
+    """Standard normal noise that depends on each image's own content, as `content_noise` does.
+
+    Args:
+      images: uint8 `[B, H, W, C]` with static H, W, C.
+      num_dims: L, numbers per image.
+      draw: int32 `[]`, which of the noise draws of these images this is.
+      seed: of all draws.
+
+    Returns:
+      float32 `[B, L]`; of 2^23 values, the outermost at 5.3 standard deviations.
+    """
+    # The middle of each step of 2^-23, so that none is at an infinite end.
+    return tf.math.ndtri(_content_uniform(images, num_dims, draw, seed) + 2.0**-24)
+
+
+def _content_uniform(images, num_dims, draw, seed):
+    """`content_noise` of any number of dimensions: `[B, num_dims]`."""
+
+    def random_integers(number, count):
         key = tf.stack([seed, 3 * draw + number])
-        bits = tf.random.stateless_uniform([num_dims], key, None, None, tf.int32)
+        bits = tf.random.stateless_uniform([count], key, None, None, tf.int32)
         return tf.bitwise.bitwise_or(bits, 1)  # odd: a factor that loses nothing
 
-    flat = tf.cast(tf.reshape(images, [-1, num_dims]), tf.int32)
-    content = tf.reduce_sum(flat * random_integers(0), axis=1, keepdims=True)
-    hashed = content * random_integers(1) + random_integers(2)
+    num_pixels = images.shape[1:].num_elements()
+    flat = tf.cast(tf.reshape(images, [-1, num_pixels]), tf.int32)
+    factors = random_integers(0, num_pixels)
+    content = tf.reduce_sum(flat * factors, axis=1, keepdims=True)
+    hashed = content * random_integers(1, num_dims) + random_integers(2, num_dims)
     # The upper 23 bits as the mantissa of a float in [1, 2).
     mantissa = tf.bitwise.bitwise_and(tf.bitwise.right_shift(hashed, 9), _MANTISSA)
-    uniform = tf.bitcast(tf.bitwise.bitwise_or(mantissa, _ONE), tf.float32) - 1.0
-    return tf.reshape(uniform, tf.shape(images))
+    return tf.bitcast(tf.bitwise.bitwise_or(mantissa, _ONE), tf.float32) - 1.0

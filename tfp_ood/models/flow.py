@@ -1,11 +1,10 @@
 """Normalizing flows as likelihood models of discrete images."""
 
-import math
-
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood import units
+from tfp_ood.keras import keras
 from tfp_ood.models import bijectors, dequantize
 from tfp_ood.models.base import LikelihoodModel
 
@@ -22,12 +21,21 @@ class FlowModel(LikelihoodModel):
       flow: bijector from images scaled to [-1/2, 1/2), `[H, W, C]`, to latents `[H * W * C]`.
       image_shape: (H, W, C).
       seed: of all noise.
+      class_prior: of `ClassConditionalFlow`, whose weights are part of the model.
     """
 
     log_prob_kind = "bound"
+    quick_samples = True
 
-    def __init__(self, flow: tfb.Bijector, image_shape: tuple[int, int, int], seed: int = 0):
+    def __init__(
+        self,
+        flow: tfb.Bijector,
+        image_shape: tuple[int, int, int],
+        seed: int = 0,
+        class_prior: keras.layers.Layer | None = None,
+    ):
         super().__init__(image_shape, seed)
+        self.class_prior = class_prior
         # The density over pixels [0, 256) has the unit of the discrete likelihood.
         scale = tfb.Scale(tf.constant(1.0 / units.NUM_PIXEL_VALUES))
         to_latent = tfb.Chain([flow, tfb.Shift(tf.constant(-0.5)), scale], name="to_latent")
@@ -46,22 +54,20 @@ class FlowModel(LikelihoodModel):
         return sum(self._terms(tf.cast(images, tf.float32) + noise))
 
     def _scores(self, images, num_draws):
+        latent, log_det = self._draws(images, num_draws)
+        return average_draws(latent, latent + log_det)
+
+    def _draws(self, images, num_draws):
+        """`_terms` of S noise draws, `[S, B]` each."""
+
         def one_draw(draw):
             noise = dequantize.content_noise(images, draw, self.seed)
             return self._terms(tf.cast(images, tf.float32) + noise)
 
         if num_draws == 1:
-            latent, log_det = one_draw(tf.constant(0))
-            log_prob = latent + log_det
-        else:
-            terms = (tf.float32, tf.float32)
-            latent, log_det = tf.map_fn(one_draw, tf.range(num_draws), fn_output_signature=terms)
-            log_prob, latent = _average(latent, latent + log_det, num_draws)
-        return {
-            "log_prob": log_prob,
-            "log_prob_latent": latent,
-            "log_det": log_prob - latent,
-        }
+            return [term[tf.newaxis] for term in one_draw(tf.constant(0))]
+        terms = (tf.float32, tf.float32)
+        return tf.map_fn(one_draw, tf.range(num_draws), fn_output_signature=terms)
 
     def _terms(self, pixels):
         """`log p_z(f(y))` and `log|det df/dy|` of images y `[B, H, W, C]` in [0, 256): `[B]`."""
@@ -72,17 +78,34 @@ class FlowModel(LikelihoodModel):
 
     def _samples(self, num_images, seed, temperature):
         latents = self.distribution.distribution.sample(num_images, seed=seed)
-        pixels = self.distribution.bijector.forward(temperature * latents)
+        return self._decode(temperature * latents)
+
+    def _decode(self, latents):
+        """Latents `[B, D]` to the uint8 images that they stand for."""
+        pixels = self.distribution.bijector.forward(latents)
         pixels = tf.clip_by_value(tf.floor(pixels), 0.0, units.NUM_PIXEL_VALUES - 1.0)
         return tf.cast(pixels, tf.uint8)
 
 
-def _average(latent, log_prob, num_draws):
-    """The log of the mean likelihood over draws `[S, B]`, and the latent term's weighted mean.
+def average_draws(latent: tf.Tensor, log_prob: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The log of the mean likelihood over draws, and its two terms.
 
     With draws weighted by their likelihood the two terms still add up to `log_prob`; the log-det
     takes the (small) entropy of the weights.
+
+    Args:
+      latent: log p_z, `[S, B]`, nats.
+      log_prob: latent plus log-det, `[S, B]`, nats.
+
+    Returns:
+      `log_prob`, `log_prob_latent` and `log_det`, `[B]` each.
     """
-    weights = tf.nn.softmax(log_prob, axis=0)
-    mean = tf.reduce_logsumexp(log_prob, axis=0) - math.log(num_draws)
-    return mean, tf.reduce_sum(weights * latent, axis=0)
+    mean = log_mean_exp(log_prob)
+    mean_latent = tf.reduce_sum(tf.nn.softmax(log_prob, axis=0) * latent, axis=0)
+    return {"log_prob": mean, "log_prob_latent": mean_latent, "log_det": mean - mean_latent}
+
+
+def log_mean_exp(log_values: tf.Tensor, axis: int = 0) -> tf.Tensor:
+    """The log of the mean of exp(log_values) over an axis."""
+    count = tf.cast(tf.shape(log_values)[axis], log_values.dtype)
+    return tf.reduce_logsumexp(log_values, axis=axis) - tf.math.log(count)

@@ -5,6 +5,7 @@ import tensorflow_probability as tfp
 
 from tfp_ood.config import GlowConfig
 from tfp_ood.models import bijectors, networks
+from tfp_ood.models.class_conditional import ClassConditionalFlow
 from tfp_ood.models.flow import FlowModel
 
 tfb = tfp.bijectors
@@ -30,6 +31,8 @@ def build(
         seed,
         precision,
     )
+    if model.num_classes:
+        return ClassConditionalFlow(flow, image_shape, model.num_classes, seed)
     return FlowModel(flow, image_shape, seed)
 
 

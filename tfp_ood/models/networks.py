@@ -40,6 +40,49 @@ class CouplingNetwork(keras.layers.Layer):
         return self.last(tf.reshape(pixels, tf.shape(hidden)))
 
 
+class ResidualNetwork(keras.layers.Layer):
+    """Pre-activation residual blocks of 3x3 convolutions: Dinh et al. 2017, section 3.6.
+
+    The last convolution starts at zero, so that a coupling starts as the identity. What the blocks
+    add starts smaller the more there are, so that deep networks start at the scale of shallow ones.
+
+    Args:
+      num_blocks: residual blocks, of two convolutions each.
+      num_hidden: channels of the blocks.
+      num_outputs: channels of the output `[B, H, W, num_outputs]`.
+      seed: of the random initial weights; the `2 * num_blocks` after it are used too.
+      policy: tf_keras dtype policy, such as "mixed_bfloat16".
+    """
+
+    def __init__(
+        self, num_blocks: int, num_hidden: int, num_outputs: int, seed: int, policy: str = "float32"
+    ):
+        super().__init__(dtype=policy)
+
+        def convolution(number, initializer):
+            weights = initializer(seed + number)
+            return keras.layers.Conv2D(
+                num_hidden, 3, padding="same", kernel_initializer=weights, dtype=policy
+            )
+
+        def random_small(seed):
+            return keras.initializers.VarianceScaling(2.0 / num_blocks, seed=seed)
+
+        self.first = convolution(0, _random)
+        self.blocks = [
+            (convolution(i, _random), convolution(i + 1, random_small))
+            for i in range(1, 2 * num_blocks, 2)
+        ]
+        self.last = zero_convolution(num_outputs, policy)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Images `[B, H, W, any]` to `[B, H, W, num_outputs]`."""
+        hidden = self.first(inputs)
+        for first, second in self.blocks:
+            hidden += second(tf.nn.relu(first(tf.nn.relu(hidden))))
+        return self.last(tf.nn.relu(hidden))
+
+
 def zero_convolution(num_outputs: int, policy: str = "float32") -> keras.layers.Layer:
     """A 3x3 convolution that returns zeros until it is trained."""
     return keras.layers.Conv2D(

@@ -28,7 +28,7 @@ th:first-child { text-align: left; }
 .chance { display: block; color: #555; font-size: .85em; white-space: nowrap; }
 figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; }
-.samples img { image-rendering: pixelated; }
+.samples img, .reconstructions img { image-rendering: pixelated; }
 @media print { body { font-size: 11pt; max-width: none; padding: 0; }
   figure, tr, li { break-inside: avoid; } h2 { break-after: avoid; }
   .scroll { overflow: visible; } }
@@ -84,6 +84,8 @@ def write_page(
     histogram: str | os.PathLike[str],
     samples: str | os.PathLike[str] | None = None,
     config: Mapping[str, Any] | None = None,
+    reconstructions: str | os.PathLike[str] | None = None,
+    reconstructed: Sequence[str] = (),
 ) -> pathlib.Path:
     """Writes REPORT_DIR/index.html.
 
@@ -93,6 +95,8 @@ def write_page(
       histogram: PNG of `plots.likelihood_histogram`.
       samples: PNG of `plots.sample_grid`, if the model has been sampled.
       config: nested settings of the experiment to list, if known.
+      reconstructions: PNG of `plots.reconstruction_grid`, if the model can reconstruct.
+      reconstructed: what the sets in it are called, from the top.
 
     Returns:
       The path of the page.
@@ -106,6 +110,7 @@ def write_page(
         _metrics_table(summary),
         _section("How to read this", _HOW_TO_READ),
         _samples_section(samples, own["label"]),
+        _reconstructions_section(reconstructions, reconstructed),
         _model_section(summary["model"]),
         _preparation_section(summary),
         _config_section(config),
@@ -153,6 +158,18 @@ def _samples_section(path: str | os.PathLike[str] | None, own_label: str) -> str
         caption = "Drawn from the model: what it takes for its own kind."
         body = _figure("samples", path, alt, caption)
     return _section("Samples", body)
+
+
+def _reconstructions_section(path: str | os.PathLike[str] | None, labels: Sequence[str]) -> str:
+    """Nothing for models that cannot reconstruct."""
+    if path is None:
+        return ""
+    caption = (
+        f"From the top, two rows each: {', '.join(labels)}. The upper row are images of the set, "
+        "the lower what the model makes of them through its latent."
+    )
+    alt = f"Images of {', '.join(labels)} and their reconstructions"
+    return _section("Reconstructions", _figure("reconstructions", path, alt, caption))
 
 
 def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], kind: str) -> str:

@@ -1,4 +1,4 @@
-"""Figures: the histogram of likelihoods, and a grid of samples.
+"""Figures: the histogram of likelihoods, and grids of samples and reconstructions.
 
 Drawn through matplotlib's objects, without pyplot: nothing global is touched, no display needed.
 """
@@ -146,12 +146,15 @@ def _finish_axes(axes: Axes, low: float, high: float, num_dims: int) -> None:
     upper.tick_params(labelsize=11)
 
 
-def sample_grid(images: np.ndarray, path: str | os.PathLike[str]) -> None:
-    """A square-ish grid of images as a PNG, each pixel a block of whole screen pixels.
+def sample_grid(
+    images: np.ndarray, path: str | os.PathLike[str], columns: int | None = None
+) -> None:
+    """A grid of images as a PNG, each pixel a block of whole screen pixels.
 
     Args:
       images: uint8 [N, H, W, C], C 1 or 3, N > 0.
       path: file to make.
+      columns: images per row; by default the grid is square-ish.
 
     Raises:
       EvaluationError: the array is something else.
@@ -164,7 +167,7 @@ def sample_grid(images: np.ndarray, path: str | os.PathLike[str]) -> None:
             f"got {images.dtype} {list(images.shape)}."
         )
     num, height, width, _ = images.shape
-    columns = int(np.ceil(np.sqrt(num)))
+    columns = columns or int(np.ceil(np.sqrt(num)))
     rows = -(-num // columns)
     grid = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, 3), 255, np.uint8)
     for k, image in enumerate(images):
@@ -173,3 +176,21 @@ def sample_grid(images: np.ndarray, path: str | os.PathLike[str]) -> None:
     scale = max(1, _GRID_WIDTH // grid.shape[1])
     with files.replacing(path) as temporary:
         matplotlib.image.imsave(temporary, grid.repeat(scale, 0).repeat(scale, 1))
+
+
+def reconstruction_grid(pairs: np.ndarray, path: str | os.PathLike[str]) -> None:
+    """Two rows of images for every set as a PNG: originals, and below them what a model makes.
+
+    Args:
+      pairs: uint8 [sets, 2, N, H, W, C].
+      path: file to make.
+
+    Raises:
+      EvaluationError: the array is something else.
+    """
+    pairs = np.asarray(pairs)
+    if pairs.ndim != 6 or pairs.shape[1] != 2:
+        raise EvaluationError(
+            f"Reconstructions must be uint8 [sets, 2, N, H, W, C]; got {list(pairs.shape)}."
+        )
+    sample_grid(pairs.reshape(-1, *pairs.shape[3:]), path, columns=pairs.shape[2])

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,17 @@ import numpy as np
 from tfp_ood import files
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation.tables import read_score_table, table_path
-from tfp_ood.reporting import html, plots
+from tfp_ood.reporting import html, names, plots
 from tfp_ood.reporting.summary import summarize
 from tfp_ood.reporting.verdict import verdict
 
 SAMPLES = pathlib.PurePath("samples", "samples.npy")
 """Where in the work directory the samples are: uint8 [N, H, W, C]."""
+
+RECONSTRUCTIONS = SAMPLES.with_name("reconstructions.npy")
+"""The same for models that reconstruct: uint8 [sets, 2, N, H, W, C], originals first."""
+
+_FACTS = SAMPLES.with_name("samples.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +43,8 @@ def write_report(
     """Writes WORKDIR/report/: summary.json, likelihoods.png and .pdf, samples.png, index.html.
 
     Reads only WORKDIR/scores and WORKDIR/samples. Where there are no samples, there is no
-    samples.png and the page says so.
+    samples.png and the page says so; where there are reconstructions, there is a
+    reconstructions.png.
 
     Args:
       workdir: of the run.
@@ -59,8 +65,12 @@ def write_report(
     folder = workdir / "report"
     figures = [folder / "likelihoods.png", folder / "likelihoods.pdf"]
     plots.likelihood_histogram(tables, summary, figures)
-    samples = _write_samples(workdir / SAMPLES, folder / "samples.png")
-    page = html.write_page(folder, summary, figures[0], samples, config)
+    samples = _write_grid(workdir / SAMPLES, folder / "samples.png", plots.sample_grid)
+    pairs = _write_grid(
+        workdir / RECONSTRUCTIONS, folder / "reconstructions.png", plots.reconstruction_grid
+    )
+    pair_labels = _reconstructed_labels(workdir / _FACTS) if pairs else ()
+    page = html.write_page(folder, summary, figures[0], samples, config, pairs, pair_labels)
     with files.replacing(folder / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
     return ReportResult(page, verdict(summary))
@@ -81,17 +91,30 @@ def _existing_paths(workdir: pathlib.Path, sets: Sequence[tuple[str, str]]) -> l
     return paths
 
 
-def _write_samples(source: pathlib.Path, target: pathlib.Path) -> pathlib.Path | None:
-    """The grid's path; None, with an older grid removed, where there are no samples."""
+def _write_grid(
+    source: pathlib.Path, target: pathlib.Path, draw: Callable[[np.ndarray, pathlib.Path], None]
+) -> pathlib.Path | None:
+    """The grid's path; None, with an older grid removed, where there is nothing to draw."""
     if not source.exists():
         target.unlink(missing_ok=True)
         return None
     try:
-        images = np.load(source, allow_pickle=False)
-        plots.sample_grid(images, target)
+        draw(np.load(source, allow_pickle=False), target)
     except (OSError, ValueError, EOFError, EvaluationError) as error:
         raise EvaluationError(
             f"The samples {source} cannot be shown ({error}). "
             "Delete the file and run --mode=sample, which makes it again."
         ) from error
     return target
+
+
+def _reconstructed_labels(facts: pathlib.Path) -> list[str]:
+    """What the sets are called whose images were reconstructed."""
+    try:
+        reconstructed = json.loads(facts.read_text())["reconstructed"]
+        return names.labels([(name, "test") for name in reconstructed])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(
+            f"{facts} cannot be read ({error}). "
+            "Delete the file and run --mode=sample, which makes it again."
+        ) from error

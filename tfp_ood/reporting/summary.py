@@ -11,6 +11,9 @@ from tfp_ood.evaluation.scores import SCORES
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.reporting import names
 
+_CLASS = "predicted_class"
+_CONFIDENT = 0.9
+
 UNITS = {
     "log_prob": "nats per image, of the discrete image",
     "bits_per_dim": "bits per dimension",
@@ -55,7 +58,9 @@ def summarize(in_table: ScoreTable, out_tables: Sequence[ScoreTable]) -> dict[st
 
 
 def _describe(table: ScoreTable, label: str) -> dict[str, Any]:
+    classifier = {"classifier": _classifier(table)} if _CLASS in table.statistics else {}
     return {
+        **classifier,
         "label": label,
         "num_images": table.num_images,
         "log_prob_mean": float(np.mean(table.log_prob)),
@@ -63,6 +68,18 @@ def _describe(table: ScoreTable, label: str) -> dict[str, Any]:
         "bits_per_dim_std": float(np.std(table.bits_per_dim)),
         "native_shape": table.metadata["native_shape"],
         "preprocessing": table.metadata["preprocessing"],
+    }
+
+
+def _classifier(table: ScoreTable) -> dict[str, float]:
+    """What a class-conditional model believes of the images' classes: p(y|x) by Bayes' rule."""
+    probability = table.statistics["class_probability"]
+    return {
+        "class_probability_mean": float(np.mean(probability)),
+        "share_above_0.9": float(np.mean(probability > _CONFIDENT)),
+        "class_entropy_mean": float(np.mean(table.statistics["class_entropy"])),
+        # Of foreign images too, where it means nothing unless the classes are the same.
+        "label_agreement": float(np.mean(table.statistics[_CLASS] == table.label)),
     }
 
 

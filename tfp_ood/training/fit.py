@@ -13,10 +13,11 @@ from tfp_ood.config import Config, TrainConfig
 from tfp_ood.data import pipeline
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
-from tfp_ood.training.callbacks import StopOnNonFinite, ValidateWithAverage
+from tfp_ood.training.callbacks import ShowImages, StopOnNonFinite, ValidateWithAverage
 from tfp_ood.workdir import WorkDir
 
 _NUM_INIT_IMAGES = 512
+_NUM_SHOWN = 16  # images in TensorBoard
 _WEIGHTS = "weights"
 _FACTS = "training.json"
 
@@ -76,7 +77,7 @@ def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         epochs=num_epochs,
         steps_per_epoch=steps_per_epoch,
         validation_data=pipeline.scoring_batches(validation, config.evaluate.batch_size),
-        callbacks=_callbacks(config.train, workdir),
+        callbacks=[*_callbacks(config.train, workdir), _images(config, workdir, validation)],
         verbose=1 if sys.stdout.isatty() else 2,
     )
     facts = _facts(config, model, history.history, first_epoch, time.monotonic() - start)
@@ -170,6 +171,11 @@ def _callbacks(train: TrainConfig, workdir: WorkDir) -> list[keras.callbacks.Cal
         # Deleted by `_save`, only once the weights are safe.
         keras.callbacks.BackupAndRestore(str(workdir.backup), delete_checkpoint=False),
     ]
+
+
+def _images(config: Config, workdir: WorkDir, validation: pipeline.Split) -> ShowImages:
+    first = next(iter(pipeline.scoring_batches(validation, _NUM_SHOWN)))["image"]
+    return ShowImages(workdir.tensorboard / "images", first, config.seed)
 
 
 def _facts(

@@ -1,0 +1,16 @@
+"""PixelCNN on CIFAR-10, judged on SVHN and CIFAR-100 (Nalisnick et al., 2019).
+
+  python main.py --config=configs/pixel_cnn_cifar10.py:small --workdir=runs/pixel_cnn_cifar10
+
+The small size has not been run on this pair. Without `:small` it has the paper's size, for one GPU,
+which has not been run.
+"""
+
+import ml_collections
+
+from tfp_ood.experiments import experiment
+
+
+def get_config(size: str = "paper") -> ml_collections.ConfigDict:
+    """The experiment."""
+    return experiment("pixel_cnn", "cifar10", size)

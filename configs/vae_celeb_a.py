@@ -1,0 +1,16 @@
+"""A VAE on CelebA, judged on SVHN (Nalisnick et al., 2019).
+
+  python main.py --config=configs/vae_celeb_a.py:small --workdir=runs/vae_celeb_a
+
+The small size has not been run on this pair. Without `:small` it has the paper's size, for one GPU,
+which has not been run.
+"""
+
+import ml_collections
+
+from tfp_ood.experiments import experiment
+
+
+def get_config(size: str = "paper") -> ml_collections.ConfigDict:
+    """The experiment."""
+    return experiment("vae", "celeb_a", size)

@@ -1,0 +1,16 @@
+"""A VAE on ImageNet 32x32, judged on CIFAR-10, CIFAR-100 and SVHN (Nalisnick et al., 2019).
+
+  python main.py --config=configs/vae_imagenet32.py:small --workdir=runs/vae_imagenet32
+
+The small size has not been run on this pair. Without `:small` it has the paper's size, for one GPU,
+which has not been run.
+"""
+
+import ml_collections
+
+from tfp_ood.experiments import experiment
+
+
+def get_config(size: str = "paper") -> ml_collections.ConfigDict:
+    """The experiment."""
+    return experiment("vae", "imagenet32", size)

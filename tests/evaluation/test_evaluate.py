@@ -1,0 +1,61 @@
+"""Samples and reconstructions that a trained model leaves in its work directory."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from tests.data import tiny
+from tfp_ood.config import Config, DataConfig, SampleConfig, TrainConfig, VAEConfig
+from tfp_ood.data import pipeline
+from tfp_ood.evaluation import evaluate
+from tfp_ood.training import fit
+from tfp_ood.workdir import open_workdir
+
+CONFIG = Config(
+    data=DataConfig(num_validation=4, out_of_distribution=("mnist", "noise")),
+    model=VAEConfig(num_latents=2, num_filters=2, decoder="logistic"),
+    train=TrainConfig(batch_size=8, num_steps=2, steps_per_epoch=2, warmup_steps=1),
+    sample=SampleConfig(num_images=3),
+)
+
+
+@pytest.fixture(scope="module", name="data_dir")
+def _data_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data")
+    tiny.store_set("fashion_mnist", path)
+    tiny.store_set("mnist", path, seed=1)
+    return str(path)
+
+
+@pytest.fixture(scope="module", name="workdir")
+def _workdir(tmp_path_factory, data_dir):
+    workdir = open_workdir(tmp_path_factory.mktemp("runs") / "run")
+    fit.train(CONFIG, workdir, data_dir)
+    evaluate.sample(CONFIG, workdir, data_dir)
+    return workdir
+
+
+def test_a_vae_leaves_samples_and_reconstructions_of_every_set(workdir, data_dir):
+    assert np.load(workdir.samples / "samples.npy").shape == (3, 28, 28, 1)
+    pairs = np.load(workdir.samples / "reconstructions.npy")
+    assert pairs.dtype == np.uint8 and pairs.shape == (3, 2, 16, 28, 28, 1)
+    own, _ = pipeline.load(evaluate.open_sets(CONFIG, data_dir)[0])
+    np.testing.assert_array_equal(pairs[0, 0, : tiny.NUM_TEST], own)
+    assert np.all(pairs[:2, :, tiny.NUM_TEST :] == 255)
+    again = fit.load_trained(CONFIG, workdir).reconstruct(own)
+    np.testing.assert_array_equal(pairs[0, 1, : tiny.NUM_TEST], again)
+    assert not np.all(pairs[2, :, 15] == 255)
+    assert [p.name for p in workdir.root.glob(".*")] == []
+
+
+def test_they_are_made_again_only_for_other_sets(workdir, data_dir):
+    record = workdir.samples / "samples.json"
+    before = record.stat().st_mtime_ns
+    evaluate.sample(CONFIG, workdir, data_dir)
+    assert record.stat().st_mtime_ns == before
+    data = dataclasses.replace(CONFIG.data, out_of_distribution=("noise",))
+    evaluate.sample(dataclasses.replace(CONFIG, data=data), workdir, data_dir)
+    assert np.load(workdir.samples / "reconstructions.npy").shape[0] == 2
+    assert json.loads(record.read_text())["reconstructed"] == ["fashion_mnist", "noise"]

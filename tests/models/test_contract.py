@@ -1,0 +1,285 @@
+"""What every family of models promises (`LikelihoodModel`): one test for each clause."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import special, stats
+from sklearn import mixture
+
+from tests import contracts
+from tests.contracts import CASES
+from tfp_ood import units
+from tfp_ood.config import MODEL_CONFIGS
+from tfp_ood.keras import keras
+from tfp_ood.models import UninitializedError, pixel_cnn
+from tfp_ood.models.flow import FlowModel
+
+FLOWS = [name for name, case in CASES.items() if case.family in ("glow", "real_nvp")]
+PIXEL_CNNS = [name for name, case in CASES.items() if case.family == "pixel_cnn"]
+VAES = [name for name, case in CASES.items() if case.family == "vae"]
+
+
+@pytest.fixture(scope="module", name="trained", params=CASES)
+def _trained(request):
+    """(case, trained model); one training serves every clause."""
+    case = CASES[request.param]
+    return case, contracts.trained(case)
+
+
+@pytest.fixture(scope="module", name="models")
+def _models():
+    """Trained models by name, for clauses of some families."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            made[name] = contracts.trained(CASES[name])
+        return CASES[name], made[name]
+
+    return get
+
+
+def test_every_family_is_held_to_the_contract():
+    assert {case.family for case in CASES.values()} == set(MODEL_CONFIGS)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_log_prob_is_float32_of_shape_b_and_finite(trained, count):
+    case, model = trained
+    statistics = model.statistics(contracts.random_images(case, count))
+    assert "log_prob" in statistics
+    for values in statistics.values():
+        assert values.dtype == tf.float32 and values.shape == [count]
+        assert np.all(np.isfinite(values))
+    assert np.all(statistics["log_prob"] < 0)  # of a discrete image
+
+
+def test_kind_is_told(trained):
+    _, model = trained
+    assert model.log_prob_kind in ("exact", "bound")
+
+
+def test_likelihood_does_not_depend_on_the_batch(trained):
+    case, model = trained
+    images = contracts.random_images(case, 9, seed=1)
+    whole = model.log_prob(images, 2).numpy()
+    for part in (slice(0, 1), slice(2, 4), slice(4, 9)):
+        np.testing.assert_allclose(model.log_prob(images[part], 2), whole[part], rtol=2e-5)
+    order = np.random.default_rng(0).permutation(9)
+    np.testing.assert_allclose(model.log_prob(images[order], 2), whole[order], rtol=2e-5)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_of_every_trainable_variable_are_finite(name):
+    case = CASES[name]
+    model = contracts.initialized(case)
+    model.compile(optimizer="adam")
+    labels = tf.range(8, dtype=tf.int64) % 3
+    with tf.GradientTape() as tape:
+        images = tf.constant(contracts.random_images(case, 8))
+        loss = tf.reduce_mean(model._training_log_prob(images, labels, tf.constant([0, 1])))
+    assert model.trainable_variables
+    gradients = tape.gradient(loss, model.trainable_variables)
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        assert gradient is not None, variable.name
+        assert np.all(np.isfinite(tf.convert_to_tensor(gradient))), variable.name
+
+
+def test_fit_lowers_the_loss(trained):
+    case, model = trained
+    images = contracts.random_images(case)
+    fresh = contracts.initialized(case)
+    assert np.mean(model.log_prob(images)) > np.mean(fresh.log_prob(images))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_fresh_initialised_model_starts_below_9_bits_per_dim(name):
+    model = contracts.initialized(CASES[name])
+    log_prob = model.log_prob(contracts.random_images(CASES[name], seed=3))
+    assert np.mean(units.bits_per_dim(log_prob, model.num_dims)) < 9
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_uninitialised_model_refuses(name):
+    model = contracts.build(CASES[name])
+    for call in (
+        lambda: model.log_prob(contracts.random_images(CASES[name], 1)),
+        lambda: model.sample(1),
+    ):
+        with pytest.raises(UninitializedError, match="initialize"):
+            call()
+
+
+def test_samples_are_uint8_images_that_the_seed_decides(trained):
+    case, model = trained
+    images = model.sample(3, seed=1)
+    assert images.dtype == tf.uint8 and images.shape == [3, *case.image_shape]
+    np.testing.assert_array_equal(images, model.sample(3, seed=1))
+    assert np.any(images != model.sample(3, seed=2))
+    assert np.all(np.isfinite(model.log_prob(images)))
+
+
+def test_save_and_reload_gives_equal_likelihoods_and_samples(trained, tmp_path):
+    case, model = trained
+    model.save_weights(tmp_path / "weights")
+    other = contracts.build(case)
+    status = other.load_weights(tmp_path / "weights")
+    status.assert_existing_objects_matched()
+    images = contracts.random_images(case, 5)
+    np.testing.assert_array_equal(model.log_prob(images), other.log_prob(images))
+    np.testing.assert_array_equal(model.sample(2), other.sample(2))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_mixed_bfloat16_agrees_with_float32(name):
+    """Within each case's tolerance, in bits/dim; likelihoods and variables stay float32."""
+    case = CASES[name]
+    images, bits = contracts.random_images(case, 16, seed=4), []
+    for precision in ("float32", "mixed_bfloat16"):
+        model = contracts.initialized(case, precision=precision)
+        statistics = model.statistics(images)
+        assert {values.dtype for values in statistics.values()} == {tf.float32}
+        assert {v.dtype for v in model.trainable_variables} == {tf.float32}
+        bits.append(units.bits_per_dim(statistics["log_prob"], model.num_dims))
+    assert np.abs(np.mean(bits[0]) - np.mean(bits[1])) < case.bfloat16_tolerance
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if n not in FLOWS])
+def test_mass_of_all_images_of_one_pixel_is_one(name):
+    """Exact families exactly; a VAE's importance-sampled likelihood nearly, and never above."""
+    case = CASES[name]
+    options = {k: v for k, v in case.options.items() if k != "num_hierarchies"}
+    if case.family == "pixel_cnn" and "output" not in options:
+        options["num_hierarchies"] = 1
+    one = contracts.Case(case.family, options, (1, 1, 1))
+    model = contracts.trained(one, steps=5)
+    images = np.arange(256, dtype=np.uint8).reshape(256, 1, 1, 1)
+    mass = np.sum(np.exp(np.float64(model.log_prob(images, 500))))
+    assert mass == pytest.approx(1.0, abs=1e-4 if model.log_prob_kind == "exact" else 0.03)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_mass_of_all_images_is_one_for_flows(name):
+    """Summed over images of 2x2 pixels by importance sampling from a wide mixture of Gaussians."""
+    case = CASES[name]
+    tiny = contracts.Case(case.family, {**case.options, "num_levels": 1}, (2, 2, 1))
+    model = contracts.trained(tiny, steps=30)
+    pixels = model.sample(4000, seed=1).numpy().reshape(-1, 4)
+    proposal = mixture.GaussianMixture(4, random_state=0).fit(pixels)
+    wide = 1.5 * np.linalg.cholesky(proposal.covariances_)
+    rng = np.random.default_rng(0)
+    chosen = rng.choice(4, size=20_000, p=proposal.weights_)
+    noise = np.einsum("nij,nj->ni", wide[chosen], rng.normal(size=(20_000, 4)))
+    points = np.floor(proposal.means_[chosen] + noise)
+    inside = np.all((points >= 0) & (points < 256), axis=1)
+    images = points[inside].astype(np.uint8)
+    # The proposal's mass of an image is its density in the middle: it is flat over one value.
+    components = [
+        stats.multivariate_normal(mean, factor @ factor.T).logpdf(images + 0.5)
+        for mean, factor in zip(proposal.means_, wide, strict=True)
+    ]
+    proposed = special.logsumexp(components, axis=0, b=proposal.weights_[:, None])
+    log_prob = np.float64(model.log_prob(images.reshape(-1, 2, 2, 1), 4))
+    mass = np.sum(np.exp(log_prob - proposed)) / 20_000
+    assert mass == pytest.approx(1.0, abs=0.08)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_flows_invert(name, models):
+    case, model = models(name)
+    assert isinstance(model, FlowModel)
+    pixels = tf.cast(contracts.random_images(case, 4), tf.float32) + 0.5
+    latents = model.distribution.bijector.inverse(pixels)
+    assert latents.shape == [4, model.num_dims]
+    np.testing.assert_allclose(
+        model.distribution.bijector.forward(tf.identity(latents)), pixels, atol=0.05
+    )
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_flows_tell_their_two_terms(name, models):
+    case, model = models(name)
+    statistics = model.statistics(contracts.random_images(case, 6), num_draws=3)
+    total = statistics["log_prob_latent"] + statistics["log_det"]
+    np.testing.assert_allclose(total, statistics["log_prob"], rtol=1e-5)
+    if CASES[name].options.get("coupling") == "additive":
+        log_det = model.statistics(contracts.random_images(case, 6))["log_det"]
+        np.testing.assert_allclose(log_det, log_det[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("state", ["fresh", "initialized", "trained", "reloaded"])
+@pytest.mark.parametrize("name", PIXEL_CNNS)
+def test_pixel_cnns_are_causal(name, state, models, tmp_path):
+    """No gradient of a pixel's log-likelihood reaches the inputs of itself or of later pixels."""
+    case = CASES[name]
+    model = {
+        "fresh": lambda: contracts.build(case),
+        "initialized": lambda: contracts.initialized(case),
+        "trained": lambda: models(name)[1],
+        "reloaded": lambda: contracts.build(case),
+    }[state]()
+    if state == "reloaded":
+        models(name)[1].save_weights(tmp_path / "weights")
+        model.load_weights(tmp_path / "weights").assert_existing_objects_matched()
+    images = tf.constant(contracts.random_images(case, 1))
+    inputs = pixel_cnn.network_inputs(images)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        log_probs = tf.reshape(model._pixel_log_probs(inputs, images), [-1])
+    jacobian = np.asarray(tape.jacobian(log_probs, inputs))
+    influence = np.abs(jacobian).sum(axis=(1, 4)).reshape(64, 64)
+    assert not np.any(np.triu(influence)), "a pixel sees itself or later ones"
+    if state != "fresh":
+        assert np.any(np.tril(influence, -1)), "no pixel sees any other"
+
+
+@pytest.mark.parametrize("name", PIXEL_CNNS)
+def test_pixel_cnns_channels_see_earlier_ones_only(name, models):
+    """Whatever the last channel of the last pixel is, all before it is as likely.
+
+    Summed over it, p(x) is the likelihood of the rest; summed again over the channel before, that
+    of the rest without it. Both sums are at most one given the pixels before, whose likelihood
+    is the same for all: the sums over the last pixel's channels of p(x) / p(rest) must be one.
+    """
+    case, model = models(name)
+    images = np.repeat(contracts.random_images(case, 1), 256, axis=0)
+    images[:, -1, -1, -1] = np.arange(256)
+    inputs = pixel_cnn.network_inputs(tf.constant(images))
+    by_pixel = np.float64(model._pixel_log_probs(inputs, tf.constant(images))).reshape(256, -1)
+    np.testing.assert_allclose(by_pixel[:, :-1], by_pixel[:1, :-1].repeat(256, 0), rtol=1e-5)
+    # Of the last pixel: p(channels before) x sum over the last channel; at most one, and equal
+    # to one where there is only one channel.
+    mass = np.sum(np.exp(by_pixel[:, -1]))
+    assert mass == pytest.approx(1.0, abs=1e-4) if case.image_shape[2] == 1 else mass < 1.0
+
+
+@pytest.mark.parametrize("name", VAES)
+def test_vae_bounds_are_ordered(name, models):
+    """ELBO <= IWAE on the same draws, and IWAE does not fall with K in expectation."""
+    case, model = models(name)
+    images = contracts.random_images(case, 200, seed=5)
+    bounds = []
+    for num_draws in (1, 5, 25):
+        statistics = model.statistics(images, num_draws)
+        assert np.all(statistics["elbo"] <= statistics["log_prob"] + 1e-3)
+        bounds.append(np.mean(statistics["log_prob"]))
+    assert bounds[0] < bounds[1] < bounds[2]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_trains_on_two_devices(name):
+    """`MirroredStrategy` over two logical CPUs (see conftest): the copies learn, and agree."""
+    case = CASES[name]
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        model = contracts.initialized(case)
+        model.compile(optimizer=keras.optimizers.Adam(5e-3))
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    data = contracts.batches(case).with_options(options)
+    history = model.fit(data, epochs=3, steps_per_epoch=2, verbose=0).history["bits_per_dim"]
+    assert history[-1] < history[0]
+    for variable in model.trainable_variables:
+        copies = [np.asarray(copy) for copy in strategy.experimental_local_results(variable)]
+        assert len(copies) == 2
+        np.testing.assert_array_equal(*copies, err_msg=variable.name)

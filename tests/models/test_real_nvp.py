@@ -1,0 +1,215 @@
+"""RealNVP: its masks, its batch normalization, one evaluation of each network, a good start."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models.test_bijectors import autodiff_log_det, images, train_one_step
+from tests.models.test_flow import random_images
+from tests.models.test_glow import num_networks_run
+from tfp_ood import models, units
+from tfp_ood.config import Config, DataConfig, RealNVPConfig
+from tfp_ood.keras import keras
+from tfp_ood.models import batch_norm, bijectors, real_nvp
+
+SHAPE = (8, 8, 1)
+SIZES = RealNVPConfig(num_levels=2, num_couplings=2, num_blocks=1, num_hidden=6)
+NORMALIZATIONS = ("actnorm", "batch_norm")
+
+# The first level has 2 couplings of each kind, the last 3 of the checkerboard; each network is an
+# input convolution, a residual block of two and an output convolution.
+NUM_CONVOLUTIONS = (2 + 2 + 3) * 4
+
+
+def sizes(normalization="actnorm"):
+    return dataclasses.replace(SIZES, normalization=normalization)
+
+
+def small_model(normalization="actnorm"):
+    return models.build(Config(data=DataConfig(image_shape=SHAPE), model=sizes(normalization)))
+
+
+def fit(model, steps, learning_rate=1e-2):
+    data = random_images(64, model.image_shape)
+    if not model._initialized:
+        model.initialize(data)
+    model.compile(optimizer=keras.optimizers.Adam(learning_rate))
+    batches = tf.data.Dataset.from_tensors({"image": data}).repeat()
+    model.fit(batches, epochs=1, steps_per_epoch=steps, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module", params=NORMALIZATIONS, name="model")
+def _model(request):
+    return fit(small_model(request.param), 10)
+
+
+def float64_flow(shape, **changes):
+    """A flow with weights that are not zero, and images."""
+    model = dataclasses.replace(SIZES, num_hidden=4, **changes)
+    flow = real_nvp.real_nvp_bijector(model, shape, 0, "float64", tf.float64)
+    bijectors.initialize(flow, images(shape, count=32, seed=1))
+    train_one_step(flow, images(shape))
+    return flow, images(shape)
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("levels", [1, 2])
+def test_flow_is_invertible_and_its_log_det_that_of_the_jacobian(levels, normalization):
+    flow, x = float64_flow((4, 4, 2), num_levels=levels, normalization=normalization)
+    y = flow.forward(x)
+    np.testing.assert_allclose(flow.inverse(tf.identity(y)), x, atol=1e-9)
+    log_det = flow.forward_log_det_jacobian(tf.identity(x), event_ndims=3)
+    np.testing.assert_allclose(log_det, autodiff_log_det(flow, tf.identity(x)), atol=1e-9)
+    inverse = flow.inverse_log_det_jacobian(tf.identity(y), event_ndims=1)
+    np.testing.assert_allclose(inverse, -log_det, atol=1e-9)
+
+
+def test_float32_round_trip_of_a_trained_model(model):
+    to_latent = model.distribution.bijector.bijector
+    pixels = tf.cast(random_images(8), tf.float32) + 0.5
+    latents = to_latent.forward(pixels)
+    # 0.01 of 256 values.
+    np.testing.assert_allclose(to_latent.inverse(tf.identity(latents)), pixels, atol=1e-2)
+
+
+def parts(flow, kind):
+    """The bijectors of a kind in a composition, at any depth, as they come towards the latent."""
+    if isinstance(flow, kind):
+        return [flow]
+    nested = reversed(getattr(flow, "bijectors", ()))
+    return [found for part in nested for found in parts(part, kind)]
+
+
+def changed_and_inputs(transform, shape):
+    """Which outputs differ from their input, and which inputs other outputs depend on."""
+    x = images(shape, count=1)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reshape(transform(x), [1, -1])
+    jacobian = tf.reshape(tape.batch_jacobian(y, x), [y.shape[1], y.shape[1]]).numpy()
+    changed = np.any(jacobian != np.eye(len(jacobian)), axis=1)
+    inputs = np.any((jacobian != 0) & ~np.eye(len(jacobian), dtype=bool), axis=0)
+    return changed.reshape(shape), inputs.reshape(shape)
+
+
+def test_masks_keep_one_half_and_read_nothing_else():
+    """Of every coupling the changed dimensions depend on themselves and on kept ones only."""
+    flow, _ = float64_flow((8, 8, 1), num_couplings=3)
+    couplings = parts(flow, bijectors.AffineCoupling)
+    assert len(couplings) == 3 + 3 + 4
+    previous = None
+    for number, coupling in enumerate(couplings):
+        shape = (4, 4, 4) if number < 6 else (2, 2, 8)
+        changed, inputs = changed_and_inputs(coupling.forward, shape)
+        assert changed.sum() == changed.size // 2
+        assert np.any(inputs) and not np.any(inputs & changed)
+        if number not in (0, 3, 6):
+            np.testing.assert_array_equal(changed, ~previous)
+        previous = changed
+
+
+def test_checkerboard_masks_are_the_papers():
+    """Seen in the image, a coupling between `Checkerboard`s keeps the fields of one colour."""
+    flow, _ = float64_flow((6, 6, 1), num_levels=1)
+    colour = np.indices((6, 6)).sum(0)[..., None] % 2
+    squeeze, board = bijectors.Squeeze(tf.float64), bijectors.Checkerboard(tf.float64)
+    for number, coupling in enumerate(parts(flow, bijectors.AffineCoupling)):
+
+        def transform(x, coupling=coupling):
+            return squeeze.inverse(
+                board.inverse(coupling.forward(board.forward(squeeze.forward(x))))
+            )
+
+        changed, inputs = changed_and_inputs(transform, (6, 6, 1))
+        np.testing.assert_array_equal(changed, colour == (number + 1) % 2)
+        np.testing.assert_array_equal(inputs, ~changed)
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_every_dimension_is_changed_by_some_coupling(levels):
+    """In the whole flow every latent depends on more than one pixel, and every pixel is read."""
+    flow, x = float64_flow((8, 8, 1), num_levels=levels)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = flow.forward(x)
+    jacobian = tf.reshape(tape.batch_jacobian(y, x), [-1, 64, 64]).numpy()
+    assert np.all((jacobian != 0).sum(2) > 1) and np.all((jacobian != 0).sum(1) > 1)
+
+
+SPEC = tf.TensorSpec([None, *SHAPE], tf.uint8)
+
+
+def test_scoring_and_sampling_run_each_network_once(model):
+    scores = tf.function(model._scores).get_concrete_function(SPEC, 1)
+    assert num_networks_run(scores) == NUM_CONVOLUTIONS
+    log_prob = tf.function(model.distribution.log_prob)
+    traced = log_prob.get_concrete_function(tf.TensorSpec([None, *SHAPE]))
+    assert num_networks_run(traced) == NUM_CONVOLUTIONS
+    assert num_networks_run(model._compiled_samples.get_concrete_function()) == NUM_CONVOLUTIONS
+
+
+def test_training_runs_each_network_once_and_learns_each_batch_once():
+    model = small_model("batch_norm")
+    step = tf.function(lambda images: model._training_log_prob(images, None, tf.constant([0, 0])))
+    traced = step.get_concrete_function(SPEC)
+    assert num_networks_run(traced) == NUM_CONVOLUTIONS
+    updates = [op for op in traced.graph.get_operations() if op.type == "AssignAddVariableOp"]
+    assert len(updates) == 2 * len(parts(to_latent(model), batch_norm.BatchNorm))
+
+
+def to_latent(model):
+    return model.distribution.bijector.bijector
+
+
+def moving_averages(model):
+    found = parts(to_latent(model), batch_norm.BatchNorm)
+    return [v.numpy() for part in found for v in (part.mean, part.variance)]
+
+
+def test_batch_norm_trains_on_the_batch_and_scores_without_it():
+    model = fit(small_model("batch_norm"), 5)
+    data = random_images(16)
+    before, scores = moving_averages(model), model.log_prob(data)
+    model.evaluate(tf.data.Dataset.from_tensors({"image": data}), verbose=0)
+    model.sample(2)
+    np.testing.assert_array_equal(model.log_prob(data), scores)
+    for old, new in zip(before, moving_averages(model), strict=True):
+        np.testing.assert_array_equal(old, new)
+    model._training_log_prob(data, None, tf.constant([0, 1]))
+    for old, new in zip(before, moving_averages(model), strict=True):
+        assert np.any(old != new)
+
+
+def test_training_and_scoring_differ_by_the_batch_statistics_only():
+    """On the images of `initialize`, with their noise, both modes are one density."""
+    model, data = small_model("batch_norm"), random_images(64)
+    model.initialize(data)
+    seed = tf.constant([model.seed, 0])  # of the noise that `initialize` adds
+    trained = model._training_log_prob(tf.constant(data), None, seed)
+    bits = units.bits_per_dim(trained, 64)
+    np.testing.assert_allclose(bits, units.bits_per_dim(model.log_prob(data), 64), atol=0.1)
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_fit_lowers_the_loss_and_reaches_every_weight(normalization):
+    model, data = small_model(normalization), random_images(64)
+    model.initialize(data)
+    before = float(np.mean(model.log_prob(data)))
+    weights = [v.numpy() for v in model.trainable_variables]
+    fit(model, 30, 5e-3)
+    assert np.mean(model.log_prob(data)) > before
+    for old, variable in zip(weights, model.trainable_variables, strict=True):
+        assert np.any(old != variable.numpy()), variable.name
+
+
+def test_weights_differ_between_seeds_couplings_and_levels():
+    kernels = []
+    for seed in (0, 1):
+        flow = real_nvp.real_nvp_bijector(SIZES, SHAPE, seed)
+        flow.forward(tf.zeros([1, *SHAPE]))
+        found = parts(flow, bijectors.AffineCoupling)
+        kernels += [c.network.blocks[0][i].kernel.numpy() for c in found for i in (0, 1)]
+    assert len({kernel.tobytes() for kernel in kernels}) == 2 * 7 * 2

@@ -1,0 +1,206 @@
+"""Layers of the PixelCNNs: convolutions that see live taps only, and how a network is run.
+
+Autoregressive networks are often made of masked 3x3 kernels. Here a kernel has just the live taps
+and the image is shifted: nothing to mask, so that no step of an optimizer, average of weights or
+restored file can make a pixel see its future, and no tap is computed to be thrown away.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfp_ood import units
+from tfp_ood.keras import keras
+
+_EPSILON = 1e-6
+
+
+class Taps(NamedTuple):
+    """Which pixels a kernel sees: offsets from its own pixel, both ends included.
+
+    `Taps(-1, 0, -1, 1)` is the row above and the own row, one column to the left to one to the
+    right: a kernel of 2x3.
+    """
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        """Rows of the kernel."""
+        return self.bottom - self.top + 1
+
+    @property
+    def width(self) -> int:
+        """Columns of the kernel."""
+        return self.right - self.left + 1
+
+
+SELF = Taps(0, 0, 0, 0)
+"""The kernel of a 1x1 convolution."""
+
+
+class ShiftedConv(keras.layers.Layer):
+    """A convolution with weight normalisation whose kernel sees `taps` around each pixel.
+
+    y = g * conv(x, v / |v|) + b with |v| the norm over all inputs of an output channel (Salimans &
+    Kingma, "Weight normalization", 2016). Pixels outside of the image count as zeros.
+
+    Args:
+      num_inputs: channels of the input.
+      num_outputs: channels of the output.
+      seed: of the initial weights.
+      taps: what the kernel sees.
+      stride: of the output's rows and columns.
+      level: halvings of the image where the *input* is; for the sampler.
+      init_scale: standard deviation of the output after `initialize`.
+      policy: tf_keras dtype policy.
+    """
+
+    def __init__(
+        self,
+        num_inputs: int,
+        num_outputs: int,
+        seed: int,
+        taps: Taps = SELF,
+        stride: int = 1,
+        level: int = 0,
+        init_scale: float = 1.0,
+        policy: str = "float32",
+    ):
+        super().__init__(autocast=False)
+        self.taps, self.stride, self.level, self.init_scale = taps, stride, level, init_scale
+        self.num_inputs, self.num_outputs = num_inputs, num_outputs
+        self._compute = tf.as_dtype(keras.mixed_precision.Policy(policy).compute_dtype)
+        shape = [taps.height, taps.width, num_inputs, num_outputs]
+        start = keras.initializers.RandomNormal(0.0, 0.05, seed)
+        self.direction = self.add_weight("direction", shape, initializer=start)
+        self.gain = self.add_weight("gain", [num_outputs], initializer="ones")
+        self.bias = self.add_weight("bias", [num_outputs], initializer="zeros")
+
+    def kernel(self) -> tf.Tensor:
+        """g v / |v|, float32 `[height, width, num_inputs, num_outputs]`."""
+        square = tf.reduce_sum(tf.square(self.direction), axis=[0, 1, 2])
+        return self.direction * (self.gain * tf.math.rsqrt(square))
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """`[B, H, W, num_inputs]` to `[B, H / stride, W / stride, num_outputs]`."""
+        kernel = tf.cast(self.kernel(), self._compute)
+        outputs = self._convolve(tf.cast(inputs, self._compute), kernel)
+        return outputs + tf.cast(self.bias, self._compute)
+
+    def initialize(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Sets g and b for outputs of mean 0 and standard deviation `init_scale`; returns them."""
+        self.gain.assign(tf.ones_like(self.gain))
+        self.bias.assign(tf.zeros_like(self.bias))
+        outputs = tf.cast(self(inputs), tf.float32)
+        mean, variance = tf.nn.moments(outputs, list(range(outputs.shape.rank - 1)))
+        gain = self.init_scale * tf.math.rsqrt(variance + _EPSILON)
+        self.gain.assign(gain)
+        self.bias.assign(-mean * gain)
+        return self(inputs)
+
+    def _convolve(self, inputs, kernel):
+        if self.taps == SELF:
+            # As a matrix product: its gradient takes half the time on a CPU.
+            pixels = tf.reshape(inputs, [-1, self.num_inputs])
+            shape = tf.concat([tf.shape(inputs)[:-1], [self.num_outputs]], 0)
+            outputs = tf.reshape(tf.matmul(pixels, kernel[0, 0]), shape)
+            outputs.set_shape([*inputs.shape[:-1], self.num_outputs])
+            return outputs
+        # Padding as an operation of its own: the gradient of a convolution that pads by itself
+        # takes more than twice the time on a CPU.
+        rows, columns = _pads(self.taps.top, self.taps.bottom), _pads(*self.taps[2:])
+        if rows.cut or columns.cut:
+            inputs = inputs[:, : inputs.shape[1] - rows.cut, : inputs.shape[2] - columns.cut]
+        padded = tf.pad(inputs, [[0, 0], [rows.before, rows.after], [*columns[:2]], [0, 0]])
+        return tf.nn.conv2d(padded, kernel, self.stride, "VALID")
+
+
+class _Pads(NamedTuple):
+    before: int
+    after: int
+    cut: int
+    """Pixels at the end that no tap sees."""
+
+
+def _pads(first: int, last: int) -> _Pads:
+    return _Pads(max(0, -first), max(0, last), max(0, -last))
+
+
+class WholeImage:
+    """Runs a network on whole images: layer by layer, each on all pixels at once.
+
+    The networks are written against this class; the sampler has others of the same methods that
+    run them on one row, or on one pixel.
+
+    Args:
+      inputs: `[B, H, W, num_inputs]`, what the first layers see.
+      apply: how a layer meets its input: a call, or `ShiftedConv.initialize`.
+      dropout: share of hidden values that are dropped.
+      seed: int32 `[2]`, of the dropout.
+    """
+
+    def __init__(
+        self,
+        inputs: tf.Tensor,
+        apply: Callable[[ShiftedConv, tf.Tensor], tf.Tensor] = lambda layer, x: layer(x),
+        dropout: float = 0.0,
+        seed: tf.Tensor | None = None,
+    ):
+        self._inputs, self._apply, self._dropout, self._seed = inputs, apply, dropout, seed
+        self._drops = itertools.count()
+        self._told: dict[str, tf.Tensor] = {}
+
+    def first(self, layer: ShiftedConv) -> tf.Tensor:
+        """A layer's view of the image itself."""
+        return self._apply(layer, self._inputs)
+
+    def conv(self, layer: ShiftedConv, x: tf.Tensor) -> tf.Tensor:
+        """A layer's output."""
+        return self._apply(layer, x)
+
+    def tell(self, layer: ShiftedConv, output: tf.Tensor) -> None:
+        """In the vertical stream: leaves the output of a layer for the horizontal one."""
+        self._told[layer.name] = output
+
+    def told(self, layer: ShiftedConv) -> tf.Tensor:
+        """In the horizontal stream: what the vertical one left of a layer."""
+        return self._told[layer.name]
+
+    def drop(self, x: tf.Tensor) -> tf.Tensor:
+        """Dropout."""
+        if not self._dropout:
+            return x
+        seed = tf.random.experimental.stateless_fold_in(self._seed, next(self._drops))
+        return tf.nn.experimental.stateless_dropout(x, self._dropout, seed)
+
+    def halve(
+        self,
+        shrink: ShiftedConv,
+        grow: ShiftedConv,
+        inner: Callable[["WholeImage", tf.Tensor], tf.Tensor],
+        x: tf.Tensor,
+    ) -> tf.Tensor:
+        """`inner`, a part of the network, at half of the resolution."""
+        low = inner(self, self.conv(shrink, x))
+        return tf.nn.depth_to_space(self.conv(grow, low), 2)
+
+
+def seeds(seed: int) -> Iterator[int]:
+    """Seeds for layers, spread so that no two layers of a model start alike."""
+    return itertools.count(seed * 1_000_003)
+
+
+def network_inputs(images: tf.Tensor) -> tf.Tensor:
+    """Pixels `[..., C]` as -1 to 1, and a channel of ones, which tells them from padding.
+
+    Returns:
+      float32 `[..., C + 1]`.
+    """
+    scaled = tf.cast(images, tf.float32) * (2.0 / (units.NUM_PIXEL_VALUES - 1)) - 1.0
+    return tf.concat([scaled, tf.ones_like(scaled[..., :1])], axis=-1)

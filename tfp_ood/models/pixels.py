@@ -1,0 +1,109 @@
+"""Likelihoods of a pixel value given the numbers that a decoder network puts out for it.
+
+Each kind says how many numbers it needs per pixel and channel, and has `log_prob`, in a form that
+is fast and exact in float32, beside `distribution`, the same as a TFP distribution.
+"""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_ood import units
+
+tfd = tfp.distributions
+
+_MAX = units.NUM_PIXEL_VALUES - 1
+_MIN_LOG_SCALE = -3.0
+"""A logistic of scale 0.05 has all its mass in one pixel value; narrower ones gain nothing."""
+
+
+class CategoricalPixels:
+    """A softmax over all 256 values."""
+
+    num_parameters = units.NUM_PIXEL_VALUES
+    """Numbers per pixel and channel: logits."""
+
+    def log_prob(self, parameters: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+        """Nats of each value; less than half the time of TF's fused cross entropy on CPUs.
+
+        Args:
+          parameters: float32 `[..., 256]`.
+          values: int32 `[...]`, 0 to 255.
+
+        Returns:
+          float32 `[...]`.
+        """
+        chosen = tf.gather(parameters, values, batch_dims=values.shape.rank)
+        return chosen - tf.reduce_logsumexp(parameters, axis=-1)
+
+    def distribution(self, parameters: tf.Tensor) -> tfd.Distribution:
+        """Over int32 values."""
+        return tfd.Categorical(logits=parameters)
+
+    def mode(self, parameters: tf.Tensor) -> tf.Tensor:
+        """The likeliest values, int32 `[...]`."""
+        return tf.argmax(parameters, axis=-1, output_type=tf.int32)
+
+
+class LogisticPixels:
+    """A logistic distribution, integrated over each value's bin.
+
+    P(x) = s((x + 1/2 - m) / scale) - s((x - 1/2 - m) / scale) with s the sigmoid; 0 and 255 take
+    the tails (Salimans et al., "PixelCNN++", 2017, equation 2, with one component).
+    """
+
+    num_parameters = 2
+    """Numbers per pixel and channel: location, from -1 for black to 1 for white, and log scale,
+    0 for a logistic as wide as the range's half."""
+
+    def log_prob(self, parameters: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+        """Nats of each value.
+
+        With a and b the upper and lower end of the bin, s(a) - s(b) = s(a) s(-b) (1 - e^(b - a)),
+        in which nothing cancels and b - a is known; the factors that an open end makes 1 are left
+        out.
+
+        Args:
+          parameters: float32 `[..., 2]`.
+          values: int32 `[...]`, 0 to 255.
+
+        Returns:
+          float32 `[...]`.
+        """
+        location, log_scale = _in_pixels(parameters)
+        width = tf.exp(-log_scale)
+        centred = tf.cast(values, tf.float32) - location
+        below_top, above_bottom = values < _MAX, values > 0
+        upper = tf.math.log_sigmoid((centred + 0.5) * width)
+        lower = tf.math.log_sigmoid((0.5 - centred) * width)
+        bin_mass = tfp.math.log1mexp(width)
+        return (
+            tf.where(below_top, upper, 0.0)
+            + tf.where(above_bottom, lower, 0.0)
+            + tf.where(below_top & above_bottom, bin_mass, 0.0)
+        )
+
+    def distribution(self, parameters: tf.Tensor) -> tfd.Distribution:
+        """Over float32 values."""
+        location, log_scale = _in_pixels(parameters)
+        # QuantizedDistribution gives value x the mass of (x - 1, x].
+        logistic = tfd.Logistic(location - 0.5, tf.exp(log_scale))
+        return tfd.QuantizedDistribution(logistic, low=0.0, high=float(_MAX))
+
+    def mode(self, parameters: tf.Tensor) -> tf.Tensor:
+        """The values at the location, int32 `[...]`."""
+        location, _ = _in_pixels(parameters)
+        return tf.cast(tf.clip_by_value(tf.round(location), 0.0, float(_MAX)), tf.int32)
+
+
+PixelLikelihood = CategoricalPixels | LogisticPixels
+
+LIKELIHOODS = {"categorical": CategoricalPixels, "logistic": LogisticPixels}
+"""By the name in the config."""
+
+
+def _in_pixels(parameters):
+    """Location and log scale in units of pixel values."""
+    half = _MAX / 2
+    location, log_scale = tf.unstack(parameters, axis=-1)
+    log_scale = tf.maximum(log_scale + tf.math.log(half), _MIN_LOG_SCALE)
+    return half * (1.0 + location), log_scale

@@ -1,0 +1,128 @@
+"""Encoder and decoder of the VAE: five 5x5 convolutions and their mirror image.
+
+Strides 2, 1, 2, 1, 2 are those of Nalisnick et al. (2019), appendix A, after Rosca et al. (2018).
+"""
+
+import tensorflow as tf
+
+from tfp_ood.keras import keras
+
+_KERNEL = 5
+_STRIDES = (2, 1, 2, 1, 2)
+_WIDTHS = (1, 2, 4, 8, 8)  # of each convolution's output, in num_filters
+
+
+class Encoder(keras.layers.Layer):
+    """Images to the location and scale of the latent's posterior.
+
+    Args:
+      num_latents: L.
+      num_filters: channels of the first convolution; the paper's 8.
+      seed: of the initial weights.
+      policy: tf_keras dtype policy of all but the last layer.
+    """
+
+    def __init__(self, num_latents: int, num_filters: int, seed: int, policy: str = "float32"):
+        super().__init__(dtype=policy)
+        self.convolutions = keras.Sequential(
+            [
+                keras.layers.Conv2D(
+                    width * num_filters,
+                    _KERNEL,
+                    stride,
+                    padding="same",
+                    activation="relu",
+                    kernel_initializer=keras.initializers.HeNormal(seed + k),
+                    dtype=policy,
+                )
+                for k, (width, stride) in enumerate(zip(_WIDTHS, _STRIDES, strict=True))
+            ]
+        )
+        self.flatten = keras.layers.Flatten(dtype=policy)
+        self.last = _linear(2 * num_latents, seed + len(_STRIDES))
+
+    def call(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scaled images `[B, H, W, C]` to two float32 `[B, L]`."""
+        outputs = self.last(self.flatten(self.convolutions(images)))
+        location, raw_scale = tf.split(outputs, 2, axis=-1)
+        # Not the exponential: one odd image must not make an infinite scale.
+        return location, tf.math.softplus(raw_scale) + 1e-4
+
+
+class Decoder(keras.layers.Layer):
+    """Latents to the numbers of a pixel's likelihood.
+
+    Args:
+      image_shape: (H, W, C), of any size.
+      num_parameters: P, numbers per pixel and channel.
+      num_filters: channels at the size of the image.
+      seed: of the initial weights.
+      policy: tf_keras dtype policy of all but the last layer.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        num_parameters: int,
+        num_filters: int,
+        seed: int,
+        policy: str = "float32",
+    ):
+        super().__init__(dtype=policy)
+        self._output = (*image_shape, num_parameters)
+        sizes = _sizes(image_shape)
+        first_shape = (*sizes[-1], _WIDTHS[-1] * num_filters)
+        layers = [
+            keras.layers.Dense(
+                first_shape[0] * first_shape[1] * first_shape[2],
+                activation="relu",
+                kernel_initializer=keras.initializers.HeNormal(seed),
+                dtype=policy,
+            ),
+            keras.layers.Reshape(first_shape, dtype=policy),
+        ]
+        widths = (_WIDTHS[0], *_WIDTHS[:-1])  # each layer undoes one of the encoder
+        for k in reversed(range(len(_STRIDES))):
+            layers.append(
+                keras.layers.Conv2DTranspose(
+                    widths[k] * num_filters,
+                    _KERNEL,
+                    _STRIDES[k],
+                    padding="same",
+                    activation="relu",
+                    kernel_initializer=keras.initializers.HeNormal(seed + 1 + k),
+                    dtype=policy,
+                )
+            )
+            layers += _crop(sizes[k + 1], _STRIDES[k], sizes[k], policy)
+        self.convolutions = keras.Sequential(layers)
+        # Where most of the time goes: one matrix product, no neighbours.
+        self.last = _linear(image_shape[-1] * num_parameters, seed + 1 + len(_STRIDES))
+
+    def call(self, latents: tf.Tensor) -> tf.Tensor:
+        """Latents float32 `[B, L]` to float32 `[B, H, W, C, P]`."""
+        hidden = self.convolutions(latents)
+        outputs = self.last(tf.reshape(hidden, [-1, hidden.shape[-1]]))
+        return tf.reshape(outputs, [-1, *self._output])
+
+
+def _sizes(image_shape):
+    """Height and width before the first convolution and after each, when padded to "same"."""
+    sizes = [tuple(image_shape[:2])]
+    for stride in _STRIDES:
+        sizes.append(tuple(-(-size // stride) for size in sizes[-1]))
+    return sizes
+
+
+def _crop(size, stride, target, policy):
+    """What is left over at the lower right where the encoder rounded a size up."""
+    extra = [(0, stride * now - wanted) for now, wanted in zip(size, target, strict=True)]
+    if extra == [(0, 0), (0, 0)]:
+        return []
+    return [keras.layers.Cropping2D(extra, dtype=policy)]
+
+
+def _linear(num_outputs, seed):
+    """In float32 always: likelihoods are made of its outputs."""
+    initializer = keras.initializers.GlorotUniform(seed)
+    return keras.layers.Dense(num_outputs, kernel_initializer=initializer, dtype="float32")
