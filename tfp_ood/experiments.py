@@ -92,6 +92,20 @@ _SMALL = {
             {"learning_rate": 3e-3, "warmup_steps": 100, "steps_per_epoch": 500},
         ),
     },
+    "real_nvp": {
+        "gray": ({}, {"num_steps": 4_000}),
+        "color": ({}, {"num_steps": 2_500}),
+        "all": (
+            {
+                "num_levels": 2,
+                "num_couplings": 3,
+                "num_blocks": 1,
+                "num_hidden": 32,
+                "normalization": "batch_norm",
+            },
+            {"learning_rate": 3e-3, "warmup_steps": 100, "steps_per_epoch": 500},
+        ),
+    },
     "pixel_cnn": {
         "gray": ({}, {"num_steps": 2_500}),
         "color": ({}, {"num_steps": 2_500}),

@@ -22,6 +22,8 @@ from tfp_ood.models.pixel_cnn_heads import Head
 from tfp_ood.models.pixel_cnn_layers import SELF, ShiftedConv, Taps, network_inputs
 from tfp_ood.models.pixel_cnn_networks import Network
 
+import os
+JIT = os.environ.get('JIT','1')=='1'
 Memory = dict[str, tf.Tensor]
 """By name of a layer: what the next row or pixel needs of it."""
 
@@ -59,7 +61,7 @@ def sample(
     """
     compiled = tf.function(
         lambda n, t: _Sampler(network, head, n, t, num_channels).images(),
-        jit_compile=True,
+        jit_compile=JIT,
         autograph=False,
     )
     return compiled(noise, temperature)
