@@ -101,7 +101,6 @@ _SMALL = {
                 "num_couplings": 3,
                 "num_blocks": 1,
                 "num_hidden": 32,
-                "normalization": "batch_norm",
             },
             {"learning_rate": 3e-3, "warmup_steps": 100, "steps_per_epoch": 500},
         ),
