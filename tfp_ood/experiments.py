@@ -86,7 +86,7 @@ _PAPER = {
 _SMALL = {
     "glow": {
         "gray": ({"num_levels": 2}, {"num_steps": 5_000}),
-        "color": ({"num_levels": 3}, {"num_steps": 1_500}),
+        "color": ({"num_levels": 3}, {"num_steps": 1_000}),
         "all": (
             {"num_steps": 8, "num_hidden": 64},
             {"learning_rate": 3e-3, "warmup_steps": 100, "steps_per_epoch": 500},
@@ -94,7 +94,7 @@ _SMALL = {
     },
     "real_nvp": {
         "gray": ({}, {"num_steps": 4_000}),
-        "color": ({}, {"num_steps": 1_500}),
+        "color": ({}, {"num_steps": 1_000}),
         "all": (
             {
                 "num_levels": 2,
@@ -106,8 +106,8 @@ _SMALL = {
         ),
     },
     "pixel_cnn": {
-        "gray": ({}, {"num_steps": 2_500}),
-        "color": ({}, {"num_steps": 1_500}),
+        "gray": ({}, {"num_steps": 1_000}),
+        "color": ({}, {"num_steps": 1_000}),
         "all": (
             {"num_hierarchies": 2, "num_layers": 1, "num_filters": 32, "num_mixtures": 5},
             {
@@ -120,14 +120,14 @@ _SMALL = {
     },
     "vae": {
         "gray": ({}, {"num_steps": 3_000}),
-        "color": ({}, {"num_steps": 1_500}),
+        "color": ({}, {"num_steps": 1_000}),
         "all": (
             {"num_filters": 16, "num_latents": 50},
             {"learning_rate": 2e-3, "warmup_steps": 100, "steps_per_epoch": 500},
         ),
     },
 }
-"""The same for the size that two cores train in about ten minutes."""
+"""The same for the size that two cores train in five to fifteen minutes."""
 
 
 def experiment(family: str, pair: str, size: str) -> ml_collections.ConfigDict:

@@ -32,8 +32,9 @@ def batch_statistics() -> Iterator[None]:
 class BatchNorm(ImageBijector):
     """`y = (x - mean) / sqrt(variance + epsilon)` per channel (Dinh et al. 2017, section 3.7).
 
-    Under `batch_statistics()`, `forward` takes mean and variance from the batch, gradients flow
-    through them, and moving averages follow. Anywhere else, and in `inverse`, the moving averages
+    Under `batch_statistics()`, `forward` takes mean and variance from the batch (what it is given:
+    the part of one replica, or of `models.halves`), gradients flow through them, and moving
+    averages follow. Anywhere else, and in `inverse`, the moving averages
     are constants, so that the density of an image does not depend on its batch.
 
     `tfb.BatchNormalization` is not used: its switch is fixed when it is made, its log-det takes the

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfp_ood import units
 from tfp_ood.keras import keras
 
-_EPSILON = 1e-6
+_MIN_VARIANCE = 1e-8
 
 
 class Taps(NamedTuple):
@@ -99,7 +99,9 @@ class ShiftedConv(keras.layers.Layer):
         self.bias.assign(tf.zeros_like(self.bias))
         outputs = tf.cast(self(inputs), tf.float32)
         mean, variance = tf.nn.moments(outputs, list(range(outputs.shape.rank - 1)))
-        gain = self.init_scale * tf.math.rsqrt(variance + _EPSILON)
+        # Outputs that do not vary tell nothing of the scale.
+        deviation = tf.sqrt(tf.where(variance > _MIN_VARIANCE, variance, 1.0))
+        gain = self.init_scale / deviation
         self.gain.assign(gain)
         self.bias.assign(-mean * gain)
         return self(inputs)
