@@ -55,6 +55,17 @@ def test_wrong_input_is_named(key, value, valid):
     assert repr(value) in message or "no such key" in message
 
 
+def test_resolutions_of_a_pixel_cnn_halve_the_image():
+    given = config_lib.defaults("pixel_cnn").to_dict()
+    given["model"]["num_hierarchies"] = 4
+    with pytest.raises(
+        ConfigError, match=r"num_hierarchies: got 4.* at most 3 for images of 28x28"
+    ):
+        from_config_dict(given)
+    given["model"]["output"] = "categorical"  # has one resolution, whatever is given
+    from_config_dict(given)
+
+
 def test_an_epoch_longer_than_the_training_is_fine():
     config = from_config_dict(changed("train.num_steps", 300))
     assert config.train.num_steps == 300

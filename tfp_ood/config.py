@@ -111,7 +111,7 @@ class PixelCNNConfig:
     """`logistic_mixture` is PixelCNN++; `categorical` is the paper's 256-way softmax on a stack of
     gated layers."""
     num_hierarchies: int = _option(2, low=1, high=6)
-    """Resolutions (PixelCNN++); height and width must divide by 2**(num_hierarchies - 1)."""
+    """Resolutions (PixelCNN++ only); height and width must divide by 2**(num_hierarchies - 1)."""
     num_layers: int = _option(1, low=1)
     """Gated residual layers: per resolution (PixelCNN++), or in all (categorical)."""
     num_filters: int = _option(32, low=1)
@@ -359,6 +359,11 @@ def _check_together(config: Config) -> None:
         most = _num_halvings(math.gcd(height, width))
         valid = f"at most {most} for images of {height}x{width}, which are halved at every level"
         raise ConfigError("model.num_levels", levels, valid)
+    hierarchies = getattr(config.model, "num_hierarchies", 1)
+    most = 1 + _num_halvings(math.gcd(height, width))
+    if hierarchies > most and config.model.output == "logistic_mixture":
+        valid = f"at most {most} for images of {height}x{width}, which are halved between them"
+        raise ConfigError("model.num_hierarchies", hierarchies, valid)
     train = config.train
     if train.num_steps % min(train.steps_per_epoch, train.num_steps):
         valid = f"a divisor of config.train.num_steps ({train.num_steps})"

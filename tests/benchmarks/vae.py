@@ -4,7 +4,7 @@ Prints JSON. Both have the same networks, so that the numbers of parameters are 
 takes its likelihoods from `tfd.Categorical` and `tfd.QuantizedDistribution`, and maps over K draws
 of the posterior. The small config's size on 28x28x1. Training is a whole optimizer step of Adam;
 log_prob is of uint8 images, with K = 1 and 50; sampling is of as many images. XLA is off: on CPUs
-it made either four to ten times slower. Ours and plain run in turns in two processes, each with
+it made either about 2 to 19 times slower. Ours and plain run in turns in two processes, each with
 the threads that suit it. Give the machine nothing else to do.
 """
 

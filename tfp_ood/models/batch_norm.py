@@ -34,8 +34,8 @@ class BatchNorm(ImageBijector):
 
     Under `batch_statistics()`, `forward` takes mean and variance from the batch (what it is given:
     the part of one replica, or of `models.halves`), gradients flow through them, and moving
-    averages follow. Anywhere else, and in `inverse`, the moving averages
-    are constants, so that the density of an image does not depend on its batch.
+    averages follow. Anywhere else, and in `inverse`, the moving averages are constants, so that the
+    density of an image does not depend on its batch.
 
     `tfb.BatchNormalization` is not used: its switch is fixed when it is made, its log-det takes the
     moments of the batch a second time, its constraint on the scale holds only after an optimizer's
