@@ -95,7 +95,7 @@ def _numbers(function):
 
 
 def sampling_seconds() -> dict[str, float]:
-    """Seconds for one image. Stock once: in a graph that is traced before, and eagerly one image."""
+    """Seconds for one image; stock once: in a graph, traced before, and one image eagerly."""
     ours, stock = our_model(), stock_model()
     stock_sample = tf.function(lambda: stock.sample(NUM_SAMPLES), autograph=False)
     stock_sample.get_concrete_function()
