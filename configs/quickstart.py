@@ -2,8 +2,8 @@
 
   python main.py --config=configs/quickstart.py --workdir=runs/quickstart
 
-Measured on two cores: three minutes of training, FashionMNIST 3.89 and MNIST 2.62 bits/dim, AUROC
-of likelihood 0.11.
+Measured on two cores: four minutes of training, FashionMNIST 4.00 and MNIST 2.73 bits/dim, AUROC
+of likelihood 0.12.
 """
 
 import ml_collections
