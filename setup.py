@@ -33,7 +33,7 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["pytest>=8,<10", "ruff>=0.12"],
+        "test": ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff>=0.12"],
     },
     entry_points={"console_scripts": ["tfp-ood = tfp_ood.cli:console_main"]},
 )

@@ -22,20 +22,19 @@ Stages (--mode); each reads what the one before left in --workdir, and skips wha
 A config is a Python file and is executed: use only those you trust.
 """
 
-import contextlib
 import dataclasses
 import os
 import re
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import ml_collections
-from absl import flags, logging
+from absl import flags
 from ml_collections import config_flags
 from ml_collections.config_flags import tuple_parser
 
 from tfp_ood import config as config_lib
+from tfp_ood import devices
 from tfp_ood.config import Config, ConfigError
 from tfp_ood.data import specs
 from tfp_ood.errors import UserError
@@ -202,7 +201,7 @@ def _prepare(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
 
 
 def _train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
-    _import_tensorflow_quietly()
+    devices.start_tensorflow()
     from tfp_ood.evaluation import evaluate
     from tfp_ood.training import fit
 
@@ -213,14 +212,14 @@ def _train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
 
 
 def _evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
-    _import_tensorflow_quietly()
+    devices.start_tensorflow()
     from tfp_ood.evaluation import evaluate
 
     evaluate.evaluate(config, workdir, data_dir)
 
 
 def _sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
-    _import_tensorflow_quietly()
+    devices.start_tensorflow()
     from tfp_ood.evaluation import evaluate
 
     evaluate.sample(config, workdir, data_dir)
@@ -245,40 +244,6 @@ _STAGES: dict[str, Callable[[Config, WorkDir, str | None], None]] = {
     "sample": _sample,
     "report": _report,
 }
-
-
-def _import_tensorflow_quietly() -> None:
-    """Imports TensorFlow without its start-up notes, which would bury ours.
-
-    They come from C++ before any setting is read, and when devices are looked for, so standard
-    error is held back meanwhile; if anything fails, it is shown.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.set_verbosity(logging.ERROR)
-    with _held_back_stderr():
-        import tensorflow as tf
-
-        from tfp_ood import devices
-
-        tf.config.list_physical_devices()
-        devices.share_cores()
-
-
-@contextlib.contextmanager
-def _held_back_stderr() -> Iterator[None]:
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(kept, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def console_main() -> None:

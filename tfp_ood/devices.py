@@ -1,9 +1,29 @@
-"""How TensorFlow shares out the machine."""
+"""How TensorFlow starts, and how it shares out the machine."""
 
 import contextlib
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
 
-import tensorflow as tf
+from absl import logging
+
+
+def start_tensorflow() -> None:
+    """Imports TensorFlow without its start-up notes, which would bury ours, and shares the cores.
+
+    For command lines, before anything else imports it. The notes come from C++ before any setting
+    is read, and when devices are looked for, so standard error is held back meanwhile; if
+    anything fails, it is shown.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.set_verbosity(logging.ERROR)
+    with _held_back_stderr():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+        share_cores()
+        tf.config.list_logical_devices()  # looks for drivers, once more with notes
 
 
 def share_cores() -> None:
@@ -13,11 +33,30 @@ def share_cores() -> None:
     TensorFlow's first operation; later it has no effect. Without it all is computed just as well,
     but slower: threads of both halves' operations then compete for the same cores.
     """
+    import tensorflow as tf
+
     if tf.config.list_physical_devices("GPU"):
         return
     # TensorFlow refuses once it has started, and has no public way to ask whether it has.
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(max(1, _num_cores() // 2))
+
+
+@contextlib.contextmanager
+def _held_back_stderr() -> Iterator[None]:
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _num_cores() -> int:

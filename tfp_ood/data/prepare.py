@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tqdm import tqdm
 
+from tfp_ood import devices
 from tfp_ood.data import mirrors
 from tfp_ood.data.specs import DatasetSpec, parse
 from tfp_ood.errors import DataError
@@ -110,6 +111,9 @@ def _prepare_one(spec: DatasetSpec, root: str) -> None:
         raise DataError(
             f"{spec.name}: {final} exists but is not a complete TFDS data set; move it away."
         )
+    # Storing runs TensorFlow's first operations; after them it takes no more settings, and the
+    # training that may follow in this process would be slower. Sets that are there need none.
+    devices.start_tensorflow()
     failures = []
     for description, route in _routes(spec):
         work = tempfile.mkdtemp(prefix=_WORK_PREFIX, dir=root)
@@ -149,7 +153,6 @@ def _download(spec: DatasetSpec, work: str) -> None:
 
 
 def _fetch_and_store(spec: DatasetSpec, work: str) -> None:
-    # TensorFlow is needed from here on; sets that are there never come here.
     from tfp_ood.data import store
 
     packages = os.path.join(work, "packages")

@@ -1,0 +1,43 @@
+import os
+import subprocess
+import sys
+
+STORED_THEN_TRAINED = """
+import sys, tempfile
+from tfp_ood.data import prepare, specs
+
+def route(spec, work):
+    import tensorflow as tf
+    print(float(tf.reduce_sum(tf.ones([3]))))  # TensorFlow has started
+
+prepare._routes = lambda spec: [("a test", route)]
+prepare._check = lambda spec, work: None
+prepare.os.rename = lambda *paths: None
+prepare.prepare(["mnist"], tempfile.mkdtemp())
+import tensorflow as tf
+print(tf.config.threading.get_intra_op_parallelism_threads())
+"""
+
+
+def _run(program):
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    )
+
+
+def test_start_is_quiet_and_shares_the_cores():
+    done = _run(
+        "from tfp_ood import devices\ndevices.start_tensorflow()\nimport tensorflow as tf\n"
+        "tf.ones([3]) + 1\nprint(tf.config.threading.get_intra_op_parallelism_threads())"
+    )
+    assert done.stderr == ""
+    assert int(done.stdout) == max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+def test_preparing_data_does_not_slow_the_training_after_it():
+    """TensorFlow's threads are set before preparing runs its first operation."""
+    done = _run(STORED_THEN_TRAINED)
+    assert done.stderr == "mnist: a test\n"
+    started, threads = done.stdout.split()
+    assert started == "3.0"
+    assert int(threads) == max(1, len(os.sched_getaffinity(0)) // 2)
