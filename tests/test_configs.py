@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfp_ood import models
 from tfp_ood.config import MODEL_CONFIGS, ConfigError, from_config_dict
 from tfp_ood.data import specs
-from tfp_ood.experiments import PAIRS, experiment
+from tfp_ood.experiments import PAIRS, SIZES, experiment
 from tfp_ood.training import fit
 
 FILES = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
@@ -33,15 +33,19 @@ REDUCED = {
 """Of each family, what a test has time for; images are reduced as well."""
 
 
-@pytest.mark.parametrize("size", ["paper", "small"])
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def cases():
+    """Every config file with every size that it has."""
+    for path in FILES:
+        has_sizes = inspect.signature(load(path).get_config).parameters
+        for size in SIZES if has_sizes else ("",):
+            yield pytest.param(path, size, id="-".join(filter(None, (path.stem, size))))
+
+
+@pytest.mark.parametrize(("path", "size"), cases())
 def test_config(path, size):
     module = load(path)
     assert f"python main.py --config=configs/{path.name}" in inspect.getdoc(module)
-    sizes = inspect.signature(module.get_config).parameters
-    if not sizes and size == "small":
-        pytest.skip("has one size")
-    given = module.get_config(size) if sizes else module.get_config()
+    given = module.get_config(size) if size else module.get_config()
     full = from_config_dict(given)
     specs.parse(full.data.in_distribution, "data.in_distribution")
     for name in full.data.out_of_distribution:
