@@ -44,7 +44,7 @@ CASES = {
     "real_nvp_batch_norm": Case("real_nvp", {**_REAL_NVP, "normalization": "batch_norm"}, COLOR),
     "pixel_cnn": Case("pixel_cnn", _PIXEL_CNN),
     "pixel_cnn_color": Case("pixel_cnn", {**_PIXEL_CNN, "dropout": 0.2}, COLOR),
-    "pixel_cnn_categorical": Case("pixel_cnn", _GATED),
+    "pixel_cnn_categorical": Case("pixel_cnn", _GATED, COLOR),
     "vae": Case("vae", _VAE),
     "vae_logistic": Case("vae", {**_VAE, "decoder": "logistic", "prior": "mixture"}, COLOR),
 }

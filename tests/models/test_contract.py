@@ -162,30 +162,50 @@ def test_mass_of_all_images_of_one_pixel_is_one(name):
         assert 0.8 < mass < 1.03
 
 
-@pytest.mark.parametrize("name", FLOWS)
-def test_mass_of_all_images_is_one_for_flows(name):
-    """Summed over images of 2x2 pixels by importance sampling from a wide mixture of Gaussians."""
-    case = CASES[name]
-    tiny = contracts.Case(case.family, {**case.options, "num_levels": 1}, (2, 2, 1))
-    model = contracts.trained(tiny, steps=30)
-    pixels = model.sample(4000, seed=1).numpy().reshape(-1, 4)
-    proposal = mixture.GaussianMixture(4, random_state=0).fit(pixels)
+def mass_by_importance_sampling(model):
+    """The sum of p(x) over all images, by draws from a wide mixture of Gaussians around samples.
+
+    Half of the draws are uniform, so that mass which no sample reaches counts as well.
+    """
+    num_dims, count = model.num_dims, 10_000
+    pixels = model.sample(4000, seed=1).numpy().reshape(-1, num_dims)
+    proposal = mixture.GaussianMixture(4, reg_covar=1.0, random_state=0).fit(pixels)
     wide = 1.5 * np.linalg.cholesky(proposal.covariances_)
     rng = np.random.default_rng(0)
-    chosen = rng.choice(4, size=20_000, p=proposal.weights_)
-    noise = np.einsum("nij,nj->ni", wide[chosen], rng.normal(size=(20_000, 4)))
-    points = np.floor(proposal.means_[chosen] + noise)
+    chosen = rng.choice(4, size=count, p=proposal.weights_)
+    noise = np.einsum("nij,nj->ni", wide[chosen], rng.normal(size=(count, num_dims)))
+    uniform = rng.integers(0, 256, (count, num_dims))
+    points = np.concatenate([np.floor(proposal.means_[chosen] + noise), uniform])
     inside = np.all((points >= 0) & (points < 256), axis=1)
     images = points[inside].astype(np.uint8)
-    # The proposal's mass of an image is its density in the middle: it is flat over one value.
+    # A Gaussian's mass of an image is its density in the middle: it is flat over one value.
     components = [
         stats.multivariate_normal(mean, factor @ factor.T).logpdf(images + 0.5)
         for mean, factor in zip(proposal.means_, wide, strict=True)
     ]
-    proposed = special.logsumexp(components, axis=0, b=proposal.weights_[:, None])
-    log_prob = np.float64(model.log_prob(images.reshape(-1, 2, 2, 1), 4))
-    mass = np.sum(np.exp(log_prob - proposed)) / 20_000
+    around = special.logsumexp(components, axis=0, b=proposal.weights_[:, None])
+    proposed = np.logaddexp(around, -num_dims * np.log(256)) - np.log(2)
+    log_prob = np.float64(model.log_prob(images.reshape(-1, *model.image_shape), 4))
+    return np.sum(np.exp(log_prob - proposed)) / (2 * count)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_mass_of_all_images_is_one_for_flows(name):
+    """Of 2x2 pixels."""
+    case = CASES[name]
+    tiny = contracts.Case(case.family, {**case.options, "num_levels": 1}, (2, 2, 1))
+    mass = mass_by_importance_sampling(contracts.trained(tiny, steps=30))
     assert mass == pytest.approx(1.0, abs=0.08)
+
+
+@pytest.mark.parametrize("name", PIXEL_CNNS)
+def test_mass_of_all_colours_of_a_pixel_is_one(name):
+    """Each channel's distribution may look at the channels before it, and at no others."""
+    case = CASES[name]
+    one = contracts.Case(case.family, {**case.options, "num_hierarchies": 1}, (1, 1, 3))
+    # A few steps: a softmax that is trained for longer has peaks that few draws meet.
+    mass = mass_by_importance_sampling(contracts.trained(one, steps=5))
+    assert mass == pytest.approx(1.0, abs=0.05)
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -238,23 +258,15 @@ def test_pixel_cnns_are_causal(name, state, models, tmp_path):
 
 
 @pytest.mark.parametrize("name", PIXEL_CNNS)
-def test_pixel_cnns_channels_see_earlier_ones_only(name, models):
-    """Whatever the last channel of the last pixel is, all before it is as likely.
-
-    Summed over it, p(x) is the likelihood of the rest; summed again over the channel before, that
-    of the rest without it. Both sums are at most one given the pixels before, whose likelihood
-    is the same for all: the sums over the last pixel's channels of p(x) / p(rest) must be one.
-    """
+def test_pixel_cnns_last_value_changes_no_other_pixels_likelihood(name, models):
+    """By whole likelihoods, where the gradient test looks at the network's inputs only."""
     case, model = models(name)
     images = np.repeat(contracts.random_images(case, 1), 256, axis=0)
     images[:, -1, -1, -1] = np.arange(256)
     inputs = pixel_cnn.network_inputs(tf.constant(images))
     by_pixel = np.float64(model._pixel_log_probs(inputs, tf.constant(images))).reshape(256, -1)
     np.testing.assert_allclose(by_pixel[:, :-1], by_pixel[:1, :-1].repeat(256, 0), rtol=1e-5)
-    # Of the last pixel: p(channels before) x sum over the last channel; at most one, and equal
-    # to one where there is only one channel.
-    mass = np.sum(np.exp(by_pixel[:, -1]))
-    assert mass == pytest.approx(1.0, abs=1e-4) if case.image_shape[2] == 1 else mass < 1.0
+    assert np.ptp(by_pixel[:, -1]) > 0.1
 
 
 @pytest.mark.parametrize("name", VAES)
