@@ -78,12 +78,29 @@ def test_wrong_input_ends_with_one_sentence_and_code_2(flags, said, capsys, tmp_
     assert not (tmp_path / "w").exists()
 
 
-def test_a_config_file_that_fails_says_so(tmp_path, capsys):
+BROKEN = {
+    "raises": ("def get_config():\n    raise ValueError('no luck')", "ValueError: no luck"),
+    "no name": ("def get_config():\n    return undefined", "name 'undefined' is not defined"),
+    "no module": ("import no_such_module", "No module named 'no_such_module'"),
+    "no Python": ("def get_config(:", "SyntaxError: invalid syntax"),
+    "no config": ("def get_config():\n    return 3", "object has no attribute"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), BROKEN.values(), ids=BROKEN)
+def test_a_config_file_that_fails_says_so(text, said, tmp_path, capsys):
     path = tmp_path / "broken.py"
-    path.write_text("def get_config():\n    raise ValueError('no luck')\n")
+    path.write_text(text + "\n")
     assert cli.main(["main.py", f"--config={path}", "--workdir=w"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("tfp_ood: ") and "Traceback" not in error
+    assert error.startswith("tfp_ood: --config: ") and said in error and error.count("\n") == 1
+
+
+def test_a_size_that_does_not_exist_is_refused(capsys):
+    path = ROOT / "configs" / "glow_fashion_mnist.py:tiny"
+    assert cli.main(["main.py", f"--config={path}", "--workdir=w"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("tfp_ood: config.size: got 'tiny'; valid is one of paper, small")
 
 
 def test_wrong_input_of_the_real_program():

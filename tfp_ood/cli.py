@@ -43,6 +43,7 @@ from tfp_ood.workdir import WorkDir, open_workdir
 MODES = ("prepare", "train", "evaluate", "sample", "report", "run")
 
 _OVERRIDE = re.compile(r"--?(no)?config\.(?P<key>[^=]+)(=(?P<value>.*))?$", re.DOTALL)
+_CONFIG_FILE_FAILED = "Error whilst parsing config file"  # how ml_collections begins
 _EXIT_WRONG_INPUT = 2
 _EXIT_INTERRUPTED = 130
 
@@ -144,9 +145,12 @@ def _values(argv: Sequence[str]) -> flags.FlagValues:
     except flags.IllegalFlagValueError as error:
         if "--config." in str(error):
             raise
-        raise UserError(_one_line(error)) from error
+        raise UserError(_reason(error)) from error
     except flags.Error as error:
         raise UserError(_one_line(error)) from error
+    # The config file has been run, and may have failed in any way that Python knows.
+    except Exception as error:
+        raise UserError(f"--config: the file fails: {type(error).__name__}: {error}.") from error
     if rest:
         raise UserError(f"got {rest[0]!r}; valid are flags only, as --name=value (see --help).")
     return values
@@ -175,6 +179,14 @@ def _checked_config(values: flags.FlagValues) -> Config:
     for name in config.data.out_of_distribution:
         specs.parse(name, "data.out_of_distribution")
     return config
+
+
+def _reason(error: Exception) -> str:
+    """What a config file said, if that is the error, without its traceback; else its first line."""
+    if _CONFIG_FILE_FAILED not in str(error):
+        return _one_line(error)
+    kind, _, said = str(error).strip().splitlines()[-1].partition(": ")
+    return said if kind.endswith("ConfigError") else f"--config: the file fails: {kind}: {said}."
 
 
 def _one_line(error: Exception) -> str:

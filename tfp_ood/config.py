@@ -22,8 +22,14 @@ from tfp_ood.errors import UserError
 class ConfigError(UserError, ValueError):
     """A wrong value, in one sentence: the key, what was given and what is valid."""
 
-    def __init__(self, key: str, given: Any, valid: str):
-        super().__init__(f"config.{key}: got {given!r}; valid is {valid}.")
+    def __init__(self, key: str, *given_and_valid: Any):
+        # ml_collections raises what a config file raised again, with all it has to say as the
+        # only argument.
+        message = key
+        if given_and_valid:
+            given, valid = given_and_valid
+            message = f"config.{key}: got {given!r}; valid is {valid}."
+        super().__init__(message)
 
 
 class UnknownKeyError(ConfigError):
