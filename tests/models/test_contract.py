@@ -130,6 +130,28 @@ def test_save_and_reload_gives_equal_likelihoods_and_samples(trained, tmp_path):
     np.testing.assert_array_equal(model.sample(2), other.sample(2))
 
 
+def exported(model, function, signature, path):
+    """A function of a model, saved as a SavedModel without the model's class, and loaded."""
+    module = tf.Module()
+    module.variables_of_model = model.variables
+    module.function = tf.function(function, input_signature=signature, autograph=False)
+    tf.saved_model.save(module, str(path))
+    loaded = tf.saved_model.load(str(path))
+    # Kept with the function, which holds its variables weakly.
+    return lambda *args, _module=loaded: _module.function(*args)
+
+
+def test_exported_likelihoods_are_those_of_the_model(trained, tmp_path):
+    case, model = trained
+    signature = [tf.TensorSpec([None, *case.image_shape], tf.uint8)]
+    log_prob = exported(model, lambda images: model._scores(images, 2), signature, tmp_path)
+    for count in (1, 5):
+        images = contracts.random_images(case, count)
+        expected = model.statistics(images, 2)
+        for name, values in log_prob(images).items():
+            np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_mixed_bfloat16_agrees_with_float32(name):
     """Within each case's tolerance, in bits/dim; likelihoods and variables stay float32."""
@@ -231,7 +253,25 @@ def test_flows_tell_their_two_terms(name, models):
         np.testing.assert_allclose(log_det, log_det[0], rtol=1e-5)
 
 
-@pytest.mark.parametrize("state", ["fresh", "initialized", "trained", "reloaded"])
+def averaged(case):
+    """A model whose weights are the moving average over a training, as evaluation uses them."""
+    model = contracts.initialized(case)
+    model.compile(optimizer=keras.optimizers.Adam(5e-3, use_ema=True, ema_momentum=0.5))
+    model.fit(contracts.batches(case), epochs=1, steps_per_epoch=4, verbose=0)
+    return model
+
+
+def reloaded(model, case, path):
+    """A new model with a model's saved weights."""
+    model.save_weights(path / "weights")
+    other = contracts.build(case)
+    other.load_weights(path / "weights").assert_existing_objects_matched()
+    return other
+
+
+@pytest.mark.parametrize(
+    "state", ["fresh", "initialized", "trained", "averaged", "reloaded", "exported"]
+)
 @pytest.mark.parametrize("name", PIXEL_CNNS)
 def test_pixel_cnns_are_causal(name, state, models, tmp_path):
     """No gradient of a pixel's log-likelihood reaches the inputs of itself or of later pixels."""
@@ -240,17 +280,20 @@ def test_pixel_cnns_are_causal(name, state, models, tmp_path):
         "fresh": lambda: contracts.build(case),
         "initialized": lambda: contracts.initialized(case),
         "trained": lambda: models(name)[1],
-        "reloaded": lambda: contracts.build(case),
+        "averaged": lambda: averaged(case),
+        "reloaded": lambda: reloaded(models(name)[1], case, tmp_path),
+        "exported": lambda: models(name)[1],
     }[state]()
-    if state == "reloaded":
-        models(name)[1].save_weights(tmp_path / "weights")
-        model.load_weights(tmp_path / "weights").assert_existing_objects_matched()
     images = tf.constant(contracts.random_images(case, 1))
     inputs = pixel_cnn.network_inputs(images)
+    function = model._pixel_log_probs
+    if state == "exported":
+        signature = [tf.TensorSpec(x.shape, x.dtype) for x in (inputs, images)]
+        function = exported(model, function, signature, tmp_path)
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        log_probs = tf.reshape(model._pixel_log_probs(inputs, images), [-1])
-    jacobian = np.asarray(tape.jacobian(log_probs, inputs))
+        log_probs = tf.reshape(function(inputs, images), [-1])
+    jacobian = tape.jacobian(log_probs, inputs)
     influence = np.abs(jacobian).sum(axis=(1, 4)).reshape(64, 64)
     assert not np.any(np.triu(influence)), "a pixel sees itself or later ones"
     if state != "fresh":
