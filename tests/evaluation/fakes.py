@@ -19,6 +19,7 @@ def fake_split(name="mnist", split="test", num_images=10, **changes):
         num_images=num_images,
         native_shape=(2, 2, 3),
         preprocessing={**preprocessing, **changes},
+        version="",
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.data import tiny
 from tfp_ood.config import Config, DataConfig, SampleConfig, TrainConfig, VAEConfig
 from tfp_ood.data import pipeline
-from tfp_ood.evaluation import evaluate
+from tfp_ood.evaluation import evaluate, tables
 from tfp_ood.training import fit
 from tfp_ood.workdir import open_workdir
 
@@ -59,3 +59,19 @@ def test_they_are_made_again_only_for_other_sets(workdir, data_dir):
     evaluate.sample(dataclasses.replace(CONFIG, data=data), workdir, data_dir)
     assert np.load(workdir.samples / "reconstructions.npy").shape[0] == 2
     assert json.loads(record.read_text())["reconstructed"] == ["fashion_mnist", "noise"]
+
+
+def test_files_that_changed_are_scored_again(workdir, data_dir, tmp_path):
+    path, rng = tmp_path / "mine.npy", np.random.default_rng(0)
+    data = dataclasses.replace(CONFIG.data, out_of_distribution=(f"array:{path}",))
+    config = dataclasses.replace(CONFIG, data=data)
+    table = tables.table_path(workdir.root, f"array:{path}", "all")
+    means = []
+    for top in (2, 2, 250):
+        if len(means) != 1:  # the second time nothing changes
+            np.save(path, rng.integers(0, top, (5, 28, 28, 1)).astype(np.uint8))
+        before = table.stat().st_mtime_ns if table.exists() else None
+        evaluate.evaluate(config, workdir, data_dir)
+        assert (table.stat().st_mtime_ns == before) == (len(means) == 1)
+        means.append(tables.read_score_table(table).bits_per_dim.mean())
+    assert means[0] == means[1] != means[2]

@@ -47,6 +47,8 @@ class Split:
     """A data set of cheap records (encoded images, paths, indices), in the fixed order."""
     decode: Decode = dataclasses.field(repr=False)
     """Maps the parts of one record to (image uint8 `image_shape`, label int64 [])."""
+    version: str = ""
+    """Of a person's own files: another one when they change. Other sets do not change."""
 
 
 def open_split(name: str, role: str, data: DataConfig, data_dir: str | None) -> Split:
@@ -177,7 +179,8 @@ def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | Non
         image = tf.numpy_function(lambda p: files.decode(p.decode()), [path], tf.uint8)
         return plan.apply(tf.ensure_shape(image, folder.native_shape)), label
 
-    return _without_splits(source, role, chosen, plan, records, decode)
+    version = files.version(folder.paths)
+    return _without_splits(source, role, chosen, plan, records, decode, version)
 
 
 def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None) -> Split:
@@ -191,7 +194,8 @@ def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None)
         image = tf.numpy_function(lambda i: np.array(array[i]), [index], tf.uint8)
         return plan.apply(tf.ensure_shape(image, shape)), _no_label()
 
-    return _without_splits(source, role, chosen, plan, _indices(chosen), decode)
+    version = files.version([source.path])
+    return _without_splits(source, role, chosen, plan, _indices(chosen), decode, version)
 
 
 def _open_synthetic(source: SyntheticSpec, role: str, data: DataConfig, _: str | None) -> Split:
@@ -251,6 +255,7 @@ def _without_splits(
     plan: shaping.Plan,
     records: Callable[[], tf.data.Dataset],
     decode: Decode,
+    version: str = "",
 ) -> Split:
     return Split(
         source.name,
@@ -261,4 +266,5 @@ def _without_splits(
         plan.image_shape,
         records,
         decode,
+        version,
     )

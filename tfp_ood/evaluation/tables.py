@@ -35,7 +35,14 @@ if TYPE_CHECKING:  # data imports TensorFlow; reports, which read tables, must n
 METADATA_KEY = b"tfp_ood"
 """Where the file's metadata holds its facts, as JSON."""
 
-SET_KEYS = ("dataset", "split", "num_images", "native_shape", "preprocessing")
+SET_KEYS = (
+    "dataset",
+    "split",
+    "num_images",
+    "native_shape",
+    "preprocessing",
+    "source_version",
+)
 """Facts of the images. All other metadata are facts of the model and how it was asked."""
 
 MODEL_KEYS = ("family", "num_parameters", "config_hash", "kind", "num_draws", "seed")
@@ -121,6 +128,7 @@ def score_metadata(
         "num_images": split.num_images,
         "native_shape": split.native_shape,
         "preprocessing": split.preprocessing,
+        "source_version": split.version,
         "family": family,
         "num_parameters": num_parameters,
         "config_hash": config_hash,
