@@ -25,7 +25,10 @@ def test_numbers_and_shape():
     assert own["log_prob_mean"] == pytest.approx(-3.0 * NUM_DIMS * np.log(2))
     assert "scores" not in own
     assert mnist["scores"]["log_prob"]["auroc"] == pytest.approx(1 / 6)
-    assert set(mnist["scores"]["log_prob"]) == {"auroc", "auprc_out", "auprc_in", "fpr95"}
+    metrics = {"auroc", "auprc_out", "auprc_in", "fpr95"}
+    assert set(mnist["scores"]["log_prob"]) == metrics | {f"{name}_interval" for name in metrics}
+    low, high = mnist["scores"]["log_prob"]["auroc_interval"]
+    assert 0.0 <= low <= mnist["scores"]["log_prob"]["auroc"] <= high <= 1.0
     assert mnist["preprocessing"]["size_change"] == "none"
 
 

@@ -32,8 +32,8 @@ def detection_metrics(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str
     Raises:
       EvaluationError: a set is empty or has scores that are not finite.
     """
-    in_scores = _checked(in_scores, "in-distribution")
-    out_scores = _checked(out_scores, "out-of-distribution")
+    in_scores = checked(in_scores, "in-distribution")
+    out_scores = checked(out_scores, "out-of-distribution")
     scores = np.concatenate([in_scores, out_scores])
     is_out = np.repeat([0, 1], [len(in_scores), len(out_scores)])
     return {
@@ -44,7 +44,16 @@ def detection_metrics(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str
     }
 
 
-def _checked(scores: np.ndarray, which: str) -> np.ndarray:
+def checked(scores: np.ndarray, which: str) -> np.ndarray:
+    """The scores as float64 [N].
+
+    Args:
+      scores: of a set.
+      which: the set, for messages.
+
+    Raises:
+      EvaluationError: there are none, or some are not finite.
+    """
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 1 or not scores.size:
         raise EvaluationError(f"The {which} scores have shape {scores.shape}; valid is [N], N > 0.")

@@ -25,7 +25,7 @@ th, td { border-bottom: 1px solid #bbb; padding: .35rem .8rem .35rem 0; text-ali
   vertical-align: top; font-variant-numeric: tabular-nums; }
 th:first-child { text-align: left; }
 .facts td { text-align: left; overflow-wrap: anywhere; }
-.chance { display: block; color: #555; font-size: .85em; white-space: nowrap; }
+.small { display: block; color: #555; font-size: .85em; white-space: nowrap; }
 figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; }
 .samples img, .reconstructions img { image-rendering: pixelated; }
@@ -65,6 +65,8 @@ images and count the foreign ones among them: another number.)</li>
 <li><b>Bits per dimension</b> is &minus;log<sub>2</sub>&nbsp;p(x) divided by the number of pixel
 values of an image; lower is likelier, and guessing each value at random costs 8. The &plusmn; is
 the standard deviation over images.</li>
+<li>The <b>ranges</b> below figures are 95&nbsp;% bootstrap intervals: what they owe to which images
+were scored. They say nothing about how another training would have come out.</li>
 </ul>"""
 
 _HISTOGRAM_CAPTION = (
@@ -207,15 +209,20 @@ def _score_cells(entry: Mapping[str, Any], num_own: int) -> list[str]:
     metrics = entry["scores"]["log_prob"]
     chance = entry["num_images"] / (entry["num_images"] + num_own)
     return [
-        f"{metrics['auroc']:.3f}",
-        f"{metrics['fpr95']:.3f}",
-        f"{metrics['auprc_out']:.3f}{_chance(chance)}",
-        f"{metrics['auprc_in']:.3f}{_chance(1 - chance)}",
+        _with_interval(metrics, "auroc"),
+        _with_interval(metrics, "fpr95"),
+        _with_interval(metrics, "auprc_out") + _small(f"chance {chance:.3f}"),
+        _with_interval(metrics, "auprc_in") + _small(f"chance {1 - chance:.3f}"),
     ]
 
 
-def _chance(value: float) -> str:
-    return f'<span class="chance">chance {value:.3f}</span>'
+def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
+    low, high = metrics[f"{name}_interval"]
+    return f"{metrics[name]:.3f}" + _small(f"{low:.3f}&ndash;{high:.3f}")
+
+
+def _small(words: str) -> str:
+    return f'<span class="small">{words}</span>'
 
 
 def _model_section(model: Mapping[str, Any]) -> str:

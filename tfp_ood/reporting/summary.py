@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tfp_ood.errors import EvaluationError
+from tfp_ood.evaluation import bootstrap
 from tfp_ood.evaluation.metrics import detection_metrics
 from tfp_ood.evaluation.scores import SCORES
 from tfp_ood.evaluation.tables import ScoreTable
@@ -20,6 +21,8 @@ UNITS = {
     "bits_per_dim_std": "over images, divided by N",
     "scores": "higher is more out-of-distribution; out-of-distribution is positive in auroc, "
     "auprc_out and fpr95 (share of in-distribution images flagged when 95 % of the others are)",
+    "interval": f"{bootstrap.LEVEL:.0%} bootstrap interval over images, "
+    f"{bootstrap.NUM_RESAMPLES:,} resamples, of this one trained model",
 }
 
 
@@ -46,7 +49,7 @@ def summarize(in_table: ScoreTable, out_tables: Sequence[ScoreTable]) -> dict[st
     datasets = {t.key: _describe(t, label) for t, label in zip(tables, labels, strict=True)}
     for table in out_tables:
         datasets[table.key]["scores"] = {
-            name: detection_metrics(score(in_table), score(table)) for name, score in SCORES.items()
+            name: _detection(score(in_table), score(table)) for name, score in SCORES.items()
         }
     return {
         "in_distribution": in_table.dataset,
@@ -54,6 +57,15 @@ def summarize(in_table: ScoreTable, out_tables: Sequence[ScoreTable]) -> dict[st
         "model": in_table.model_facts(),
         "units": UNITS,
         "datasets": datasets,
+    }
+
+
+def _detection(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str, Any]:
+    """The metrics of a score, each with its interval."""
+    intervals = bootstrap.intervals(in_scores, out_scores)
+    return {
+        **detection_metrics(in_scores, out_scores),
+        **{f"{name}_interval": list(ends) for name, ends in intervals.items()},
     }
 
 
