@@ -15,25 +15,25 @@ setup(
     packages=find_packages(include=["tfp_ood", "tfp_ood.*"]),
     # TensorFlow, TFP and tf_keras fit together in these versions only; the rest as tested.
     install_requires=[
-        "absl-py>=2.1",
-        "importlib_resources>=6.0",  # TFDS needs it and does not say so
+        "absl-py>=2.1,<3",
+        "importlib_resources>=6.0,<8",  # TFDS needs it and does not say so
         "matplotlib>=3.8,<4",
         "ml_collections>=1.1,<2",
         "numpy>=2.0,<3",
-        "pillow>=10.0",
-        "pyarrow>=16.0",
-        "requests>=2.31",
+        "pillow>=10.0,<14",
+        "pyarrow>=16.0,<27",
+        "requests>=2.31,<3",
         "scikit-learn>=1.5,<2",
         "tensorboard>=2.20,<2.22",
         "tensorflow>=2.21,<2.22",
         "tensorflow-datasets>=4.9.10,<4.10",
         "tensorflow-probability>=0.25,<0.26",
         "tf_keras>=2.21,<2.22",
-        "tqdm>=4.66",
+        "tqdm>=4.66,<5",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff>=0.12"],
+        "test": ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff>=0.12,<0.18"],
     },
     entry_points={"console_scripts": ["tfp-ood = tfp_ood.cli:console_main"]},
 )

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 
 from tests.data import tiny
 from tfp_ood import cli
-from tfp_ood.data import specs
+from tfp_ood.data import prepare, specs
 
 ROOT = pathlib.Path(__file__).parents[1]
 QUICKSTART = str(ROOT / "configs" / "quickstart.py")
@@ -63,6 +63,8 @@ WRONG = {
     "levels": (["--config.model.num_levels=3"], "at most 2 for images of 28x28"),
     "data set": (["--config.data.out_of_distribution=minst"], "did you mean mnist"),
     "own data set": (["--config.data.in_distribution=fashion"], "fashion_mnist"),
+    "nothing to judge": (["--config.data.out_of_distribution="], "at least one set"),
+    "group as value": (["--config.model=3"], "valid is a group of keys"),
     "folder": (["--config.data.out_of_distribution=folder:/no/such"], "existing folder"),
     "array": (["--config.data.out_of_distribution=array:/no/such.npy"], "existing .npy"),
 }
@@ -218,3 +220,19 @@ def test_the_whole_loop_on_tfds_mock_data(tmp_path, data_dir, monkeypatch):
     summary = json.loads((tmp_path / "run" / "report" / "summary.json").read_text())
     assert summary["datasets"]["dummy/test"]["num_images"] == 9
     assert summary["datasets"]["noise/all"]["num_images"] == 9
+
+
+def test_preparing_needs_no_work_directory(data_dir, tmp_path, monkeypatch):
+    """Another program's config.json in the current folder is none of its business."""
+    (tmp_path / "config.json").write_text('{"a": 1}')
+    monkeypatch.chdir(tmp_path)
+    flags = [f"--config={QUICKSTART}", f"--data_dir={data_dir}", "--mode=prepare"]
+    assert cli.main(["main.py", *flags]) == 0
+
+
+def test_what_does_not_fit_is_refused_before_it_is_fetched(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(prepare, "_prepare_one", lambda *_: pytest.fail("fetched"))
+    flags = [f"--config={ROOT / 'configs' / 'glow_fashion_mnist.py'}:small", "--mode=prepare"]
+    flags += [f"--data_dir={tmp_path}", "--config.data.out_of_distribution=celeb_a"]
+    assert cli.main(["main.py", *flags]) == 2
+    assert "celeb_a: the images are" in capsys.readouterr().err

@@ -32,3 +32,13 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="--workdir"):
         open_workdir(tmp_path / "file" / "run").claim(Config())
+
+
+def test_images_that_changed_are_refused(tmp_path):
+    workdir = open_workdir(tmp_path)
+    workdir.check_images("any")
+    workdir.claim(Config(), "old")
+    workdir.check_images("old")
+    for call in (workdir.check_images, lambda version: workdir.claim(Config(), version)):
+        with pytest.raises(UserError, match=r"in_distribution have changed since the training"):
+            call("new")

@@ -95,7 +95,10 @@ def run(config: Config, workdir: WorkDir, data_dir: str | None, mode: str) -> No
       UserError: whatever the user can mend; what was computed before is kept.
     """
     stages = ("prepare", "train", "evaluate", "sample", "report") if mode == "run" else (mode,)
-    workdir.check(config)
+    if "report" in stages and not config.data.out_of_distribution:
+        raise ConfigError("data.out_of_distribution", (), "at least one set to judge against")
+    if mode != "prepare":  # which needs no work directory
+        workdir.check(config)
     for stage in stages:
         _STAGES[stage](config, workdir, data_dir)
 
@@ -209,7 +212,15 @@ def _flag_lines(values: flags.FlagValues) -> str:
 def _prepare(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     from tfp_ood.data import prepare
 
-    prepare.prepare([config.data.in_distribution, *config.data.out_of_distribution], data_dir)
+    names = [config.data.in_distribution, *config.data.out_of_distribution]
+    missing = prepare.missing(names, data_dir)
+    if missing:
+        devices.start_tensorflow()
+        from tfp_ood.data import shaping
+
+        for spec in missing:  # what does not fit must be known before hours of download
+            shaping.plan(spec.name, spec.native_shape, spec.native_shape[:2], config.data)
+    prepare.prepare(names, data_dir)
 
 
 def _train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:

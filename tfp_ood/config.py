@@ -259,7 +259,10 @@ def valid_values(key: str, family: str) -> str:
     hint, metadata = typing.get_type_hints(cls)[name], _fields(cls)[name].metadata
     if dataclasses.is_dataclass(hint):
         return "a group of keys"
-    return _describe_tuple(hint) if typing.get_origin(hint) else _describe(hint, metadata)
+    if typing.get_origin(hint) is tuple:
+        return _describe_tuple(hint)
+    # Of the model, whose class depends on its family, the hint is a union of classes.
+    return "a group of keys" if typing.get_args(hint) else _describe(hint, metadata)
 
 
 def describe_keys() -> Iterator[str]:

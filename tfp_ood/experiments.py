@@ -136,7 +136,7 @@ def experiment(family: str, pair: str, size: str) -> ml_collections.ConfigDict:
     Args:
       family: a key of `config.MODEL_CONFIGS`.
       pair: a key of `PAIRS`, by the in-distribution set.
-      size: "paper", or "small" for two cores and ten to thirty minutes.
+      size: "paper", or "small" for two cores and five to fifteen minutes.
 
     Raises:
       ConfigError: there is no such size.

@@ -24,6 +24,11 @@ class WorkDir:
         return self.root / "config.json"
 
     @property
+    def images(self) -> pathlib.Path:
+        """The version of the files that the model is trained on."""
+        return self.root / "images.txt"
+
+    @property
     def backup(self) -> pathlib.Path:
         """State of a training that has not ended."""
         return self.root / "backup"
@@ -68,15 +73,37 @@ class WorkDir:
                 "Use another --workdir, or the config it was made with."
             )
 
-    def claim(self, config: Config) -> None:
-        """Writes down the config that is trained here.
+    def check_images(self, version: str) -> None:
+        """Refuses images other than those that the model here is, or was being, trained on.
+
+        A set of a person's own files is divided anew when files come or go: images that the model
+        was trained on would be taken for test images.
+
+        Args:
+          version: of the in-distribution set's files, "" where they cannot change.
 
         Raises:
-          UserError: as `check`, or the directory cannot be written.
+          UserError: they have changed.
+        """
+        if not self.images.exists() or self.images.read_text() == version + "\n":
+            return
+        raise UserError(
+            f"The images of config.data.in_distribution have changed since the training in "
+            f"{self.root} began. Use another --workdir to train on them, or put the old ones back."
+        )
+
+    def claim(self, config: Config, version: str = "") -> None:
+        """Writes down the config that is trained here, and the version of the images.
+
+        Raises:
+          UserError: as `check` and `check_images`, or the directory cannot be written.
         """
         self.check(config)
+        self.check_images(version)
         text = json.dumps(config.training_facts(), indent=2) + "\n"
         try:
+            with files.replacing(self.images) as path:
+                path.write_text(version + "\n")
             with files.replacing(self.config) as path:
                 path.write_text(text)
         except OSError as error:

@@ -40,7 +40,7 @@ class StockGlow(FlowModel):
         super().__init__(tfb.Invert(glow), SHAPE)
 
     def _initialize(self, images):
-        self._scores(images, 1)  # its actnorms take the first batch that comes
+        """Its actnorms have taken the first batch that came, when the model was built."""
 
 
 def our_glow(num_hidden: int) -> FlowModel:

@@ -261,3 +261,23 @@ def test_a_batch_may_be_larger_than_the_set(tmp_path, both_ways):
     assert split.num_images == 2
     for batch in _take(training_stream(split, 6, 0), 3):
         assert sorted(batch["image"][:, 0, 0, 0]) == sorted([*load(split)[0][:, 0, 0, 0]] * 3)
+
+
+def damage(path):
+    path.write_text("x")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "harm", "said"),
+    [
+        ("*test*tfrecord*", lambda path: path.unlink(), "not complete, .*test.* is missing"),
+        ("dataset_info.json", damage, "is damaged"),
+        ("features.json", damage, "is damaged"),
+    ],
+)
+def test_a_damaged_set_is_named(pattern, harm, said, tmp_path):
+    tiny.store_set("mnist", tmp_path)
+    (path,) = tmp_path.rglob(pattern)
+    harm(path)
+    with pytest.raises(DataError, match=f"mnist: .*{said}.*--mode=prepare"):
+        open_split("mnist", "test", DATA, str(tmp_path))

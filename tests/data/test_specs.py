@@ -108,3 +108,24 @@ def test_missing_and_broken_array_files_are_refused(tmp_path):
     np.savez(tmp_path / "b.npz", np.zeros((2, 4, 5), np.uint8))
     with pytest.raises(ConfigError, match="several arrays"):
         specs.parse(f"array:{tmp_path / 'b.npz'}", KEY)
+
+
+def test_linked_folders_are_followed_once(tmp_path):
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    for path in (tmp_path / "set" / "a" / "1.png", tmp_path / "other" / "2.png"):
+        path.touch()
+    (tmp_path / "set" / "a" / "up").symlink_to("..")
+    (tmp_path / "set" / "b").symlink_to(tmp_path / "other")
+    assert specs.image_files(str(tmp_path / "set")) == ["a/1.png", "b/2.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "1.png").touch()
+
+    def walk(path, onerror, **_):
+        onerror(PermissionError(13, "Permission denied", path))
+
+    monkeypatch.setattr(specs.os, "walk", walk)  # tests may run as root, who reads all
+    with pytest.raises(ConfigError, match=r"a folder that can be read .*Permission denied"):
+        specs.parse(f"folder:{tmp_path}", "data.in_distribution")

@@ -9,6 +9,7 @@ import pytest
 from tests.data import tiny
 from tfp_ood.config import Config, DataConfig, SampleConfig, TrainConfig, VAEConfig
 from tfp_ood.data import pipeline
+from tfp_ood.errors import UserError
 from tfp_ood.evaluation import evaluate, tables
 from tfp_ood.training import fit
 from tfp_ood.workdir import open_workdir
@@ -75,3 +76,28 @@ def test_files_that_changed_are_scored_again(workdir, data_dir, tmp_path):
         assert (table.stat().st_mtime_ns == before) == (len(means) == 1)
         means.append(tables.read_score_table(table).bits_per_dim.mean())
     assert means[0] == means[1] != means[2]
+
+
+@pytest.mark.parametrize("name", ["samples.npy", "reconstructions.npy", "samples.json"])
+def test_lost_or_damaged_samples_are_made_again(name, workdir, data_dir):
+    evaluate.sample(CONFIG, workdir, data_dir)
+    path = workdir.samples / name
+    before = path.read_bytes()
+    path.write_text("x") if name.endswith("json") else path.unlink()
+    evaluate.sample(CONFIG, workdir, data_dir)
+    assert path.read_bytes() == before
+
+
+def test_a_set_that_grew_after_training_is_refused(data_dir, tmp_path):
+    """It would be divided anew, and images of the training be taken for test images."""
+    path, rng = tmp_path / "mine.npy", np.random.default_rng(0)
+    images = rng.integers(0, 256, (30, 28, 28, 1)).astype(np.uint8)
+    np.save(path, images[:29])
+    data = DataConfig(f"array:{path}", ("noise",), num_validation=4, num_test=2)
+    config, workdir = dataclasses.replace(CONFIG, data=data), open_workdir(tmp_path / "run")
+    fit.train(config, workdir, data_dir)
+    np.save(path, images)
+    with pytest.raises(UserError, match="changed since the training"):
+        evaluate.evaluate(config, workdir, data_dir)
+    np.save(path, images[:29])  # the same content, at another time
+    evaluate.evaluate(config, workdir, data_dir)

@@ -20,6 +20,20 @@ def workdir(tmp_path):
     return tmp_path
 
 
+def config(num_draws=2, num_test=0):
+    return {"seed": 7, "evaluate": {"num_draws": num_draws}, "data": {"num_test": num_test}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"num_draws": 7}, "num_draws was 2, now 7"), ({"num_test": 40}, "num_test was not 40")],
+)
+def test_scores_of_other_settings_are_refused(workdir, changes, said):
+    with pytest.raises(EvaluationError, match=f"fashion_mnist/test .*{said}.*--mode=evaluate"):
+        write_report(workdir, SETS, config(**changes))
+    assert not (workdir / "report").exists()
+
+
 def give_samples(workdir, content):
     path = workdir / SAMPLES
     path.parent.mkdir()
@@ -28,7 +42,7 @@ def give_samples(workdir, content):
 
 def test_all_files_and_the_result(workdir):
     give_samples(workdir, np.zeros((4, 2, 2, 3), np.uint8))
-    result = write_report(workdir, SETS, {"seed": 7})
+    result = write_report(workdir, SETS, config())
     names = sorted(path.name for path in (workdir / "report").iterdir())
     expected = ["index.html", "likelihoods.pdf", "likelihoods.png", "samples.png", "summary.json"]
     assert names == expected

@@ -7,9 +7,11 @@ import pytest
 import tensorflow as tf
 
 from tests.models.test_flow import SHAPE, random_images, small_model
+from tfp_ood.config import TrainConfig
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
-from tfp_ood.training import callbacks
+from tfp_ood.training import callbacks, fit
+from tfp_ood.workdir import open_workdir
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -19,6 +21,16 @@ def test_non_finite_loss_ends_the_training(value):
     callback.on_train_batch_end(0, {"bits_per_dim": 3.0})
     with pytest.raises(TrainingError, match=r"step 17.*learning_rate"):
         callback.on_train_batch_end(1, {"bits_per_dim": value})
+
+
+def test_non_finite_validation_ends_the_training_before_the_backup():
+    callback = callbacks.StopOnNonFinite()
+    callback.on_epoch_end(0, {"bits_per_dim": 3.0})
+    callback.on_epoch_end(0, {"bits_per_dim": 3.0, "val_bits_per_dim": 3.0})
+    with pytest.raises(TrainingError, match=r"validation became nan .* epoch 2.*learning_rate"):
+        callback.on_epoch_end(1, {"bits_per_dim": 3.0, "val_bits_per_dim": float("nan")})
+    names = [type(c).__name__ for c in fit._callbacks(TrainConfig(), open_workdir("unused"))]
+    assert names.index("StopOnNonFinite") < names.index("BackupAndRestore")
 
 
 def test_fit_ends_when_the_loss_explodes():

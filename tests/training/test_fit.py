@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from tests.data import tiny
-from tfp_ood.config import Config, DataConfig, GlowConfig, TrainConfig, to_config_dict
+from tfp_ood.config import Config, ConfigError, DataConfig, GlowConfig, TrainConfig, to_config_dict
 from tfp_ood.errors import DataError, TrainingError, UserError
 from tfp_ood.training import fit
 from tfp_ood.workdir import open_workdir
@@ -161,3 +161,37 @@ def test_optimizer_is_the_one_of_the_config():
 
 def test_config_is_recorded(finished):
     assert json.loads(finished.config.read_text())["model"]["num_hidden"] == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "num_classes", "said"),
+    [("fashion_mnist", 5, "at least 10, the classes of fashion_mnist"), ("noise", 3, "has no cl")],
+)
+def test_classes_that_do_not_fit_the_images_are_refused(
+    name, num_classes, said, tmp_path, data_dir
+):
+    data = dataclasses.replace(CONFIG.data, in_distribution=name)
+    model = dataclasses.replace(CONFIG.model, num_classes=num_classes)
+    workdir = open_workdir(tmp_path / "run")
+    with pytest.raises(ConfigError, match=rf"model\.num_classes: got {num_classes}.*{said}"):
+        fit.train(dataclasses.replace(CONFIG, data=data, model=model), workdir, data_dir)
+    assert not workdir.root.exists()
+
+
+def test_a_damaged_record_of_the_training_is_named(tmp_path):
+    workdir = open_workdir(tmp_path)
+    workdir.model.mkdir()
+    (workdir.model / "training.json").write_text("x")
+    with pytest.raises(TrainingError, match=r"training\.json is damaged"):
+        fit.training_facts(workdir)
+
+
+def test_a_damaged_backup_is_named(tmp_path):
+    workdir = open_workdir(tmp_path)
+    checkpoint = tf.train.Checkpoint(ckpt_saved_epoch=tf.Variable(3, dtype=tf.int64))
+    manager = tf.train.CheckpointManager(checkpoint, str(workdir.backup / "chief"), 1)
+    index = pathlib.Path(f"{manager.save()}.index")
+    assert fit._saved_epoch(workdir) == 4
+    index.write_bytes(index.read_bytes()[:5])
+    with pytest.raises(TrainingError, match=r"backup .* is damaged"):
+        fit._saved_epoch(workdir)

@@ -44,21 +44,30 @@ def prepare(names: Sequence[str], data_dir: str | None) -> None:
       DataError: the directory cannot be written, or there is no way to get a set; the message
         says all that was tried and how to bring the files by hand.
     """
-    sources = [parse(name, "data") for name in dict.fromkeys(names)]
-    missing = [
-        source
-        for source in sources
-        if isinstance(source, DatasetSpec) and not is_prepared(source, data_dir)
-    ]
-    if not missing:
+    wanted = missing(names, data_dir)
+    if not wanted:
         return
     root = data_root(data_dir)
     with _locked(root):
         _remove_stale(root)
-        for spec in missing:
+        for spec in wanted:
             # Another process may have made it while this one waited.
             if not is_prepared(spec, root):
                 _prepare_one(spec, root)
+
+
+def missing(names: Sequence[str], data_dir: str | None) -> list[DatasetSpec]:
+    """The TFDS data sets among `names` that are not in `data_dir`; arguments as `prepare`.
+
+    Raises:
+      ConfigError: a name does not stand for a set.
+    """
+    sources = [parse(name, "data") for name in dict.fromkeys(names)]
+    return [
+        source
+        for source in sources
+        if isinstance(source, DatasetSpec) and not is_prepared(source, data_dir)
+    ]
 
 
 def data_root(data_dir: str | None) -> str:

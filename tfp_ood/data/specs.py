@@ -153,11 +153,27 @@ def foreign_label(source: Source) -> str:
 def image_files(path: str) -> list[str]:
     """The image files under a folder, as sorted paths relative to it with `/` between parts.
 
-    Links to folders are followed; names that begin with a dot are not looked at.
+    Links to folders are followed, each folder once; names that begin with a dot are not looked at.
+
+    Raises:
+      OSError: a folder cannot be read.
     """
-    found = []
-    for parent, folders, files in os.walk(path, followlinks=True):
-        folders[:] = [folder for folder in folders if not folder.startswith(".")]
+    found, seen = [], {os.path.realpath(path)}
+
+    def is_new(folder: str) -> bool:
+        """Whether a folder was not met before: a link may lead back to where it came from."""
+        real = os.path.realpath(folder)
+        return not (real in seen or seen.add(real))
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for parent, folders, files in os.walk(path, followlinks=True, onerror=fail):
+        folders[:] = sorted(
+            folder
+            for folder in folders
+            if not folder.startswith(".") and is_new(os.path.join(parent, folder))
+        )
         relative = os.path.relpath(parent, path)
         for file in files:
             if file.lower().endswith(IMAGE_SUFFIXES) and not file.startswith("."):
@@ -168,7 +184,10 @@ def image_files(path: str) -> list[str]:
 def _folder(name: str, path: str, key: str) -> FolderSource:
     if not os.path.isdir(path):
         raise ConfigError(key, name, "the path of an existing folder after `folder:`")
-    files = image_files(path)
+    try:
+        files = image_files(path)
+    except OSError as error:
+        raise ConfigError(key, name, f"a folder that can be read ({error})") from error
     if not files:
         valid = f"a folder with images ({', '.join(IMAGE_SUFFIXES)}); this one holds none"
         raise ConfigError(key, name, valid)

@@ -120,7 +120,19 @@ def _builder(spec: DatasetSpec, data_dir: str | None) -> Any:
         )
     import tensorflow_datasets as tfds  # slow to import: only for sets that need it
 
-    return tfds.builder(spec.tfds_name, data_dir=prepare.data_root(data_dir))
+    where = os.path.join(prepare.data_root(data_dir), spec.relative_dir)
+    mend = "move it away and run --mode=prepare, which makes it again."
+    try:
+        builder = tfds.builder(spec.tfds_name, data_dir=prepare.data_root(data_dir))
+        paths = [str(path) for split in builder.info.splits.values() for path in split.filepaths]
+    # Damaged files make TFDS, protobuf and TensorFlow raise whatever they please.
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0]
+        raise DataError(f"{spec.name}: {where} is damaged ({reason}); {mend}") from error
+    absent = [os.path.basename(path) for path in paths if not os.path.exists(path)]
+    if absent:
+        raise DataError(f"{spec.name}: {where} is not complete, {absent[0]} is missing; {mend}")
+    return builder
 
 
 def _tfds_range(
@@ -179,7 +191,7 @@ def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | Non
         image = tf.numpy_function(lambda p: files.decode(p.decode()), [path], tf.uint8)
         return plan.apply(tf.ensure_shape(image, folder.native_shape)), label
 
-    version = files.version(folder.paths)
+    version = files.version(folder.paths, source.path)
     return _without_splits(source, role, chosen, plan, records, decode, version)
 
 
@@ -194,7 +206,7 @@ def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None)
         image = tf.numpy_function(lambda i: np.array(array[i]), [index], tf.uint8)
         return plan.apply(tf.ensure_shape(image, shape)), _no_label()
 
-    version = files.version([source.path])
+    version = files.version([source.path], os.path.dirname(source.path))
     return _without_splits(source, role, chosen, plan, _indices(chosen), decode, version)
 
 

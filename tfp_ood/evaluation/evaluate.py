@@ -1,6 +1,7 @@
 """The stages between a trained model and its report: score tables and samples."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
 
 _NUM_RECONSTRUCTED = 16  # of every set
+_RECORD = "samples.json"
 
 
 def open_sets(config: Config, data_dir: str | None) -> list[pipeline.Split]:
@@ -37,8 +39,9 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
       EvaluationError: likelihoods that are not finite.
     """
     workdir.check(config)
-    wanted = []
-    for split in open_sets(config, data_dir):
+    wanted, sets = [], open_sets(config, data_dir)
+    workdir.check_images(sets[0].version)
+    for split in sets:
         path = tables.table_path(workdir.root, split.name, split.split)
         metadata = _metadata(config, workdir, split)
         if not tables.is_current(path, metadata):
@@ -69,8 +72,7 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
       DataError: a set to reconstruct is not there, or does not fit the model.
     """
     facts = _sample_facts(config)
-    record = workdir.samples / "samples.json"
-    if record.exists() and json.loads(record.read_text()) == facts:
+    if _is_sampled(workdir, facts):
         return
     model = fit.load_trained(config, workdir)
     images = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
@@ -79,8 +81,19 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         if config.model.family in models.RECONSTRUCTING:
             pairs = _reconstructions(model, open_sets(config, data_dir))
             np.save(folder / "reconstructions.npy", pairs)
-        (folder / record.name).write_text(json.dumps(facts) + "\n")
+        (folder / _RECORD).write_text(json.dumps(facts) + "\n")
     print(f"drew {config.sample.num_images} samples: {workdir.samples / 'samples.npy'}")
+
+
+def _is_sampled(workdir: WorkDir, facts: Mapping[str, Any]) -> bool:
+    """Whether all samples that these facts ask for are there."""
+    names = ["samples.npy", *(["reconstructions.npy"] if "reconstructed" in facts else [])]
+    if not all((workdir.samples / name).exists() for name in names):
+        return False
+    try:
+        return json.loads((workdir.samples / _RECORD).read_text()) == facts
+    except (OSError, ValueError):
+        return False
 
 
 def _sample_facts(config: Config) -> dict[str, Any]:

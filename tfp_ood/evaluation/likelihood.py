@@ -164,7 +164,7 @@ class _Audit:
             raise EvaluationError(
                 f"{self.key}: the likelihood of {self._num_bad:,} of {self._num_images:,} images "
                 f"is not a finite number (index {shown}{more}). Nothing was written. If it is "
-                "all of them, the training diverged: train again with a lower "
+                "all of them, the training diverged: train again, in a new --workdir, with a lower "
                 "config.train.learning_rate or config.train.clip_norm; if it is a few, try "
                 "config.train.precision=float32, or look at those images."
             )

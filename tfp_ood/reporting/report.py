@@ -11,7 +11,7 @@ import numpy as np
 
 from tfp_ood import files
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation.tables import read_score_table, table_path
+from tfp_ood.evaluation.tables import ScoreTable, read_score_table, table_path
 from tfp_ood.reporting import html, names, plots
 from tfp_ood.reporting.summary import summarize
 from tfp_ood.reporting.verdict import verdict
@@ -61,6 +61,8 @@ def write_report(
         )
     workdir = pathlib.Path(workdir)
     tables = [read_score_table(path) for path in _existing_paths(workdir, sets)]
+    if config is not None:
+        _check_config(tables, config)
     summary = summarize(tables[0], tables[1:])
     folder = workdir / "report"
     figures = [folder / "likelihoods.png", folder / "likelihoods.pdf"]
@@ -89,6 +91,26 @@ def _existing_paths(workdir: pathlib.Path, sets: Sequence[tuple[str, str]]) -> l
             "run --mode=evaluate first, which makes them."
         )
     return paths
+
+
+def _check_config(tables: Sequence[ScoreTable], config: Mapping[str, Any]) -> None:
+    """Refuses scores that were made with other settings than those that the page will show.
+
+    Raises:
+      EvaluationError: names the first setting that differs.
+    """
+    num_draws, num_test = config["evaluate"]["num_draws"], config["data"]["num_test"]
+    for table in tables:
+        facts, differs = table.metadata, ""
+        if facts["kind"] == "bound" and facts["num_draws"] != num_draws:
+            differs = f"config.evaluate.num_draws was {facts['num_draws']}, now {num_draws}"
+        if num_test and table.num_images > num_test:
+            differs = f"config.data.num_test was not {num_test}: they are of {table.num_images:,}"
+        if differs:
+            raise EvaluationError(
+                f"The scores of {table.key} were made with other settings ({differs}); "
+                "run --mode=evaluate first, which makes them again."
+            )
 
 
 def _write_grid(

@@ -17,13 +17,20 @@ class StopOnNonFinite(keras.callbacks.Callback):
         """Looks at the running mean of bits/dim, which a single NaN spoils for good."""
         value = float((logs or {})["bits_per_dim"])
         if not math.isfinite(value):
-            step = int(self.model.optimizer.iterations)
-            raise TrainingError(
-                f"The loss became {value} at step {step}. Try, in a new --workdir: a lower "
-                "config.train.learning_rate, more config.train.warmup_steps, a lower "
-                "config.train.clip_norm, or config.train.precision=float32. The last backup "
-                "was not touched."
-            )
+            self._stop(f"loss became {value} at step {int(self.model.optimizer.iterations)}")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Looks at the validation too, before the backup: the last step's weights spoil only it."""
+        value = float((logs or {}).get("val_bits_per_dim", 0.0))
+        if not math.isfinite(value):
+            self._stop(f"validation became {value} bits/dim after epoch {epoch + 1}")
+
+    def _stop(self, what: str) -> None:
+        raise TrainingError(
+            f"The {what}. Try, in a new --workdir: a lower config.train.learning_rate, more "
+            "config.train.warmup_steps, a lower config.train.clip_norm, or "
+            "config.train.precision=float32. The last backup was not touched."
+        )
 
 
 class ValidateWithAverage(keras.callbacks.Callback):

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_ood import files, models
-from tfp_ood.config import Config, TrainConfig
+from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.data import pipeline
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
@@ -28,14 +28,21 @@ def is_trained(workdir: WorkDir) -> bool:
 
 
 def training_facts(workdir: WorkDir) -> dict[str, Any]:
-    """What is known of the trained model: family, num_parameters, log_prob_kind, steps, seconds.
+    """What is known of the trained model: family, num_parameters, log_prob_kind, steps, seconds
+    (of the last process, where others were killed before).
 
     Raises:
       TrainingError: no training has ended here.
     """
     if not is_trained(workdir):
         raise TrainingError(f"{workdir.root} holds no trained model; run --mode=train first.")
-    return json.loads((workdir.model / _FACTS).read_text())
+    try:
+        return json.loads((workdir.model / _FACTS).read_text())
+    except ValueError as error:
+        raise TrainingError(
+            f"{workdir.model / _FACTS} is damaged ({error}). "
+            f"Delete {workdir.model} and run --mode=train again."
+        ) from error
 
 
 def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
@@ -51,15 +58,17 @@ def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
       data_dir: of TFDS.
 
     Raises:
+      ConfigError: a class-conditional model and images of other classes.
       DataError: the images are not there or do not fit.
-      TrainingError: the loss is not a number any more.
+      TrainingError: the loss is not a number any more, or the backup is damaged.
       UserError: `workdir` belongs to another config or cannot be written.
     """
     train_split = pipeline.open_split(config.data.in_distribution, "train", config.data, data_dir)
     validation = pipeline.open_split(
         config.data.in_distribution, "validation", config.data, data_dir
     )
-    workdir.claim(config)
+    _check_labels(config, train_split)
+    workdir.claim(config, train_split.version)
     model = models.build(config)
     steps_per_epoch, num_epochs = _epochs(config.train)
     first_epoch = _saved_epoch(workdir)
@@ -108,6 +117,24 @@ def load_trained(config: Config, workdir: WorkDir) -> models.LikelihoodModel:
     return model
 
 
+def _check_labels(config: Config, split: pipeline.Split) -> None:
+    """Refuses images without classes, or with more, for models that are conditioned on them.
+
+    Raises:
+      ConfigError: names the classes that there are.
+    """
+    num_classes = getattr(config.model, "num_classes", 0)
+    if not num_classes:
+        return
+    _, labels = pipeline.load(split)
+    low, high = int(np.min(labels)), int(np.max(labels))
+    if low < 0:
+        raise ConfigError("model.num_classes", num_classes, f"0: {split.name} has no classes")
+    if high >= num_classes:
+        valid = f"at least {high + 1}, the classes of {split.name}, or 0"
+        raise ConfigError("model.num_classes", num_classes, valid)
+
+
 def _epochs(train: TrainConfig) -> tuple[int, int]:
     """Steps per epoch and epochs: an epoch is what lies between two validations."""
     steps_per_epoch = min(train.steps_per_epoch, train.num_steps)
@@ -121,7 +148,13 @@ def _saved_epoch(workdir: WorkDir) -> int:
         return 0
     # What BackupAndRestore will start from; the batches must start there too.
     name = "ckpt_saved_epoch/.ATTRIBUTES/VARIABLE_VALUE"
-    return int(tf.train.load_variable(checkpoint, name)) + 1
+    try:
+        return int(tf.train.load_variable(checkpoint, name)) + 1
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise TrainingError(
+            f"The backup {checkpoint} is damaged ({type(error).__name__}). "
+            f"Delete {workdir.backup} and run the same command: training starts over."
+        ) from error
 
 
 def _first_images(batches: tf.data.Dataset) -> np.ndarray:
@@ -194,7 +227,8 @@ def _facts(
         "num_steps": num_epochs * steps_per_epoch,
         "resumed_at_step": first_epoch * steps_per_epoch,
         "seconds": round(seconds, 1),
-        "images_per_second": round(num_steps * config.train.batch_size / seconds, 1),
+        # Of this process alone; of none of its steps where a kill left nothing but the saving.
+        "images_per_second": round(num_steps * config.train.batch_size / seconds, 1) or None,
         "validation_bits_per_dim": history.get("val_bits_per_dim", [None])[-1],
     }
 
