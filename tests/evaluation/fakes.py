@@ -54,7 +54,6 @@ def table(bits, name="mnist", split="test", preprocessing=None, **model):
         label=np.zeros(len(bits), np.int64),
         log_prob=units.log_prob_from_bits(bits, NUM_DIMS),
         bits_per_dim=bits,
-        png_bytes=np.arange(80, 80 + len(bits)),
         statistics={},
         metadata=facts,
     )

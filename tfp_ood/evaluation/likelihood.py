@@ -12,7 +12,7 @@ import tqdm
 
 from tfp_ood import files, units
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import images, tables
+from tfp_ood.evaluation import tables
 
 if TYPE_CHECKING:  # this module needs no TensorFlow of its own
     from tfp_ood.data.pipeline import Split
@@ -36,7 +36,6 @@ def write_score_table(
     """Scores every image of a set and writes the table, row group by row group.
 
     Memory does not grow with the number of images, and `path` is replaced only by a whole table.
-    The images of lowest and highest likelihood are left beside it (`images.extremes_path`).
 
     Args:
       path: where; see `tables.table_path`.
@@ -56,18 +55,15 @@ def write_score_table(
     tables.require_keys(metadata)
     audit = _Audit(f"{split.name}/{split.split}", split.num_images)
     title = f"scoring {audit.key}"
-    extremes = images.Extremes()
     with (
         files.replacing(path) as temporary,
-        files.replacing(images.extremes_path(path)) as temporary_extremes,
         tqdm.tqdm(
             total=split.num_images, desc=title, unit=" images", leave=False, disable=not progress
         ) as bar,
     ):
-        rows = _scored_rows(scorer, split, batches, num_dims, audit, extremes, bar)
+        rows = _scored_rows(scorer, split, batches, num_dims, audit, bar)
         _write_row_groups(temporary, rows, {tables.METADATA_KEY: tables.encode_metadata(metadata)})
         audit.finish()
-        extremes.save(temporary_extremes)
 
 
 def _scored_rows(
@@ -76,16 +72,14 @@ def _scored_rows(
     batches: Iterable[Mapping[str, Any]],
     num_dims: int,
     audit: "_Audit",
-    extremes: images.Extremes,
     bar: tqdm.tqdm,
 ) -> Iterator[pa.RecordBatch]:
     """The table's rows, a batch at a time."""
     for batch in batches:
-        index, pixels = np.asarray(batch["index"]), np.asarray(batch["image"])
+        index = np.asarray(batch["index"])
         statistics = {k: np.asarray(v, np.float64) for k, v in scorer(batch["image"]).items()}
         audit.see(index, statistics)
         log_prob = statistics.pop("log_prob")
-        extremes.see(pixels, log_prob)
         columns = {
             "dataset": _constant_column(split.name, len(index)),
             "split": _constant_column(split.split, len(index)),
@@ -93,7 +87,6 @@ def _scored_rows(
             "label": np.asarray(batch["label"]),
             "log_prob": log_prob,
             "bits_per_dim": units.bits_per_dim(log_prob, num_dims),
-            "png_bytes": images.png_bytes(pixels),
             **statistics,
         }
         bar.update(len(index))

@@ -8,7 +8,6 @@ The interface between evaluation, which writes it, and every score and report. I
     label         int64                  -1 where the set has none
     log_prob      float64                nats per image, of the discrete image
     bits_per_dim  float64
-    png_bytes     int64                  size as a PNG file: how complex the image is
     ...           float64                what else the model tells of an image (nats)
 
 Models compute in float32; the table holds float64, which is exact for float32 values and lets sums
@@ -29,7 +28,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import images
 
 if TYPE_CHECKING:  # data imports TensorFlow; reports, which read tables, must not
     from tfp_ood.data.pipeline import Split
@@ -53,7 +51,7 @@ MODEL_KEYS = ("family", "num_parameters", "config_hash", "kind", "num_draws", "s
 KINDS = ("exact", "bound")
 """What log_prob is: the model's log-likelihood, or a lower bound of it."""
 
-_FIXED_COLUMNS = ("dataset", "split", "index", "label", "log_prob", "bits_per_dim", "png_bytes")
+_FIXED_COLUMNS = ("dataset", "split", "index", "label", "log_prob", "bits_per_dim")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +68,6 @@ class ScoreTable:
     """float64 [N], nats per image."""
     bits_per_dim: np.ndarray
     """float64 [N]."""
-    png_bytes: np.ndarray
-    """int64 [N]."""
     statistics: Mapping[str, np.ndarray]
     """What else the model tells: float64 [N] each, nats per image."""
     metadata: Mapping[str, Any]
@@ -165,10 +161,8 @@ def _slug(text: str) -> str:
 def is_current(path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> bool:
     """Whether `path` is a score table with exactly this metadata, and need not be made again.
 
-    A file that cannot be read, or lacks the images that belong beside it, is not current.
+    A file that cannot be read is not current.
     """
-    if not images.extremes_path(path).exists():
-        return False
     try:
         found = _parse_metadata(pq.read_schema(path))
     except (OSError, ValueError, KeyError, TypeError):
@@ -208,7 +202,6 @@ def _from_arrow(table: pa.Table) -> ScoreTable:
         label=column("label"),
         log_prob=column("log_prob"),
         bits_per_dim=column("bits_per_dim"),
-        png_bytes=column("png_bytes"),
         statistics={name: column(name) for name in further},
         metadata=_parse_metadata(table.schema),
     )
