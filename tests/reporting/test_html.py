@@ -61,7 +61,9 @@ def test_it_says_the_verdict_and_the_figures(tmp_path, picture):
     for sentence in verdict(given):
         assert sentence in text
     assert "Does Glow, trained on FashionMNIST, know what it does not know?" in text
-    assert re.search(r"MNIST 0\.000 0\.000–0\.000 1\.000 1\.000–1\.000 1\.000\s±\s0\.000 0\.250 ", text)
+    assert re.search(
+        r"MNIST 0\.000 0\.000.0\.000 1\.000 1\.000.1\.000 1\.000\s±\s0\.000 0\.250 ", text
+    )
     assert "a lower bound of log p(x), 2 noise draw(s) per image" in text
     assert "1,234" in text
     assert "has not been sampled yet" in text
