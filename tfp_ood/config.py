@@ -87,7 +87,7 @@ class GlowConfig:
     coupling: str = _option("affine", choices=("affine", "additive"))
     """`additive` keeps the volume constant over images: the paper's constant-volume Glow."""
     num_classes: int = _option(0, low=0)
-    """Classes whose labels condition the last latent's prior; 0 for none. With classes, log_prob
+    """Classes whose labels condition the latents' prior; 0 for none. With classes, log_prob
     is of the mixture of all of them and p(y|x) is told by Bayes' rule."""
 
 

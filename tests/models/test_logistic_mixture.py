@@ -44,6 +44,35 @@ def test_log_prob_is_that_of_tfps_parts(num_channels):
     np.testing.assert_allclose(mixture.log_prob(pixels), expected, rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_log_prob_is_that_of_tfds_pixel_cnn(num_channels):
+    """Of the outputs of its network, for random, black and white images."""
+    shape, num_mixtures = (4, 4, num_channels), 3
+    stock = tfd.PixelCNN(
+        shape,
+        num_resnet=1,
+        num_hierarchies=1,
+        num_filters=8,
+        num_logistic_mix=num_mixtures,
+        dropout_p=0.0,
+        use_weight_norm=False,
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (5, *shape)).astype(np.float32)
+    pixels[0], pixels[1] = 0.0, 255.0
+    logits, locations, scales, *coefficients = stock.network(pixels / 127.5 - 1.0, training=False)
+    # Ours are through a tanh, which keeps them from -1 to 1; theirs are not.
+    small = [0.5 * tf.tanh(c) for c in coefficients]
+    stock.network = lambda *_, **__: (logits, locations, scales, *small)
+    by_channel = [locations, tf.math.log(scales), *(tf.atanh(c) for c in small)]
+    flat = [
+        tf.reshape(tf.linalg.matrix_transpose(part), [5, 4, 4, part.shape[-2] * part.shape[-1]])
+        for part in by_channel
+    ]
+    ours = LogisticMixture(tf.concat([logits, *flat], -1), num_channels).log_prob(pixels)
+    expected = stock.log_prob(pixels)
+    np.testing.assert_allclose(tf.reduce_sum(ours, [1, 2]), expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("scale", [1.0, 10.0, 1000.0])
 def test_all_256_values_have_mass_one(scale):
     """Also of logistics that are all in one bin, or much wider than the range."""

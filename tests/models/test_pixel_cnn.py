@@ -114,6 +114,21 @@ def test_mass_of_all_colours_is_one(options):
     assert abs(np.mean(estimates) - 1.0) < 4 * error and error < 0.3
 
 
+def test_softmax_of_a_channel_is_given_those_before_it():
+    """log p = sum over channels c of log softmax(logits given channels < c), written out."""
+    model = wild(contracts.initialized(case(GATED, (1, 1, 3))))
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 1, 1, 3)).astype(np.uint8)
+    run = WholeImage(pixel_cnn_layers.network_inputs(pixels))
+    model.network.vertical(run)
+    features = model.network.horizontal(run)
+    expected = 0.0
+    for channel in range(3):
+        logits = model.head.logits(run, features, pixels[..., :channel], channel)
+        values = pixels[..., channel].astype(np.int32)
+        expected += tf.gather(tf.nn.log_softmax(logits), values, batch_dims=3)
+    np.testing.assert_allclose(model.log_prob(pixels), tf.reshape(expected, [-1]), rtol=1e-5)
+
+
 @OPTIONS
 def test_blue_depends_on_red_and_green(options):
     model = wild(contracts.initialized(case(options, (1, 1, 3))))
