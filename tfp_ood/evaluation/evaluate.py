@@ -9,7 +9,7 @@ import numpy as np
 from tfp_ood import files, models
 from tfp_ood.config import Config, fingerprint
 from tfp_ood.data import pipeline
-from tfp_ood.evaluation import likelihood, tables
+from tfp_ood.evaluation import images, likelihood, tables
 from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
 
@@ -44,7 +44,7 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     for split in sets:
         path = tables.table_path(workdir.root, split.name, split.split)
         metadata = _metadata(config, workdir, split)
-        if not tables.is_current(path, metadata):
+        if not (tables.is_current(path, metadata) and images.kept_path(path).exists()):
             wanted.append((split, path, metadata))
     if not wanted:
         return
@@ -52,7 +52,7 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     for split, path, metadata in wanted:
         likelihood.write_score_table(
             path,
-            lambda images: model.statistics(images, config.evaluate.num_draws),
+            lambda batch: model.statistics(batch, config.evaluate.num_draws),
             split,
             pipeline.scoring_batches(split, config.evaluate.batch_size),
             model.num_dims,
@@ -75,9 +75,9 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     if _is_sampled(workdir, facts):
         return
     model = fit.load_trained(config, workdir)
-    images = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
+    drawn = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
     with files.replacing_folder(workdir.samples) as folder:
-        np.save(folder / "samples.npy", images.numpy())
+        np.save(folder / "samples.npy", drawn.numpy())
         if config.model.family in models.RECONSTRUCTING:
             pairs = _reconstructions(model, open_sets(config, data_dir))
             np.save(folder / "reconstructions.npy", pairs)
@@ -113,9 +113,9 @@ def _reconstructions(model: models.LikelihoodModel, sets: list[pipeline.Split]) 
     """See `sample`."""
     pairs = np.full((len(sets), 2, _NUM_RECONSTRUCTED, *model.image_shape), 255, np.uint8)
     for pair, split in zip(pairs, sets, strict=True):
-        images = next(iter(pipeline.scoring_batches(split, _NUM_RECONSTRUCTED)))["image"]
-        pair[0, : len(images)] = images
-        pair[1, : len(images)] = model.reconstruct(images)
+        first = next(iter(pipeline.scoring_batches(split, _NUM_RECONSTRUCTED)))["image"]
+        pair[0, : len(first)] = first
+        pair[1, : len(first)] = model.reconstruct(first)
     return pairs
 
 
