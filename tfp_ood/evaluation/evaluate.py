@@ -1,6 +1,7 @@
 """The stages between a trained model and its report: score tables and samples."""
 
 import json
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from tfp_ood import files, models
 from tfp_ood.config import Config, fingerprint
 from tfp_ood.data import pipeline
-from tfp_ood.evaluation import images, likelihood, tables
+from tfp_ood.evaluation import curvature, flow_slopes, images, likelihood, tables
 from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
 
@@ -34,19 +35,25 @@ def open_sets(config: Config, data_dir: str | None) -> list[pipeline.Split]:
 def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     """Scores every set whose table is missing or not current.
 
+    Of a constant-volume Glow the slopes at the mean of its own images are kept too (`curvature`).
+
     Raises:
       UserError: no trained model, one of another config, or images that do not fit.
       EvaluationError: likelihoods that are not finite.
     """
     workdir.check(config)
-    wanted, sets = [], open_sets(config, data_dir)
+    sets = open_sets(config, data_dir)
     workdir.check_images(sets[0].version)
-    for split in sets:
-        path = tables.table_path(workdir.root, split.name, split.split)
-        metadata = _metadata(config, workdir, split)
-        if not (tables.is_current(path, metadata) and images.kept_path(path).exists()):
-            wanted.append((split, path, metadata))
-    if not wanted:
+    places = [(split, tables.table_path(workdir.root, split.name, split.split)) for split in sets]
+    wanted = [
+        (split, path, metadata)
+        for split, path in places
+        if not _is_current(path, metadata := _metadata(config, workdir, split))
+    ]
+    slopes_path = workdir.root / "scores" / curvature.FILE
+    own_facts = _metadata(config, workdir, sets[0])
+    wants_slopes = _has_constant_volume(config) and not curvature.read(slopes_path, own_facts)
+    if not wanted and not wants_slopes:
         return
     model = fit.load_trained(config, workdir)
     for split, path, metadata in wanted:
@@ -59,6 +66,20 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
             metadata,
         )
         print(f"scored {split.num_images:,} images of {split.name}/{split.split}: {path}")
+    if wants_slopes:
+        mean_image = images.read_kept(places[0][1], own_facts).mean
+        curvature.write(slopes_path, flow_slopes.slopes(model, mean_image), own_facts)
+
+
+def _is_current(path: pathlib.Path, metadata: Mapping[str, Any]) -> bool:
+    """Whether a table and what belongs beside it are there."""
+    return tables.is_current(path, metadata) and images.kept_path(path).exists()
+
+
+def _has_constant_volume(config: Config) -> bool:
+    """Whether the second-order analysis is about this model."""
+    model = config.model
+    return model.family == "glow" and model.coupling == "additive" and not model.num_classes
 
 
 def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:

@@ -1,0 +1,111 @@
+"""The parts of a page: one HTML file that holds its pictures and asks for nothing from outside."""
+
+import base64
+import html
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from tfp_ood import files
+
+_STYLE = """
+body { color: #1a1a1a; background: #fff; font: 17px/1.5 system-ui, sans-serif;
+  max-width: 52rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.6rem; line-height: 1.25; }
+h2 { font-size: 1.2rem; margin-top: 2rem; border-top: 1px solid #999; padding-top: .6rem; }
+.verdict { border-left: .4rem solid #0072b2; padding-left: 1rem; margin-left: 0; list-style: none; }
+.verdict li { margin: .4rem 0; font-size: 1.1rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .95rem; }
+caption { text-align: left; padding: .3rem 0; }
+th, td { border-bottom: 1px solid #bbb; padding: .35rem .8rem .35rem 0; text-align: right;
+  vertical-align: top; font-variant-numeric: tabular-nums; }
+th:first-child { text-align: left; }
+.facts td { text-align: left; overflow-wrap: anywhere; }
+.small { display: block; color: #555; font-size: .85em; white-space: nowrap; }
+figure { margin: 1rem 0; }
+img { max-width: 100%; height: auto; }
+.samples img, .reconstructions img { image-rendering: pixelated; }
+@media print { body { font-size: 11pt; max-width: none; padding: 0; }
+  figure, tr, li { break-inside: avoid; } h2 { break-after: avoid; }
+  .scroll { overflow: visible; } }
+"""
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+{sections}
+</main>
+</body>
+</html>
+"""
+
+
+def write(path: str | os.PathLike[str], title: str, sections: Sequence[str]) -> pathlib.Path:
+    """Writes a page.
+
+    Args:
+      path: file to make.
+      title: plain text.
+      sections: HTML, in order.
+
+    Returns:
+      The path.
+    """
+    path = pathlib.Path(path)
+    page = _PAGE.format(title=escape(title), style=_STYLE, sections="\n".join(sections))
+    with files.replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return path
+
+
+def escape(value: Any) -> str:
+    """The text of a value, harmless inside HTML."""
+    return html.escape(str(value))
+
+
+def section(heading: str, body: str) -> str:
+    """A part of the page; `heading` is plain text, `body` HTML."""
+    return f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>"
+
+
+def figure(kind: str, path: str | os.PathLike[str], alt: str, caption: str) -> str:
+    """A PNG inside the page, with plain texts for those who cannot see it and for all."""
+    data = base64.b64encode(pathlib.Path(path).read_bytes()).decode("ascii")
+    return (
+        f'<figure class="{kind}">\n<img alt="{escape(alt)}" src="data:image/png;base64,{data}">\n'
+        f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
+    )
+
+
+def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], kind: str) -> str:
+    """A table from cells of HTML; the first cell of each row is its heading."""
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    body = "\n".join(
+        f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{c}</td>" for c in rest) + "</tr>"
+        for first, *rest in rows
+    )
+    thead = f"<thead><tr>{head}</tr></thead>\n" if header else ""
+    return (
+        f'<div class="scroll"><table class="{kind}">\n<caption>{escape(caption)}</caption>\n'
+        f"{thead}<tbody>\n{body}\n</tbody>\n</table></div>"
+    )
+
+
+def small(words: str) -> str:
+    """A line of HTML in small type, below a figure in a cell."""
+    return f'<span class="small">{words}</span>'
+
+
+def facts_table(caption: str, rows: Sequence[Sequence[Any]]) -> str:
+    """A table of plain values, without a header."""
+    return table(caption, [], [[escape(cell) for cell in row] for row in rows], "facts")
