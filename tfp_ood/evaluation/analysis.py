@@ -10,6 +10,8 @@ from scipy import stats
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation.tables import ScoreTable
 
+_SAME_VOLUME = 1e-3  # nats per dimension
+
 
 def decomposition(table: ScoreTable) -> dict[str, float] | None:
     """The two terms of a flow's likelihood (Nalisnick et al., 2019, section 4):
@@ -35,6 +37,12 @@ def decomposition(table: ScoreTable) -> dict[str, float] | None:
         "volume_std": float(np.std(volume)),
         "residual_per_dim": float(residual),
     }
+
+
+def has_constant_volume(tables: Sequence[ScoreTable]) -> bool:
+    """Whether the volume term of a flow is one number for all images, but for float32's noise."""
+    ends = [end(table.statistics["log_det"]) for table in tables for end in (np.min, np.max)]
+    return bool(np.ptp(ends) < _SAME_VOLUME * tables[0].num_dims)
 
 
 def complexity(table: ScoreTable) -> dict[str, float | None]:
