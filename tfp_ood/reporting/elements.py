@@ -4,7 +4,7 @@ import base64
 import html
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfp_ood import files
@@ -101,6 +101,12 @@ def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], ki
     )
 
 
+def verdict(sentences: Sequence[str]) -> str:
+    """The outcome in plain sentences, set off from the rest."""
+    items = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f'<ul class="verdict">\n{items}\n</ul>'
+
+
 def small(words: str) -> str:
     """A line of HTML in small type, below a figure in a cell."""
     return f'<span class="small">{words}</span>'
@@ -109,3 +115,9 @@ def small(words: str) -> str:
 def facts_table(caption: str, rows: Sequence[Sequence[Any]]) -> str:
     """A table of plain values, without a header."""
     return table(caption, [], [[escape(cell) for cell in row] for row in rows], "facts")
+
+
+def with_interval(metrics: Mapping[str, Any], name: str) -> str:
+    """A cell with a metric and, in small type, its interval: `NAME` and `NAME_interval`."""
+    low, high = metrics[f"{name}_interval"]
+    return f"{metrics[name]:.3f}" + small(f"{low:.3f}&ndash;{high:.3f}")

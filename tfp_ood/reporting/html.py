@@ -66,7 +66,7 @@ def write_page(
     family = names.family(summary["model"]["family"])
     title = f"Does {family}, trained on {own['label']}, know what it does not know?"
     page = [
-        _verdict_list(summary),
+        elements.verdict(verdict(summary)),
         elements.figure("likelihoods", histogram, _histogram_alt(summary), _HISTOGRAM_CAPTION),
         _metrics_table(summary),
         elements.section("How to read this", _HOW_TO_READ),
@@ -78,11 +78,6 @@ def write_page(
         _config_section(config),
     ]
     return elements.write(pathlib.Path(report_dir) / "index.html", title, page)
-
-
-def _verdict_list(summary: Mapping[str, Any]) -> str:
-    items = "\n".join(f"<li>{elements.escape(sentence)}</li>" for sentence in verdict(summary))
-    return f'<ul class="verdict">\n{items}\n</ul>'
 
 
 def _histogram_alt(summary: Mapping[str, Any]) -> str:
@@ -137,16 +132,11 @@ def _score_cells(entry: Mapping[str, Any], num_own: int) -> list[str]:
     metrics = entry["scores"]["log_prob"]
     chance = entry["num_images"] / (entry["num_images"] + num_own)
     return [
-        _with_interval(metrics, "auroc"),
-        _with_interval(metrics, "fpr95"),
-        _with_interval(metrics, "auprc_out") + elements.small(f"chance {chance:.3f}"),
-        _with_interval(metrics, "auprc_in") + elements.small(f"chance {1 - chance:.3f}"),
+        elements.with_interval(metrics, "auroc"),
+        elements.with_interval(metrics, "fpr95"),
+        elements.with_interval(metrics, "auprc_out") + elements.small(f"chance {chance:.3f}"),
+        elements.with_interval(metrics, "auprc_in") + elements.small(f"chance {1 - chance:.3f}"),
     ]
-
-
-def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
-    low, high = metrics[f"{name}_interval"]
-    return f"{metrics[name]:.3f}" + elements.small(f"{low:.3f}&ndash;{high:.3f}")
 
 
 def _model_section(model: Mapping[str, Any]) -> str:
