@@ -12,7 +12,7 @@ from tests.reporting.test_html import Parser
 from tfp_ood import units
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation.images import Kept
-from tfp_ood.reporting import diagnosis, elements
+from tfp_ood.reporting import diagnosis, page
 from tfp_ood.reporting.summary import summarize
 
 RNG = np.random.default_rng(0)
@@ -55,8 +55,8 @@ def explain(folder, tables, slopes=None):
     """The numbers, and the words of the sections."""
     numbers, sections = diagnosis.explain(evidence(folder, tables, slopes))
     json.dumps(numbers, allow_nan=False)
-    page = elements.write(folder / "index.html", "Title", sections)
-    return numbers, " ".join(Parser(page.read_text(encoding="utf-8")).text)
+    path = page.write(folder, "Title", sections)
+    return numbers, " ".join(Parser(path.read_text(encoding="utf-8")).text)
 
 
 def test_everything_at_once(tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 from tfp_ood import files
 from tfp_ood.errors import EvaluationError
-from tfp_ood.reporting import compare_plots, elements, ensemble
+from tfp_ood.reporting import compare_plots, ensemble, page
 from tfp_ood.reporting.report import ReportResult
 from tfp_ood.reporting.runs import Run, read_runs
 
@@ -44,19 +44,17 @@ def write_comparison(
     ensembles, ensemble_section = ensemble.compare(runs)
     said = " ".join(sentences)
     sections = [
-        elements.verdict(sentences),
-        elements.figure("likelihoods", pictures["likelihoods"][0], said, _HISTOGRAMS),
+        page.verdict_list(sentences),
+        page.figure("likelihoods", pictures["likelihoods"][0], said, _HISTOGRAMS),
         _table(runs),
-        elements.section(
-            "ROC curves", elements.figure("roc", pictures["roc"][0], _roc_alt(runs), _ROC)
-        ),
+        page.section("ROC curves", page.figure("roc", pictures["roc"][0], _roc_alt(runs), _ROC)),
         ensemble_section,
     ]
-    page = elements.write(report / "index.html", "Several models, side by side", sections)
+    path = page.write(report, "Several models, side by side", sections)
     facts = {"verdict": sentences, "runs": [_facts(run) for run in runs], "ensembles": ensembles}
     with files.replacing(report / "comparison.json") as temporary:
         temporary.write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
-    return ReportResult(page, sentences)
+    return ReportResult(path, sentences)
 
 
 _FIGURES = ("likelihoods", "roc")
@@ -108,15 +106,14 @@ def _table(runs: Sequence[Run]) -> str:
             entry, metrics = run.entry(table), run.metrics(table)
             rows.append(
                 [
-                    elements.escape(run.label),
-                    elements.escape(entry["label"]),
-                    elements.with_interval(metrics, "auroc"),
-                    elements.with_interval(metrics, "fpr95"),
-                    f"{own['bits_per_dim_mean']:.3f}"
-                    + elements.small(elements.escape(own["label"])),
+                    page.escape(run.label),
+                    page.escape(entry["label"]),
+                    page.with_interval(metrics, "auroc"),
+                    page.with_interval(metrics, "fpr95"),
+                    f"{own['bits_per_dim_mean']:.3f}" + page.small(page.escape(own["label"])),
                     f"{entry['bits_per_dim_mean']:.3f}",
-                    elements.with_interval(metrics, "auprc_out"),
-                    elements.with_interval(metrics, "auprc_in"),
+                    page.with_interval(metrics, "auprc_out"),
+                    page.with_interval(metrics, "auprc_in"),
                     f"{model['num_parameters']:,}",
                     model["kind"],
                 ]
@@ -125,7 +122,7 @@ def _table(runs: Sequence[Run]) -> str:
         "With 95 % bootstrap intervals over images, of these trained models. A bound of log p(x) "
         "makes bits/dim too high, never too low."
     )
-    return elements.section("Figures", elements.table(caption, header, rows, "metrics"))
+    return page.section("Figures", page.table(caption, header, rows, "metrics"))
 
 
 def _roc_alt(runs: Sequence[Run]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from tfp_ood.evaluation import analysis, curvature
 from tfp_ood.evaluation.images import Kept
 from tfp_ood.evaluation.tables import ScoreTable
-from tfp_ood.reporting import diagnosis_plots, elements
+from tfp_ood.reporting import diagnosis_plots, page
 
 FIGURES = ("roc", "extremes", "terms", "contrast", "gray_levels", "complexity")
 """Below the report's folder, each as .png and .pdf."""
@@ -77,11 +77,9 @@ def _roc(evidence: Evidence) -> str:
         "Every threshold on the likelihood is a point; a useful detector is above the diagonal, "
         "and below it foreign images are likelier than the model's own."
     )
-    return elements.section(
+    return page.section(
         "ROC curves",
-        elements.figure(
-            "roc", evidence.files("roc")[0], f"ROC curves: {'; '.join(labels)}", caption
-        ),
+        page.figure("roc", evidence.files("roc")[0], f"ROC curves: {'; '.join(labels)}", caption),
     )
 
 
@@ -96,9 +94,9 @@ def _extremes(evidence: Evidence) -> str:
     caption = (
         "What the model finds likeliest and unlikeliest of every set; most extreme to the left."
     )
-    return elements.section(
+    return page.section(
         "The likeliest and the unlikeliest images",
-        elements.figure("extremes", paths[0], alt, caption),
+        page.figure("extremes", paths[0], alt, caption),
     )
 
 
@@ -115,7 +113,7 @@ def _terms(evidence: Evidence) -> tuple[dict[str, Any], str] | None:
     own = found[0]
     rows = [
         [
-            elements.escape(label),
+            page.escape(label),
             f"{terms['latent_mean']:,.1f}",
             f"{terms['volume_mean']:,.1f}",
             f"{terms['latent_mean'] - own['latent_mean']:+,.1f}",
@@ -129,15 +127,15 @@ def _terms(evidence: Evidence) -> tuple[dict[str, Any], str] | None:
     words = (
         "<p>A flow&rsquo;s likelihood is log&nbsp;p(x) = log&nbsp;p(z) + log|det&nbsp;dz/dx|: how "
         "likely the latent is, and how much the flow stretches space around the image. "
-        f"{elements.escape(_larger_term(evidence, found))} The two add up to log&nbsp;p(x) within "
+        f"{page.escape(_larger_term(evidence, found))} The two add up to log&nbsp;p(x) within "
         f"{residual:.1e} nats per dimension for every image.</p>"
     )
-    figure = elements.figure(
+    figure = page.figure(
         "terms", paths[0], "Histograms of the two terms of the likelihood", "The two terms by set."
     )
-    body = words + figure + elements.table(caption, header, rows, "metrics")
+    body = words + figure + page.table(caption, header, rows, "metrics")
     numbers = dict(zip([t.key for t in evidence.tables], found, strict=True))
-    return numbers, elements.section("Latent density and volume", body)
+    return numbers, page.section("Latent density and volume", body)
 
 
 def _larger_term(evidence: Evidence, found: Sequence[Mapping[str, float]]) -> str:
@@ -176,7 +174,7 @@ def _second_order(evidence: Evidence) -> tuple[dict[str, Any], str] | None:
         cells = [f"{terms[name]:+,.0f}" for name in figures]
         cells.insert(2, "yes" if terms["same_sign"] else "<b>no</b>")
         variances = f"{terms['variance_other']:,.0f} / {terms['variance_own']:,.0f}"
-        rows.append([elements.escape(evidence.labels[i]), *cells, variances])
+        rows.append([page.escape(evidence.labels[i]), *cells, variances])
     header = ["Set", "predicted", "measured", "same sign", "mean term"]
     header += ["with couplings&rsquo; slopes", "pixel variance, its / own"]
     words = (
@@ -189,10 +187,8 @@ def _second_order(evidence: Evidence) -> tuple[dict[str, Any], str] | None:
         "these leave out is in the last columns: the term of unequal means, and the prediction "
         "with the couplings&rsquo; slopes at the mean image.</p>"
     )
-    table = elements.table(
-        "How much likelier than own images, nats per image", header, rows, "metrics"
-    )
-    return numbers, elements.section("Predicted from variances alone", words + table)
+    table = page.table("How much likelier than own images, nats per image", header, rows, "metrics")
+    return numbers, page.section("Predicted from variances alone", words + table)
 
 
 def _contrast(evidence: Evidence) -> tuple[dict[str, Any], str] | None:
@@ -214,8 +210,8 @@ def _contrast(evidence: Evidence) -> tuple[dict[str, Any], str] | None:
         "<p>If variance is what counts, the model&rsquo;s own images must become likelier as their "
         "contrast falls.</p>"
     )
-    figure = elements.figure("contrast", paths[0], alt, caption)
-    return sweeps, elements.section("Likelihood against contrast", text + figure)
+    figure = page.figure("contrast", paths[0], alt, caption)
+    return sweeps, page.section("Likelihood against contrast", text + figure)
 
 
 def _gray_levels(evidence: Evidence) -> tuple[dict[str, Any], str] | None:
@@ -228,8 +224,8 @@ def _gray_levels(evidence: Evidence) -> tuple[dict[str, Any], str] | None:
                 f"image of {evidence.labels[0]}; the likeliest is {found['likeliest']}, the "
                 f"unlikeliest {found['unlikeliest']} (of 0 to 255)."
             )
-            figure = elements.figure("gray_levels", paths[0], f"A curve. {caption}", caption)
-            return found, elements.section("Constant images", figure)
+            figure = page.figure("gray_levels", paths[0], f"A curve. {caption}", caption)
+            return found, page.section("Constant images", figure)
     return None
 
 
@@ -242,7 +238,7 @@ def _complexity(evidence: Evidence) -> tuple[dict[str, Any], str]:
     )
     rows = [
         [
-            elements.escape(label),
+            page.escape(label),
             _correlation(entry["spearman"]),
             _correlation(entry["pearson"]),
             f"{entry['png_bits_per_dim']:.2f}",
@@ -252,11 +248,11 @@ def _complexity(evidence: Evidence) -> tuple[dict[str, Any], str]:
     header = ["Set", "rank correlation", "correlation", "PNG, bits/dim"]
     caption = "Each mark is an image. What compresses well is likely, whatever it shows."
     body = (
-        elements.figure("complexity", paths[0], "Likelihood against PNG size, by set", caption)
-        + elements.table("log p(x) and the size as a PNG file", header, rows, "metrics")
+        page.figure("complexity", paths[0], "Likelihood against PNG size, by set", caption)
+        + page.table("log p(x) and the size as a PNG file", header, rows, "metrics")
     )  # fmt: skip
     numbers = dict(zip([t.key for t in evidence.tables], found, strict=True))
-    return numbers, elements.section("Likelihood against complexity", body)
+    return numbers, page.section("Likelihood against complexity", body)
 
 
 def _correlation(value: float | None) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfp_ood.evaluation import bootstrap, ensembles
 from tfp_ood.evaluation.metrics import detection_metrics
-from tfp_ood.reporting import elements
+from tfp_ood.reporting import page
 from tfp_ood.reporting.runs import Run
 
 _NAMES = {
@@ -40,7 +40,7 @@ def compare(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], str]:
         "how much they disagree on it: WAIC(x) = E[log&nbsp;p(x)] &minus; Var[log&nbsp;p(x)] over "
         "models (Choi et al., 2018).</p>"
     )
-    return found, elements.section("Ensembles", words + "\n".join(map(_table, found)))
+    return found, page.section("Ensembles", words + "\n".join(map(_table, found)))
 
 
 def _ensembles(runs: Sequence[Run]) -> list[list[Run]]:
@@ -82,16 +82,13 @@ def _auroc(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _table(found: Mapping[str, Any]) -> str:
-    header = ["Score", *(elements.escape(label) for label in found["labels"].values())]
+    header = ["Score", *(page.escape(label) for label in found["labels"].values())]
     rows = [
         [
-            elements.escape(_NAMES.get(score, score)),
-            *(
-                elements.with_interval(by_score[score], "auroc")
-                for by_score in found["sets"].values()
-            ),
+            page.escape(_NAMES.get(score, score)),
+            *(page.with_interval(by_score[score], "auroc") for by_score in found["sets"].values()),
         ]
         for score in (*found["members"], *ensembles.SCORES)
     ]
     caption = f"AUROC of {len(found['members'])} members alone, and of the scores of all together"
-    return elements.table(caption, header, rows, "metrics")
+    return page.table(caption, header, rows, "metrics")

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfp_ood.reporting import elements, names
+from tfp_ood.reporting import names, page
 from tfp_ood.reporting.verdict import changes, split_sets, verdict
 
 _HOW_TO_READ = """<ul>
@@ -65,19 +65,19 @@ def write_page(
     own, _ = split_sets(summary)
     family = names.family(summary["model"]["family"])
     title = f"Does {family}, trained on {own['label']}, know what it does not know?"
-    page = [
-        elements.verdict(verdict(summary)),
-        elements.figure("likelihoods", histogram, _histogram_alt(summary), _HISTOGRAM_CAPTION),
+    sections = [
+        page.verdict_list(verdict(summary)),
+        page.figure("likelihoods", histogram, _histogram_alt(summary), _HISTOGRAM_CAPTION),
         _metrics_table(summary),
-        elements.section("How to read this", _HOW_TO_READ),
+        page.section("How to read this", _HOW_TO_READ),
         *diagnosis,
         _samples_section(samples, own["label"]),
         _reconstructions_section(reconstructions, reconstructed),
         _model_section(summary["model"]),
         _preparation_section(summary),
-        _config_section(config),
+        page.config_section(config),
     ]
-    return elements.write(pathlib.Path(report_dir) / "index.html", title, page)
+    return page.write(report_dir, title, sections)
 
 
 def _histogram_alt(summary: Mapping[str, Any]) -> str:
@@ -93,8 +93,8 @@ def _samples_section(path: str | os.PathLike[str] | None, own_label: str) -> str
     else:
         alt = f"A grid of images drawn from the model of {own_label}"
         caption = "Drawn from the model: what it takes for its own kind."
-        body = elements.figure("samples", path, alt, caption)
-    return elements.section("Samples", body)
+        body = page.figure("samples", path, alt, caption)
+    return page.section("Samples", body)
 
 
 def _reconstructions_section(path: str | os.PathLike[str] | None, labels: Sequence[str]) -> str:
@@ -106,9 +106,7 @@ def _reconstructions_section(path: str | os.PathLike[str] | None, labels: Sequen
         "the lower what the model makes of them through its latent."
     )
     alt = f"Images of {', '.join(labels)} and their reconstructions"
-    return elements.section(
-        "Reconstructions", elements.figure("reconstructions", path, alt, caption)
-    )
+    return page.section("Reconstructions", page.figure("reconstructions", path, alt, caption))
 
 
 def _metrics_table(summary: Mapping[str, Any]) -> str:
@@ -118,24 +116,24 @@ def _metrics_table(summary: Mapping[str, Any]) -> str:
     rows = [_metrics_row(own, ["&ndash;"] * 4)]
     rows += [_metrics_row(entry, _score_cells(entry, own["num_images"])) for entry in foreign]
     caption = "Likelihood as a detector"
-    return elements.section("Figures", elements.table(caption, header, rows, "metrics"))
+    return page.section("Figures", page.table(caption, header, rows, "metrics"))
 
 
 def _metrics_row(entry: Mapping[str, Any], score_cells: Sequence[str]) -> list[str]:
     auroc, fpr95, auprc_out, auprc_in = score_cells
     bits = f"{entry['bits_per_dim_mean']:.3f}&nbsp;&plusmn;&nbsp;{entry['bits_per_dim_std']:.3f}"
     count = f"{entry['num_images']:,}"
-    return [elements.escape(entry["label"]), auroc, fpr95, bits, auprc_out, auprc_in, count]
+    return [page.escape(entry["label"]), auroc, fpr95, bits, auprc_out, auprc_in, count]
 
 
 def _score_cells(entry: Mapping[str, Any], num_own: int) -> list[str]:
     metrics = entry["scores"]["log_prob"]
     chance = entry["num_images"] / (entry["num_images"] + num_own)
     return [
-        elements.with_interval(metrics, "auroc"),
-        elements.with_interval(metrics, "fpr95"),
-        elements.with_interval(metrics, "auprc_out") + elements.small(f"chance {chance:.3f}"),
-        elements.with_interval(metrics, "auprc_in") + elements.small(f"chance {1 - chance:.3f}"),
+        page.with_interval(metrics, "auroc"),
+        page.with_interval(metrics, "fpr95"),
+        page.with_interval(metrics, "auprc_out") + page.small(f"chance {chance:.3f}"),
+        page.with_interval(metrics, "auprc_in") + page.small(f"chance {1 - chance:.3f}"),
     ]
 
 
@@ -148,37 +146,18 @@ def _model_section(model: Mapping[str, Any]) -> str:
     ]
     shown = ("family", "num_parameters", "kind", "num_draws")
     rows += [[key.replace("_", " "), value] for key, value in model.items() if key not in shown]
-    return elements.section("Model", elements.facts_table("What was scored with", rows))
+    return page.section("Model", page.facts_table("What was scored with", rows))
 
 
 def _preparation_section(summary: Mapping[str, Any]) -> str:
     rows = []
     for key, entry in summary["datasets"].items():
         rows.append([entry["label"], key, _shape(entry["native_shape"]), changes(entry)])
-    cells = [[elements.escape(cell) for cell in row] for row in rows]
+    cells = [[page.escape(cell) for cell in row] for row in rows]
     header = ["Set", "as given", "native size", "images were"]
-    body = elements.table("What was done to the images", header, cells, "facts")
-    return elements.section("Preparation", body)
+    body = page.table("What was done to the images", header, cells, "facts")
+    return page.section("Preparation", body)
 
 
 def _shape(shape: Sequence[int | None]) -> str:
     return " x ".join("varying" if size is None else str(size) for size in shape)
-
-
-def _config_section(config: Mapping[str, Any] | None) -> str:
-    if config is None:
-        return ""
-    return elements.section(
-        "Settings", elements.facts_table("The config of this run", _flatten(config))
-    )
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> list[list[Any]]:
-    """Rows of dotted key and value."""
-    rows: list[list[Any]] = []
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            rows += _flatten(value, f"{prefix}{key}.")
-        else:
-            rows.append([f"{prefix}{key}", value])
-    return rows

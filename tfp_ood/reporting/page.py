@@ -1,4 +1,4 @@
-"""The parts of a page: one HTML file that holds its pictures and asks for nothing from outside."""
+"""Parts of a report page: one HTML file that holds its pictures and needs nothing from outside."""
 
 import base64
 import html
@@ -50,36 +50,39 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def write(path: str | os.PathLike[str], title: str, sections: Sequence[str]) -> pathlib.Path:
-    """Writes a page.
+def write(report_dir: str | os.PathLike[str], title: str, sections: Sequence[str]) -> pathlib.Path:
+    """Writes REPORT_DIR/index.html, whole or not at all, and returns its path.
 
     Args:
-      path: file to make.
-      title: plain text.
-      sections: HTML, in order.
-
-    Returns:
-      The path.
+      report_dir: folder; made if need be.
+      title: as text.
+      sections: HTML, of this module's functions.
     """
-    path = pathlib.Path(path)
-    page = _PAGE.format(title=escape(title), style=_STYLE, sections="\n".join(sections))
+    path = pathlib.Path(report_dir) / "index.html"
+    text = _PAGE.format(title=escape(title), style=_STYLE, sections="\n".join(sections))
     with files.replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 
 def escape(value: Any) -> str:
-    """The text of a value, harmless inside HTML."""
+    """The value as text that is safe inside HTML."""
     return html.escape(str(value))
 
 
 def section(heading: str, body: str) -> str:
-    """A part of the page; `heading` is plain text, `body` HTML."""
+    """A section with a heading, given as text, and a body of HTML."""
     return f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>"
 
 
+def verdict_list(sentences: Sequence[str]) -> str:
+    """The outcome in sentences, set apart."""
+    items = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f'<ul class="verdict">\n{items}\n</ul>'
+
+
 def figure(kind: str, path: str | os.PathLike[str], alt: str, caption: str) -> str:
-    """A PNG inside the page, with plain texts for those who cannot see it and for all."""
+    """A PNG inside the page, with words for those who do not see it; `kind` is its CSS class."""
     data = base64.b64encode(pathlib.Path(path).read_bytes()).decode("ascii")
     return (
         f'<figure class="{kind}">\n<img alt="{escape(alt)}" src="data:image/png;base64,{data}">\n'
@@ -101,20 +104,32 @@ def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], ki
     )
 
 
-def verdict(sentences: Sequence[str]) -> str:
-    """The outcome in plain sentences, set off from the rest."""
-    items = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    return f'<ul class="verdict">\n{items}\n</ul>'
+def config_section(config: Mapping[str, Any] | None) -> str:
+    """The settings of a run as a section; nothing where they are not known."""
+    if config is None:
+        return ""
+    return section("Settings", facts_table("The config of this run", _flatten(config)))
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> list[list[Any]]:
+    """Rows of dotted key and value."""
+    rows: list[list[Any]] = []
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            rows += _flatten(value, f"{prefix}{key}.")
+        else:
+            rows.append([f"{prefix}{key}", value])
+    return rows
+
+
+def facts_table(caption: str, rows: Sequence[Sequence[Any]]) -> str:
+    """A table of texts without header, such as names and their values."""
+    return table(caption, [], [[escape(cell) for cell in row] for row in rows], "facts")
 
 
 def small(words: str) -> str:
     """A line of HTML in small type, below a figure in a cell."""
     return f'<span class="small">{words}</span>'
-
-
-def facts_table(caption: str, rows: Sequence[Sequence[Any]]) -> str:
-    """A table of plain values, without a header."""
-    return table(caption, [], [[escape(cell) for cell in row] for row in rows], "facts")
 
 
 def with_interval(metrics: Mapping[str, Any], name: str) -> str:
