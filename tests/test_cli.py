@@ -65,9 +65,34 @@ WRONG = {
     "own data set": (["--config.data.in_distribution=fashion"], "fashion_mnist"),
     "nothing to judge": (["--config.data.out_of_distribution="], "at least one set"),
     "group as value": (["--config.model=3"], "valid is a group of keys"),
+    "contrast": (["--config.data.out_of_distribution=contrast:2"], "a number from 0 to 1"),
     "folder": (["--config.data.out_of_distribution=folder:/no/such"], "existing folder"),
     "array": (["--config.data.out_of_distribution=array:/no/such.npy"], "existing .npy"),
 }
+
+
+WRONG_COMPARISONS = {
+    "no folder": (["--workdirs=a,b"], "--workdir is missing"),
+    "no runs": (["--workdirs=a,b", "--workdir=w"], "a is not a run with a current report"),
+    "a config": (["--workdirs=a", "--workdir=w", f"--config={QUICKSTART}"], "without --config"),
+    "an override": (["--workdirs=a", "--workdir=w", "--config.seed=1"], "without --config"),
+    "a mode": (["--workdirs=a", "--workdir=w", "--mode=train"], "without --mode"),
+}
+
+
+@pytest.mark.parametrize(("flags", "said"), WRONG_COMPARISONS.values(), ids=WRONG_COMPARISONS)
+def test_wrong_comparisons_end_with_one_sentence_and_code_2(flags, said, capsys):
+    assert cli.main(["main.py", *flags]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.startswith("tfp_ood: ") and error.count("\n") == 1
+
+
+def test_a_finished_run_in_a_comparison(workdir, data_dir, tmp_path, capsys):
+    assert cli.main(command(workdir, data_dir)) == 0
+    flags = [f"--workdirs={workdir}", f"--workdir={tmp_path}"]
+    assert cli.main(["main.py", *flags]) == 0
+    *_, path = capsys.readouterr().out.strip().splitlines()
+    assert path == f"report: {tmp_path / 'report' / 'index.html'}"
 
 
 @pytest.mark.parametrize(("flags", "said"), WRONG.values(), ids=WRONG)
@@ -132,6 +157,10 @@ def test_the_whole_loop_leaves_everything(workdir):
         "report/likelihoods.png",
         "report/likelihoods.pdf",
         "report/samples.png",
+        "report/roc.pdf",
+        "report/terms.png",
+        "report/extremes.png",
+        "report/complexity.png",
     ):
         assert (workdir / name).stat().st_size > 0, name
     summary = json.loads((workdir / "report" / "summary.json").read_text())

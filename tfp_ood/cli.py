@@ -19,6 +19,10 @@ Stages (--mode); each reads what the one before left in --workdir, and skips wha
   report     figures, summary.json and index.html: WORKDIR/report
   run        all of these (the default)
 
+Finished runs side by side, on one page, WORKDIR/report/index.html:
+
+  python main.py --workdirs=runs/a,runs/b,runs/c --workdir=runs/comparison
+
 A config is a Python file and is executed: use only those you trust.
 """
 
@@ -65,6 +69,7 @@ def define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
         "config", None, "Config file, such as configs/quickstart.py.", values, sys_argv=list(argv)
     )
     flags.DEFINE_string("workdir", None, "Folder of all that this run writes.", flag_values=values)
+    flags.DEFINE_list("workdirs", [], "Finished runs to lay side by side.", flag_values=values)
     flags.DEFINE_string("data_dir", None, "Folder of TFDS; TFDS's default.", flag_values=values)
     flags.DEFINE_enum("mode", "run", MODES, "Stage to run.", flag_values=values)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
@@ -76,6 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         values = _parse(argv)
         if values is None:
+            return 0
+        if values.workdirs:
+            _compare(values.workdirs, values.workdir)
             return 0
         config = _checked_config(values)
         run(config, open_workdir(values.workdir or "."), values.data_dir, values.mode)
@@ -115,6 +123,9 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues | None:
     if values.help:
         print(_help(values))
         return None
+    if values.workdirs:
+        _check_comparison(values, bool(overrides))
+        return values
     if values["config"].value is None:
         raise UserError("--config is missing; valid is a config file, e.g. configs/quickstart.py.")
     path = config_flags.get_config_filename(values["config"]).partition(":")[0]
@@ -133,6 +144,16 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues | None:
                 valid = config_lib.valid_values(override["key"], family)
                 raise ConfigError(override["key"], override["value"], valid) from error
         raise
+
+
+def _check_comparison(values: flags.FlagValues, has_overrides: bool) -> None:
+    """Refuses what says nothing about finished runs, and a missing place for their page."""
+    given = [name for name in ("config", "mode") if values[name].present]
+    given += ["config"] * has_overrides
+    if given:
+        raise UserError(f"--workdirs: reads finished runs; valid is without --{given[0]}.")
+    if not values.workdir:
+        raise UserError("--workdir is missing; valid is a folder for the page about --workdirs.")
 
 
 def _values(argv: Sequence[str]) -> flags.FlagValues:
@@ -205,7 +226,7 @@ def _help(values: flags.FlagValues) -> str:
 
 
 def _flag_lines(values: flags.FlagValues) -> str:
-    names = ("config", "workdir", "data_dir", "mode", "help")
+    names = ("config", "workdir", "workdirs", "data_dir", "mode", "help")
     return "\n".join(f"  --{name:10} {values[name].help}" for name in names)
 
 
@@ -256,6 +277,14 @@ def _report(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         source = specs.parse(name, "data.out_of_distribution")
         sets.append((name, specs.foreign_label(source)))
     result = write_report(workdir.root, sets, dataclasses.asdict(config))
+    print("\n".join(result.verdict))
+    print(f"report: {result.path}")
+
+
+def _compare(workdirs: Sequence[str], folder: str) -> None:
+    from tfp_ood.reporting.compare import write_comparison
+
+    result = write_comparison(workdirs, folder)
     print("\n".join(result.verdict))
     print(f"report: {result.path}")
 

@@ -3,7 +3,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from tfp_ood.config import DataConfig
+from tfp_ood.config import ConfigError, DataConfig
+from tfp_ood.data import specs
 from tfp_ood.data.pipeline import load, open_split
 
 SMALL = DataConfig(image_shape=(6, 5, 3))
@@ -52,3 +53,34 @@ def test_computed_sets_need_no_change(name):
     split = open_split(name, "foreign", SMALL, None)
     assert (split.name, split.split, split.native_shape) == (name, "all", (6, 5, 3))
     assert split.preprocessing["size_change"] == split.preprocessing["channel_change"] == "none"
+
+
+@pytest.fixture(name="own")
+def _own(tmp_path):
+    """An array of images as the in-distribution set."""
+    images = np.random.default_rng(0).integers(0, 256, (30, 4, 5, 3), np.uint8)
+    np.save(tmp_path / "own.npy", images)
+    return DataConfig(in_distribution=f"array:{tmp_path / 'own.npy'}", image_shape=(4, 5, 3))
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.3, 1.0])
+def test_own_test_images_with_less_contrast(own, factor):
+    images, _ = load(open_split(own.in_distribution, "test", own, None))
+    values = images.astype(np.float32)
+    for kind, anchor in (("contrast", values.mean((1, 2, 3), keepdims=True)), ("dimmed", 0.0)):
+        split = open_split(f"{kind}:{factor}", "foreign", own, None)
+        expected = np.round(anchor + factor * (values - anchor))
+        np.testing.assert_array_equal(load(split)[0], expected)
+        assert (split.name, split.split) == (f"{kind}:{factor}", "test")
+        assert split.preprocessing["reduction"]["factor"] == factor
+
+
+@pytest.mark.parametrize("name", ["contrast:", "contrast:x", "dimmed:1.5", "dimmed:nan"])
+def test_a_factor_is_a_number_from_0_to_1(name):
+    with pytest.raises(ConfigError, match="a number from 0 to 1 after"):
+        specs.parse(name, "data.out_of_distribution")
+
+
+def test_reduced_images_are_no_set_to_train_on():
+    with pytest.raises(ConfigError, match="a set of its own"):
+        specs.parse("contrast:0.5", "data.in_distribution")

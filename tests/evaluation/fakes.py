@@ -8,6 +8,7 @@ from tfp_ood import units
 from tfp_ood.evaluation import likelihood, tables
 
 NUM_DIMS = 12
+IMAGE_COLUMNS = ("pixel_mean", "pixel_variance", "png_bytes")
 
 
 def fake_split(name="mnist", split="test", num_images=10, **changes):
@@ -54,7 +55,7 @@ def table(bits, name="mnist", split="test", preprocessing=None, **model):
         label=np.zeros(len(bits), np.int64),
         log_prob=units.log_prob_from_bits(bits, NUM_DIMS),
         bits_per_dim=bits,
-        statistics={},
+        statistics={name: np.ones(len(bits)) for name in IMAGE_COLUMNS},
         metadata=facts,
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.evaluation.fakes import NUM_DIMS, batches, fake_split, metadata
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import likelihood, tables
+from tfp_ood.evaluation import images, likelihood, tables
 
 
 def scorer(image):
@@ -29,7 +29,7 @@ def test_columns_types_values_and_metadata(tmp_path):
     table = pq.ParquetFile(path).read()
     assert table.column_names == [
         "dataset", "split", "index", "label", "log_prob", "bits_per_dim", "log_prob_latent",
-        "log_det",
+        "log_det", "pixel_mean", "pixel_variance", "png_bytes",
     ]  # fmt: skip
     assert pa.types.is_dictionary(table.schema.field("dataset").type)
     assert table.schema.field("log_prob").type == pa.float64()
@@ -105,7 +105,7 @@ def test_a_failed_redo_keeps_the_old_table(tmp_path):
     with pytest.raises(EvaluationError):
         write(path, num_images=12, given=batches(10))
     assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(tmp_path.iterdir()) == [images.kept_path(path), path]
 
 
 @pytest.mark.parametrize(
@@ -161,6 +161,17 @@ def test_what_is_written_is_what_is_read(tmp_path):
     table = tables.read_score_table(path)
     np.testing.assert_array_equal(table.log_prob, -np.arange(10.0))
     np.testing.assert_array_equal(table.statistics["log_prob_latent"], np.arange(10) / 2)
-    assert list(table.statistics) == ["log_prob_latent", "log_det"]
+    assert list(table.statistics)[:2] == ["log_prob_latent", "log_det"]
     assert (table.key, table.num_images, table.num_dims) == ("mnist/test", 10, NUM_DIMS)
     assert tables.is_current(path, metadata(fake_split()))
+
+
+def test_the_images_are_measured_and_kept_in_the_same_pass(tmp_path):
+    path = tmp_path / "a.parquet"
+    write(path, 20)
+    table = tables.read_score_table(path)
+    np.testing.assert_array_equal(table.statistics["pixel_mean"], np.arange(20.0))
+    np.testing.assert_array_equal(table.statistics["pixel_variance"], np.zeros(20))
+    kept = images.read_kept(path, table.metadata)
+    assert kept.extreme_index[:, :3].tolist() == [[0, 1, 2], [19, 18, 17]]
+    np.testing.assert_allclose(kept.mean, np.full((2, 2, 3), 9.5))

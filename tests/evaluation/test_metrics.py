@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation.metrics import detection_metrics
+from tfp_ood.evaluation.metrics import detection_metrics, roc
 
 
 def auroc(own, foreign):
@@ -74,3 +74,11 @@ def test_bad_scores_are_refused_and_their_set_is_named(bad):
         detection_metrics(np.array(bad), np.ones(3))
     with pytest.raises(EvaluationError, match="out-of-distribution"):
         detection_metrics(np.ones(3), np.array(bad))
+
+
+def test_the_area_below_the_roc_curve_is_the_auroc():
+    own, foreign = np.arange(20) % 7, np.arange(30) % 9 + 1
+    flagged, caught = roc(own, foreign)
+    area = np.trapezoid(caught, flagged)
+    assert area == pytest.approx(detection_metrics(own, foreign)["auroc"])
+    assert (flagged[0], caught[0], flagged[-1], caught[-1]) == (0, 0, 1, 1)

@@ -96,3 +96,13 @@ def test_model_facts_are_what_does_not_depend_on_the_images():
     facts = table([1.0], step=7).model_facts()
     assert set(facts) == {*tables.MODEL_KEYS, "step"}
     assert facts == table([2.0, 3.0], "fashion_mnist", "all", step=7).model_facts()
+
+
+def test_a_table_of_another_version_says_so(path):
+    whole = pq.ParquetFile(path).read()
+    facts = {k: v for k, v in tables.read_score_table(path).metadata.items() if k != "format"}
+    old = whole.replace_schema_metadata({tables.METADATA_KEY: tables.encode_metadata(facts)})
+    pq.write_table(old, path)
+    assert not tables.is_current(path, facts)
+    with pytest.raises(EvaluationError, match=r"another version of this program; --mode=evaluate"):
+        tables.read_score_table(path)

@@ -34,3 +34,7 @@ def test_equal_labels_are_told_apart(sets, labels):
 
 def test_families_have_their_usual_names_and_new_ones_their_own():
     assert (names.family("glow"), names.family("new")) == ("Glow", "new")
+
+
+def test_own_images_with_less_contrast():
+    assert names.labels([("contrast:0.5", "test")]) == ["own, contrast to 0.5"]

@@ -44,14 +44,16 @@ def test_all_files_and_the_result(workdir):
     give_samples(workdir, np.zeros((4, 2, 2, 3), np.uint8))
     result = write_report(workdir, SETS, config())
     names = sorted(path.name for path in (workdir / "report").iterdir())
-    expected = ["index.html", "likelihoods.pdf", "likelihoods.png", "samples.png", "summary.json"]
-    assert names == expected
+    figures = ["complexity", "extremes", "likelihoods", "roc"]
+    both = [f"{name}.{kind}" for name in figures for kind in ("pdf", "png")]
+    assert names == sorted([*both, "index.html", "samples.png", "summary.json"])
     assert result.path == workdir / "report" / "index.html"
     assert len(result.verdict) == 1
     assert result.verdict[0] in result.path.read_text(encoding="utf-8")
     summary = json.loads((workdir / "report" / "summary.json").read_text())
     assert summary["in_distribution"] == "fashion_mnist"
     assert summary["datasets"]["mnist/test"]["num_images"] == 30
+    assert set(summary["diagnosis"]) == {"complexity"}
 
 
 def test_without_samples_an_older_grid_goes(workdir):
@@ -130,3 +132,9 @@ def test_neither_tensorflow_nor_a_display_is_needed():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_a_table_without_its_images_is_named(workdir):
+    table_path(workdir, "mnist", "test").with_suffix(".npz").unlink()
+    with pytest.raises(EvaluationError, match=r"mnist\.test\.npz cannot be read .*--mode=evaluate"):
+        write_report(workdir, SETS)

@@ -1,7 +1,8 @@
 """The table of data sets, and what a name in a config means.
 
-A name is a row of `SPECS` (a TFDS data set), `folder:PATH`, `array:PATH.npy`, or a row of
-`SYNTHETIC`. Nothing here imports TensorFlow or TFDS: a wrong name must be refused in a second.
+A name is a row of `SPECS` (a TFDS data set), `folder:PATH`, `array:PATH.npy`, a row of
+`SYNTHETIC`, or a kind of `REDUCTIONS` with a factor, as `contrast:0.5`. Nothing here imports
+TensorFlow or TFDS: a wrong name must be refused in a second.
 """
 
 import dataclasses
@@ -106,6 +107,22 @@ SYNTHETIC = {
 """`noise`: every value uniform and independent; `constant`: one image per gray level."""
 
 
+REDUCTIONS = ("contrast", "dimmed")
+"""The in-distribution test images with less variance. `contrast:F` moves every value towards the
+mean of its image, `dimmed:F` towards black; F is the share of the distance that is left."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReducedSource:
+    """The in-distribution test images, with the contrast that is left of them."""
+
+    name: str
+    kind: str
+    """One of `REDUCTIONS`."""
+    factor: float
+    """From 0 to 1, which is no change."""
+
+
 @dataclasses.dataclass(frozen=True)
 class FolderSource:
     """A person's own PNG and JPEG files."""
@@ -122,7 +139,7 @@ class ArraySource:
     path: str
 
 
-Source = DatasetSpec | SyntheticSpec | FolderSource | ArraySource
+Source = DatasetSpec | SyntheticSpec | ReducedSource | FolderSource | ArraySource
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 """The files of a folder that are images, by suffix in any case."""
@@ -139,6 +156,8 @@ def parse(name: str, key: str) -> Source:
         return _folder(name, os.path.expanduser(path), key)
     if colon and kind == "array":
         return _array(name, os.path.expanduser(path), key)
+    if colon and kind in REDUCTIONS:
+        return _reduced(name, key)
     source = SPECS.get(name) or SYNTHETIC.get(name)
     if source is None:
         raise ConfigError(key, name, _valid_names(name))
@@ -147,7 +166,7 @@ def parse(name: str, key: str) -> Source:
 
 def foreign_label(source: Source) -> str:
     """The split, as tables name it, of a set that is judged against: `test`, or `all`."""
-    return "test" if isinstance(source, DatasetSpec) else "all"
+    return "test" if isinstance(source, DatasetSpec | ReducedSource) else "all"
 
 
 def image_files(path: str) -> list[str]:
@@ -179,6 +198,21 @@ def image_files(path: str) -> list[str]:
             if file.lower().endswith(IMAGE_SUFFIXES) and not file.startswith("."):
                 found.append(os.path.normpath(os.path.join(relative, file)).replace(os.sep, "/"))
     return sorted(found)
+
+
+def _reduced(name: str, key: str) -> ReducedSource:
+    kind, _, text = name.partition(":")
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = -1.0
+    if not 0.0 <= factor <= 1.0:
+        raise ConfigError(key, name, f"a number from 0 to 1 after `{kind}:`, such as {kind}:0.5")
+    if key == "data.in_distribution":
+        raise ConfigError(
+            key, name, "a set of its own; this one is made of the in-distribution set"
+        )
+    return ReducedSource(name, kind, factor)
 
 
 def _folder(name: str, path: str, key: str) -> FolderSource:
@@ -220,4 +254,5 @@ def _valid_names(given: str) -> str:
     names = [*SPECS, *SYNTHETIC]
     close = difflib.get_close_matches(given, [*names, "folder:PATH", "array:PATH.npy"], n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
-    return f"one of {', '.join(names)}, folder:PATH, array:PATH.npy{hint}"
+    reduced = ", ".join(f"{kind}:FACTOR" for kind in REDUCTIONS)
+    return f"one of {', '.join(names)}, {reduced}, folder:PATH, array:PATH.npy{hint}"

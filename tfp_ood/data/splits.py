@@ -14,6 +14,7 @@ from tfp_ood.data.specs import (
     ArraySource,
     DatasetSpec,
     FolderSource,
+    ReducedSource,
     Shape,
     SyntheticSpec,
     foreign_label,
@@ -222,11 +223,28 @@ def _open_synthetic(source: SyntheticSpec, role: str, data: DataConfig, _: str |
     return _without_splits(source, role, chosen, plan, _indices(chosen), decode)
 
 
+def _open_reduced(source: ReducedSource, _: str, data: DataConfig, data_dir: str | None) -> Split:
+    own = open_split(data.in_distribution, "test", data, data_dir)
+
+    def decode(*record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, label = own.decode(*record)
+        return synthetic.reduced_image(image, source.kind, source.factor), label
+
+    reduction = {"of": own.name, "kind": source.kind, "factor": source.factor}
+    return dataclasses.replace(
+        own,
+        name=source.name,
+        preprocessing={**own.preprocessing, "reduction": reduction},
+        decode=decode,
+    )
+
+
 _OPEN = {
     DatasetSpec: _open_tfds,
     FolderSource: _open_folder,
     ArraySource: _open_array,
     SyntheticSpec: _open_synthetic,
+    ReducedSource: _open_reduced,
 }
 
 

@@ -1,4 +1,4 @@
-"""Images that are computed: noise, and constant gray levels."""
+"""Images that are computed: noise, constant gray levels, and images with less contrast."""
 
 import tensorflow as tf
 
@@ -28,3 +28,16 @@ def constant_image(index: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
 
 IMAGES = {"noise": noise_image, "constant": constant_image}
 """Name in `specs.SYNTHETIC` -> function of (index, shape)."""
+
+
+def reduced_image(image: tf.Tensor, kind: str, factor: float) -> tf.Tensor:
+    """An image with the share `factor` of its contrast, rounded to uint8, halves to even.
+
+    Args:
+      image: uint8, any shape.
+      kind: of `specs.REDUCTIONS`: towards the mean of the image's values, or towards black.
+      factor: from 0 to 1.
+    """
+    values = tf.cast(image, tf.float32)
+    anchor = tf.reduce_mean(values) if kind == "contrast" else 0.0
+    return tf.cast(tf.round(anchor + factor * (values - anchor)), tf.uint8)

@@ -1,6 +1,7 @@
 """The stages between a trained model and its report: score tables and samples."""
 
 import json
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from tfp_ood import files, models
 from tfp_ood.config import Config, fingerprint
 from tfp_ood.data import pipeline
-from tfp_ood.evaluation import likelihood, tables
+from tfp_ood.evaluation import curvature, flow_slopes, images, likelihood, tables
 from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
 
@@ -34,31 +35,51 @@ def open_sets(config: Config, data_dir: str | None) -> list[pipeline.Split]:
 def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     """Scores every set whose table is missing or not current.
 
+    Of a constant-volume Glow the slopes at the mean of its own images are kept too (`curvature`).
+
     Raises:
       UserError: no trained model, one of another config, or images that do not fit.
       EvaluationError: likelihoods that are not finite.
     """
     workdir.check(config)
-    wanted, sets = [], open_sets(config, data_dir)
+    sets = open_sets(config, data_dir)
     workdir.check_images(sets[0].version)
-    for split in sets:
-        path = tables.table_path(workdir.root, split.name, split.split)
-        metadata = _metadata(config, workdir, split)
-        if not tables.is_current(path, metadata):
-            wanted.append((split, path, metadata))
-    if not wanted:
+    places = [(split, tables.table_path(workdir.root, split.name, split.split)) for split in sets]
+    wanted = [
+        (split, path, metadata)
+        for split, path in places
+        if not _is_current(path, metadata := _metadata(config, workdir, split))
+    ]
+    slopes_path = workdir.root / "scores" / curvature.FILE
+    own_facts = _metadata(config, workdir, sets[0])
+    wants_slopes = _has_constant_volume(config) and not curvature.read(slopes_path, own_facts)
+    if not wanted and not wants_slopes:
         return
     model = fit.load_trained(config, workdir)
     for split, path, metadata in wanted:
         likelihood.write_score_table(
             path,
-            lambda images: model.statistics(images, config.evaluate.num_draws),
+            lambda batch: model.statistics(batch, config.evaluate.num_draws),
             split,
             pipeline.scoring_batches(split, config.evaluate.batch_size),
             model.num_dims,
             metadata,
         )
         print(f"scored {split.num_images:,} images of {split.name}/{split.split}: {path}")
+    if wants_slopes:
+        mean_image = images.read_kept(places[0][1], own_facts).mean
+        curvature.write(slopes_path, flow_slopes.slopes(model, mean_image), own_facts)
+
+
+def _is_current(path: pathlib.Path, metadata: Mapping[str, Any]) -> bool:
+    """Whether a table and what belongs beside it are there."""
+    return tables.is_current(path, metadata) and images.kept_path(path).exists()
+
+
+def _has_constant_volume(config: Config) -> bool:
+    """Whether the second-order analysis is about this model."""
+    model = config.model
+    return model.family == "glow" and model.coupling == "additive" and not model.num_classes
 
 
 def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
@@ -75,9 +96,9 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     if _is_sampled(workdir, facts):
         return
     model = fit.load_trained(config, workdir)
-    images = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
+    drawn = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
     with files.replacing_folder(workdir.samples) as folder:
-        np.save(folder / "samples.npy", images.numpy())
+        np.save(folder / "samples.npy", drawn.numpy())
         if config.model.family in models.RECONSTRUCTING:
             pairs = _reconstructions(model, open_sets(config, data_dir))
             np.save(folder / "reconstructions.npy", pairs)
@@ -113,9 +134,9 @@ def _reconstructions(model: models.LikelihoodModel, sets: list[pipeline.Split]) 
     """See `sample`."""
     pairs = np.full((len(sets), 2, _NUM_RECONSTRUCTED, *model.image_shape), 255, np.uint8)
     for pair, split in zip(pairs, sets, strict=True):
-        images = next(iter(pipeline.scoring_batches(split, _NUM_RECONSTRUCTED)))["image"]
-        pair[0, : len(images)] = images
-        pair[1, : len(images)] = model.reconstruct(images)
+        first = next(iter(pipeline.scoring_batches(split, _NUM_RECONSTRUCTED)))["image"]
+        pair[0, : len(first)] = first
+        pair[1, : len(first)] = model.reconstruct(first)
     return pairs
 
 

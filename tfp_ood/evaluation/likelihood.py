@@ -12,7 +12,7 @@ import tqdm
 
 from tfp_ood import files, units
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import tables
+from tfp_ood.evaluation import images, tables
 
 if TYPE_CHECKING:  # this module needs no TensorFlow of its own
     from tfp_ood.data.pipeline import Split
@@ -35,7 +35,9 @@ def write_score_table(
 ) -> None:
     """Scores every image of a set and writes the table, row group by row group.
 
-    Memory does not grow with the number of images, and `path` is replaced only by a whole table.
+    One pass of the model leaves all that figures and scores are computed from: the table, and
+    beside it what is kept of the images (`images.Kept`). Memory does not grow with the number of
+    images, and `path` is replaced only by a whole table.
 
     Args:
       path: where; see `tables.table_path`.
@@ -53,7 +55,7 @@ def write_score_table(
       ValueError: the metadata lack a key, or a statistic is not one number per image.
     """
     tables.require_keys(metadata)
-    audit = _Audit(f"{split.name}/{split.split}", split.num_images)
+    audit, keeper = _Audit(f"{split.name}/{split.split}", split.num_images), images.Keeper()
     title = f"scoring {audit.key}"
     with (
         files.replacing(path) as temporary,
@@ -61,9 +63,11 @@ def write_score_table(
             total=split.num_images, desc=title, unit=" images", leave=False, disable=not progress
         ) as bar,
     ):
-        rows = _scored_rows(scorer, split, batches, num_dims, audit, bar)
+        rows = _scored_rows(scorer, split, batches, num_dims, audit, keeper, bar)
         _write_row_groups(temporary, rows, {tables.METADATA_KEY: tables.encode_metadata(metadata)})
         audit.finish()
+        # Before the table: where there is a table, this is there too.
+        images.write_kept(path, keeper.kept(), metadata)
 
 
 def _scored_rows(
@@ -72,14 +76,16 @@ def _scored_rows(
     batches: Iterable[Mapping[str, Any]],
     num_dims: int,
     audit: "_Audit",
+    keeper: images.Keeper,
     bar: tqdm.tqdm,
 ) -> Iterator[pa.RecordBatch]:
     """The table's rows, a batch at a time."""
     for batch in batches:
-        index = np.asarray(batch["index"])
+        index, pixels = np.asarray(batch["index"]), np.asarray(batch["image"])
         statistics = {k: np.asarray(v, np.float64) for k, v in scorer(batch["image"]).items()}
         audit.see(index, statistics)
         log_prob = statistics.pop("log_prob")
+        keeper.see(index, pixels, log_prob)
         columns = {
             "dataset": _constant_column(split.name, len(index)),
             "split": _constant_column(split.split, len(index)),
@@ -88,6 +94,7 @@ def _scored_rows(
             "log_prob": log_prob,
             "bits_per_dim": units.bits_per_dim(log_prob, num_dims),
             **statistics,
+            **images.columns(pixels),
         }
         bar.update(len(index))
         yield pa.RecordBatch.from_pydict(columns)

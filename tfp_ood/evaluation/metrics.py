@@ -44,6 +44,23 @@ def detection_metrics(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str
     }
 
 
+def roc(in_scores: np.ndarray, out_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ROC curve, out-of-distribution positive; its area is the AUROC.
+
+    Returns:
+      Two arrays [T] from 0 to 1: the share of in-distribution images that a falling threshold
+      flags, and the share of out-of-distribution images that it catches.
+
+    Raises:
+      EvaluationError: as `detection_metrics`.
+    """
+    in_scores = checked(in_scores, "in-distribution")
+    out_scores = checked(out_scores, "out-of-distribution")
+    is_out = np.repeat([0, 1], [len(in_scores), len(out_scores)])
+    flagged, caught, _ = sk_metrics.roc_curve(is_out, np.concatenate([in_scores, out_scores]))
+    return flagged, caught
+
+
 def checked(scores: np.ndarray, which: str) -> np.ndarray:
     """The scores as float64 [N].
 

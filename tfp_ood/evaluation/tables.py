@@ -9,6 +9,8 @@ The interface between evaluation, which writes it, and every score and report. I
     log_prob      float64                nats per image, of the discrete image
     bits_per_dim  float64
     ...           float64                what else the model tells of an image (nats)
+    pixel_mean, pixel_variance, png_bytes
+                  float64                of the image itself (`images.columns`)
 
 Models compute in float32; the table holds float64, which is exact for float32 values and lets sums
 and differences over 10^5 images of 10^4 nats keep their digits in whatever tool reads it.
@@ -45,6 +47,9 @@ SET_KEYS = (
 )
 """Facts of the images. All other metadata are facts of the model and how it was asked."""
 
+FORMAT = 2
+"""Of the tables that this version writes and reads; others are made again."""
+
 MODEL_KEYS = ("family", "num_parameters", "config_hash", "kind", "num_draws", "seed")
 """Facts of the model that no table may lack."""
 
@@ -69,7 +74,7 @@ class ScoreTable:
     bits_per_dim: np.ndarray
     """float64 [N]."""
     statistics: Mapping[str, np.ndarray]
-    """What else the model tells: float64 [N] each, nats per image."""
+    """What else the model tells (nats per image) and what the image is: float64 [N] each."""
     metadata: Mapping[str, Any]
     """`SET_KEYS`, `MODEL_KEYS` and what else the writer noted."""
 
@@ -90,7 +95,7 @@ class ScoreTable:
 
     def model_facts(self) -> dict[str, Any]:
         """All metadata that must agree between tables that are compared."""
-        return {k: v for k, v in self.metadata.items() if k not in SET_KEYS}
+        return {k: v for k, v in self.metadata.items() if k not in (*SET_KEYS, "format")}
 
 
 def score_metadata(
@@ -123,6 +128,7 @@ def score_metadata(
     if kind not in KINDS:
         raise ValueError(f"kind: got {kind!r}; valid is one of {', '.join(KINDS)}.")
     return {
+        "format": FORMAT,
         "dataset": split.name,
         "split": split.split,
         "num_images": split.num_images,
@@ -165,7 +171,7 @@ def is_current(path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> boo
     """
     try:
         found = _parse_metadata(pq.read_schema(path))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, _OtherFormatError):
         return False
     return found == json.loads(encode_metadata(metadata))
 
@@ -182,6 +188,11 @@ def read_score_table(path: str | os.PathLike[str]) -> ScoreTable:
         # Not pq.read_table, which takes "a=b" in the path of a work directory for a column.
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             return _from_arrow(file.read())
+    except _OtherFormatError as error:
+        raise EvaluationError(
+            f"The score table {path} is of another version of this program; "
+            "--mode=evaluate makes it again."
+        ) from error
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         message = (
             f"The score table {path} is damaged ({str(error).splitlines()[0]}). "
@@ -207,8 +218,14 @@ def _from_arrow(table: pa.Table) -> ScoreTable:
     )
 
 
+class _OtherFormatError(Exception):
+    """A table that is whole, but of another `FORMAT`."""
+
+
 def _parse_metadata(schema: pa.Schema) -> dict[str, Any]:
     metadata = json.loads((schema.metadata or {})[METADATA_KEY])
+    if metadata.get("format", 1) != FORMAT:
+        raise _OtherFormatError
     require_keys(metadata)
     return metadata
 

@@ -1,55 +1,12 @@
 """The report as one HTML file that holds its pictures and asks for nothing from outside."""
 
-import base64
-import html
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfp_ood import files
-from tfp_ood.reporting import names
+from tfp_ood.reporting import names, page
 from tfp_ood.reporting.verdict import changes, split_sets, verdict
-
-_STYLE = """
-body { color: #1a1a1a; background: #fff; font: 17px/1.5 system-ui, sans-serif;
-  max-width: 52rem; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.6rem; line-height: 1.25; }
-h2 { font-size: 1.2rem; margin-top: 2rem; border-top: 1px solid #999; padding-top: .6rem; }
-.verdict { border-left: .4rem solid #0072b2; padding-left: 1rem; margin-left: 0; list-style: none; }
-.verdict li { margin: .4rem 0; font-size: 1.1rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .95rem; }
-caption { text-align: left; padding: .3rem 0; }
-th, td { border-bottom: 1px solid #bbb; padding: .35rem .8rem .35rem 0; text-align: right;
-  vertical-align: top; font-variant-numeric: tabular-nums; }
-th:first-child { text-align: left; }
-.facts td { text-align: left; overflow-wrap: anywhere; }
-.small { display: block; color: #555; font-size: .85em; white-space: nowrap; }
-figure { margin: 1rem 0; }
-img { max-width: 100%; height: auto; }
-.samples img, .reconstructions img { image-rendering: pixelated; }
-@media print { body { font-size: 11pt; max-width: none; padding: 0; }
-  figure, tr, li { break-inside: avoid; } h2 { break-after: avoid; }
-  .scroll { overflow: visible; } }
-"""
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-{sections}
-</main>
-</body>
-</html>
-"""
 
 _HOW_TO_READ = """<ul>
 <li>The score of an image is &minus;log&nbsp;p(x): what the model finds unlikely is called foreign.
@@ -88,6 +45,7 @@ def write_page(
     config: Mapping[str, Any] | None = None,
     reconstructions: str | os.PathLike[str] | None = None,
     reconstructed: Sequence[str] = (),
+    diagnosis: Sequence[str] = (),
 ) -> pathlib.Path:
     """Writes REPORT_DIR/index.html.
 
@@ -99,6 +57,7 @@ def write_page(
       config: nested settings of the experiment to list, if known.
       reconstructions: PNG of `plots.reconstruction_grid`, if the model can reconstruct.
       reconstructed: what the sets in it are called, from the top.
+      diagnosis: further sections, HTML (`diagnosis.write_sections`).
 
     Returns:
       The path of the page.
@@ -107,34 +66,18 @@ def write_page(
     family = names.family(summary["model"]["family"])
     title = f"Does {family}, trained on {own['label']}, know what it does not know?"
     sections = [
-        _verdict_list(summary),
-        _figure("likelihoods", histogram, _histogram_alt(summary), _HISTOGRAM_CAPTION),
+        page.verdict_list(verdict(summary)),
+        page.figure("likelihoods", histogram, _histogram_alt(summary), _HISTOGRAM_CAPTION),
         _metrics_table(summary),
-        _section("How to read this", _HOW_TO_READ),
+        page.section("How to read this", _HOW_TO_READ),
+        *diagnosis,
         _samples_section(samples, own["label"]),
         _reconstructions_section(reconstructions, reconstructed),
         _model_section(summary["model"]),
         _preparation_section(summary),
-        _config_section(config),
+        page.config_section(config),
     ]
-    path = pathlib.Path(report_dir) / "index.html"
-    page = _PAGE.format(title=_escape(title), style=_STYLE, sections="\n".join(sections))
-    with files.replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return path
-
-
-def _escape(value: Any) -> str:
-    return html.escape(str(value))
-
-
-def _section(heading: str, body: str) -> str:
-    return f"<section>\n<h2>{_escape(heading)}</h2>\n{body}\n</section>"
-
-
-def _verdict_list(summary: Mapping[str, Any]) -> str:
-    items = "\n".join(f"<li>{_escape(sentence)}</li>" for sentence in verdict(summary))
-    return f'<ul class="verdict">\n{items}\n</ul>'
+    return page.write(report_dir, title, sections)
 
 
 def _histogram_alt(summary: Mapping[str, Any]) -> str:
@@ -144,22 +87,14 @@ def _histogram_alt(summary: Mapping[str, Any]) -> str:
     return f"Histograms of log-likelihood. Means in nats per image: {means}."
 
 
-def _figure(kind: str, path: str | os.PathLike[str], alt: str, caption: str) -> str:
-    data = base64.b64encode(pathlib.Path(path).read_bytes()).decode("ascii")
-    return (
-        f'<figure class="{kind}">\n<img alt="{_escape(alt)}" src="data:image/png;base64,{data}">\n'
-        f"<figcaption>{_escape(caption)}</figcaption>\n</figure>"
-    )
-
-
 def _samples_section(path: str | os.PathLike[str] | None, own_label: str) -> str:
     if path is None:
         body = "<p>This model has not been sampled yet; --mode=sample does it.</p>"
     else:
         alt = f"A grid of images drawn from the model of {own_label}"
         caption = "Drawn from the model: what it takes for its own kind."
-        body = _figure("samples", path, alt, caption)
-    return _section("Samples", body)
+        body = page.figure("samples", path, alt, caption)
+    return page.section("Samples", body)
 
 
 def _reconstructions_section(path: str | os.PathLike[str] | None, labels: Sequence[str]) -> str:
@@ -171,21 +106,7 @@ def _reconstructions_section(path: str | os.PathLike[str] | None, labels: Sequen
         "the lower what the model makes of them through its latent."
     )
     alt = f"Images of {', '.join(labels)} and their reconstructions"
-    return _section("Reconstructions", _figure("reconstructions", path, alt, caption))
-
-
-def _table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], kind: str) -> str:
-    """A table from cells of HTML; the first cell of each row is its heading."""
-    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
-    body = "\n".join(
-        f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{c}</td>" for c in rest) + "</tr>"
-        for first, *rest in rows
-    )
-    thead = f"<thead><tr>{head}</tr></thead>\n" if header else ""
-    return (
-        f'<div class="scroll"><table class="{kind}">\n<caption>{_escape(caption)}</caption>\n'
-        f"{thead}<tbody>\n{body}\n</tbody>\n</table></div>"
-    )
+    return page.section("Reconstructions", page.figure("reconstructions", path, alt, caption))
 
 
 def _metrics_table(summary: Mapping[str, Any]) -> str:
@@ -195,34 +116,25 @@ def _metrics_table(summary: Mapping[str, Any]) -> str:
     rows = [_metrics_row(own, ["&ndash;"] * 4)]
     rows += [_metrics_row(entry, _score_cells(entry, own["num_images"])) for entry in foreign]
     caption = "Likelihood as a detector"
-    return _section("Figures", _table(caption, header, rows, "metrics"))
+    return page.section("Figures", page.table(caption, header, rows, "metrics"))
 
 
 def _metrics_row(entry: Mapping[str, Any], score_cells: Sequence[str]) -> list[str]:
     auroc, fpr95, auprc_out, auprc_in = score_cells
     bits = f"{entry['bits_per_dim_mean']:.3f}&nbsp;&plusmn;&nbsp;{entry['bits_per_dim_std']:.3f}"
     count = f"{entry['num_images']:,}"
-    return [_escape(entry["label"]), auroc, fpr95, bits, auprc_out, auprc_in, count]
+    return [page.escape(entry["label"]), auroc, fpr95, bits, auprc_out, auprc_in, count]
 
 
 def _score_cells(entry: Mapping[str, Any], num_own: int) -> list[str]:
     metrics = entry["scores"]["log_prob"]
     chance = entry["num_images"] / (entry["num_images"] + num_own)
     return [
-        _with_interval(metrics, "auroc"),
-        _with_interval(metrics, "fpr95"),
-        _with_interval(metrics, "auprc_out") + _small(f"chance {chance:.3f}"),
-        _with_interval(metrics, "auprc_in") + _small(f"chance {1 - chance:.3f}"),
+        page.with_interval(metrics, "auroc"),
+        page.with_interval(metrics, "fpr95"),
+        page.with_interval(metrics, "auprc_out") + page.small(f"chance {chance:.3f}"),
+        page.with_interval(metrics, "auprc_in") + page.small(f"chance {1 - chance:.3f}"),
     ]
-
-
-def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
-    low, high = metrics[f"{name}_interval"]
-    return f"{metrics[name]:.3f}" + _small(f"{low:.3f}&ndash;{high:.3f}")
-
-
-def _small(words: str) -> str:
-    return f'<span class="small">{words}</span>'
 
 
 def _model_section(model: Mapping[str, Any]) -> str:
@@ -234,39 +146,18 @@ def _model_section(model: Mapping[str, Any]) -> str:
     ]
     shown = ("family", "num_parameters", "kind", "num_draws")
     rows += [[key.replace("_", " "), value] for key, value in model.items() if key not in shown]
-    return _section("Model", _facts_table("What was scored with", rows))
+    return page.section("Model", page.facts_table("What was scored with", rows))
 
 
 def _preparation_section(summary: Mapping[str, Any]) -> str:
     rows = []
     for key, entry in summary["datasets"].items():
         rows.append([entry["label"], key, _shape(entry["native_shape"]), changes(entry)])
-    cells = [[_escape(cell) for cell in row] for row in rows]
+    cells = [[page.escape(cell) for cell in row] for row in rows]
     header = ["Set", "as given", "native size", "images were"]
-    body = _table("What was done to the images", header, cells, "facts")
-    return _section("Preparation", body)
+    body = page.table("What was done to the images", header, cells, "facts")
+    return page.section("Preparation", body)
 
 
 def _shape(shape: Sequence[int | None]) -> str:
     return " x ".join("varying" if size is None else str(size) for size in shape)
-
-
-def _config_section(config: Mapping[str, Any] | None) -> str:
-    if config is None:
-        return ""
-    return _section("Settings", _facts_table("The config of this run", _flatten(config)))
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> list[list[Any]]:
-    """Rows of dotted key and value."""
-    rows: list[list[Any]] = []
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            rows += _flatten(value, f"{prefix}{key}.")
-        else:
-            rows.append([f"{prefix}{key}", value])
-    return rows
-
-
-def _facts_table(caption: str, rows: Sequence[Sequence[Any]]) -> str:
-    return _table(caption, [], [[_escape(cell) for cell in row] for row in rows], "facts")

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from tfp_ood.data.specs import REDUCTIONS
+
 DISPLAY_NAMES = {
     "mnist": "MNIST",
     "fashion_mnist": "FashionMNIST",
@@ -51,8 +53,10 @@ def labels(sets: Sequence[tuple[str, str]]) -> list[str]:
 
 def _candidates(name: str, split: str) -> list[str]:
     """Labels from the shortest to one that is unique."""
-    _, colon, path = name.partition(":")
-    if not colon:
+    kind, colon, path = name.partition(":")
+    if kind in REDUCTIONS:
+        shortest = [f"own, {kind} to {path}"]
+    elif not colon:
         shortest = [DISPLAY_NAMES.get(name, name)]
     else:
         parts = path.rstrip("/").split("/")

@@ -20,7 +20,7 @@ from tfp_ood.evaluation.tables import ScoreTable
 OWN_COLOR = "#8c8c8c"
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, which people with any colour vision tell apart; dark ones first."""
-_LINES = ("-", "--", "-.", (0, (1, 1)))  # so that curves differ on gray paper too
+LINES = ("-", "--", "-.", (0, (1, 1)))  # so that curves differ on gray paper too
 
 _NUM_BINS = 60
 _SHOWN = (0.5, 99.5)  # percentiles of a set that decide how wide the axis is
@@ -45,22 +45,35 @@ def likelihood_histogram(
       summary: of these tables, for labels and AUROC.
       paths: files to make; the suffix (.png, .pdf) chooses the format.
     """
-    low, high = _axis_range([table.log_prob for table in tables])
+    low, high = axis_range([table.log_prob for table in tables])
     edges = np.linspace(low, high, _NUM_BINS + 1)
     # Room for the legend below, so that the axes keep their height with any number of sets.
     figure = Figure(figsize=(7.5, 3.4 + 0.25 * len(tables)), layout="constrained")
     axes = figure.add_subplot()
     for number, table in enumerate(tables):
         label = _legend_label(table, summary["datasets"][table.key], low, high)
-        _draw_density(axes, table.log_prob, edges, number, label)
+        draw_density(axes, table.log_prob, edges, number, label)
     _finish_axes(axes, low, high, tables[0].num_dims)
     figure.legend(loc="outside lower center", frameon=False, fontsize=11)
+    save(figure, paths)
+
+
+def save(figure: Figure, paths: Sequence[str | os.PathLike[str]]) -> None:
+    """Writes a figure to files, whose suffixes choose the format."""
     for path in paths:
         with files.replacing(path) as temporary:
             figure.savefig(temporary, dpi=160)
 
 
-def _axis_range(values: Sequence[np.ndarray]) -> tuple[float, float]:
+def style(number: int) -> dict[str, Any]:
+    """Colour and line of set number 0 (in-distribution), 1, 2, ... in every figure."""
+    if number == 0:
+        return {"color": OWN_COLOR, "linestyle": "-"}
+    number -= 1
+    return {"color": COLORS[number % len(COLORS)], "linestyle": LINES[number % len(LINES)]}
+
+
+def axis_range(values: Sequence[np.ndarray]) -> tuple[float, float]:
     """A range with all of the first set but outliers, and what of the others is not far away.
 
     Args:
@@ -98,20 +111,18 @@ def _outside(values: np.ndarray, low: float, high: float) -> str:
     return f"; {(num_left + num_right) / values.size:.2%} off the axis"
 
 
-def _draw_density(
+def draw_density(
     axes: Axes, values: np.ndarray, edges: np.ndarray, number: int, label: str
 ) -> None:
     """One set's histogram: filled for set number 0, outlined in colour for the others."""
     counts, _ = np.histogram(values, edges)
     # By all images, not only the shown ones: areas stay comparable when some are off the axis.
     density = counts / (values.size * np.diff(edges))
+    look = style(number)
     if number == 0:
-        color, line = OWN_COLOR, "-"
-        axes.stairs(density, edges, fill=True, color=color, alpha=0.55, label=label)
+        axes.stairs(density, edges, fill=True, color=look["color"], alpha=0.55, label=label)
     else:
-        color = COLORS[(number - 1) % len(COLORS)]
-        line = _LINES[(number - 1) % len(_LINES)]
-        axes.stairs(density, edges, color=color, linestyle=line, linewidth=2, label=label)
+        axes.stairs(density, edges, **look, linewidth=2, label=label)
     mean = float(np.mean(values))
     if edges[0] <= mean <= edges[-1]:
         axes.plot(
@@ -119,7 +130,7 @@ def _draw_density(
             0,
             marker="^",
             markersize=11,
-            color=color,
+            color=look["color"],
             markeredgecolor="black",
             clip_on=False,
             zorder=3,

@@ -11,8 +11,11 @@ import numpy as np
 
 from tfp_ood import files
 from tfp_ood.errors import EvaluationError
+from tfp_ood.evaluation import curvature
+from tfp_ood.evaluation.images import read_kept
 from tfp_ood.evaluation.tables import ScoreTable, read_score_table, table_path
 from tfp_ood.reporting import html, names, plots
+from tfp_ood.reporting.diagnosis import Evidence, explain
 from tfp_ood.reporting.summary import summarize
 from tfp_ood.reporting.verdict import verdict
 
@@ -40,7 +43,8 @@ def write_report(
     sets: Sequence[tuple[str, str]],
     config: Mapping[str, Any] | None = None,
 ) -> ReportResult:
-    """Writes WORKDIR/report/: summary.json, likelihoods.png and .pdf, samples.png, index.html.
+    """Writes WORKDIR/report/: summary.json, index.html, samples.png, and as .png and .pdf
+    likelihoods and what of `diagnosis.FIGURES` the sets allow.
 
     Reads only WORKDIR/scores and WORKDIR/samples. Where there are no samples, there is no
     samples.png and the page says so; where there are reconstructions, there is a
@@ -60,19 +64,32 @@ def write_report(
             "A report compares sets; name at least one in config.data.out_of_distribution."
         )
     workdir = pathlib.Path(workdir)
-    tables = [read_score_table(path) for path in _existing_paths(workdir, sets)]
+    paths = _existing_paths(workdir, sets)
+    tables = [read_score_table(path) for path in paths]
     if config is not None:
         _check_config(tables, config)
     summary = summarize(tables[0], tables[1:])
-    folder = workdir / "report"
+    evidence = Evidence(
+        workdir / "report",
+        tables,
+        [read_kept(path, table.metadata) for path, table in zip(paths, tables, strict=True)],
+        [entry["label"] for entry in summary["datasets"].values()],
+        summary,
+        curvature.read(paths[0].with_name(curvature.FILE), tables[0].metadata),
+    )
+    folder = evidence.folder
     figures = [folder / "likelihoods.png", folder / "likelihoods.pdf"]
-    plots.likelihood_histogram(tables, summary, figures)
+    shown = evidence.without_reduced()
+    plots.likelihood_histogram([tables[i] for i in shown], summary, figures)
+    summary["diagnosis"], sections = explain(evidence)
     samples = _write_grid(workdir / SAMPLES, folder / "samples.png", plots.sample_grid)
     pairs = _write_grid(
         workdir / RECONSTRUCTIONS, folder / "reconstructions.png", plots.reconstruction_grid
     )
     pair_labels = _reconstructed_labels(workdir / _FACTS) if pairs else ()
-    page = html.write_page(folder, summary, figures[0], samples, config, pairs, pair_labels)
+    page = html.write_page(
+        folder, summary, figures[0], samples, config, pairs, pair_labels, sections
+    )
     with files.replacing(folder / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
     return ReportResult(page, verdict(summary))

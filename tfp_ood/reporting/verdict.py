@@ -17,6 +17,8 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
       summary: of `summary.summarize`.
     """
     own, foreign = split_sets(summary)
+    # A sweep over contrast has a figure of its own.
+    foreign = [other for other in foreign if "reduction" not in other["preprocessing"]] or foreign
     sentences = [_judgement(own, other) for other in foreign]
     return sentences + [_caution(own, other) for other in foreign if _is_unequal(own, other)]
 

@@ -1,0 +1,145 @@
+"""What is kept of a set's images while they are scored, so that no later stage reads them again.
+
+Plain measures of every image become columns of its score table (`columns`). Beside the table lies
+NAME.SPLIT.npz with what is no column: the likeliest and unlikeliest images, and the moments of
+every pixel over the set (`Kept`).
+"""
+
+import dataclasses
+import io
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+from tfp_ood import files
+from tfp_ood.errors import EvaluationError
+from tfp_ood.evaluation import tables
+
+_NUM_EXTREMES = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """Of the N images of a set, as the model saw them."""
+
+    extremes: np.ndarray
+    """uint8 [2, K, H, W, C]: the K = min(16, N) likeliest, the likeliest first; then the K
+    unlikeliest, the unlikeliest first."""
+    extreme_index: np.ndarray
+    """int64 [2, K], their index in the score table."""
+    mean: np.ndarray
+    """float64 [H, W, C], over images, in pixel values."""
+    variance: np.ndarray
+    """float64 [H, W, C], over images (divided by N), in squared pixel values."""
+
+
+def columns(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Measures of single images that need no model.
+
+    Args:
+      images: uint8 [B, H, W, C], C 1 or 3.
+
+    Returns:
+      float64 [B] each: `pixel_mean` and `pixel_variance` over the values of the image (pixel
+      values and their squares), and `png_bytes`, the size of the image as a PNG file, a measure
+      of complexity (Serra et al., 2020, "Input complexity and out-of-distribution detection").
+    """
+    values = images.reshape(len(images), -1).astype(np.float64)
+    return {
+        "pixel_mean": values.mean(1),
+        "pixel_variance": values.var(1),
+        "png_bytes": np.array([_png_size(image) for image in images], np.float64),
+    }
+
+
+def _png_size(image: np.ndarray) -> int:
+    picture = PIL.Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    with io.BytesIO() as file:
+        picture.save(file, "PNG", compress_level=9)
+        return file.tell()
+
+
+class Keeper:
+    """Gathers `Kept` batch by batch, in memory that does not grow with the number of images."""
+
+    def __init__(self) -> None:
+        self._num_images = 0
+        self._sums: np.ndarray | int = 0
+        self._squares: np.ndarray | int = 0
+        self._ends: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def see(self, index: np.ndarray, images: np.ndarray, log_prob: np.ndarray) -> None:
+        """Takes in one batch.
+
+        Args:
+          index: int64 [B].
+          images: uint8 [B, H, W, C].
+          log_prob: [B], nats.
+        """
+        whole = images.astype(np.int64)  # exact for up to 10^14 images
+        self._num_images += len(images)
+        self._sums = self._sums + whole.sum(0)
+        self._squares = self._squares + np.square(whole).sum(0)
+        batch = (index, images, log_prob)
+        joined = [map(np.concatenate, zip(end, batch, strict=True)) for end in self._ends]
+        self._ends = [
+            _first(*end, sign) for end, sign in zip(joined or [batch, batch], (-1, 1), strict=True)
+        ]
+
+    def kept(self) -> Kept:
+        """What was gathered of at least one image."""
+        mean = self._sums / self._num_images
+        return Kept(
+            extremes=np.stack([images for _, images, _ in self._ends]),
+            extreme_index=np.stack([index for index, _, _ in self._ends]),
+            mean=mean,
+            variance=np.maximum(self._squares / self._num_images - np.square(mean), 0.0),
+        )
+
+
+def _first(
+    index: np.ndarray, images: np.ndarray, log_prob: np.ndarray, sign: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The images with the least `sign * log_prob`, ties by index."""
+    order = np.lexsort((index, sign * log_prob))[:_NUM_EXTREMES]
+    return index[order], images[order], log_prob[order]
+
+
+def kept_path(table_path: str | os.PathLike[str]) -> pathlib.Path:
+    """Where the `Kept` of a score table lies: beside it, with another suffix."""
+    return pathlib.Path(table_path).with_suffix(".npz")
+
+
+def write_kept(
+    table_path: str | os.PathLike[str], kept: Kept, metadata: Mapping[str, Any]
+) -> pathlib.Path:
+    """Writes `kept` beside its score table, with the table's metadata to know it by."""
+    path = kept_path(table_path)
+    with files.replacing(path) as temporary:
+        np.savez(temporary, metadata=tables.encode_metadata(metadata), **dataclasses.asdict(kept))
+    return path
+
+
+def read_kept(table_path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> Kept:
+    """Reads what `write_kept` wrote for the score table with this metadata.
+
+    Raises:
+      EvaluationError: it is missing, damaged or of another table.
+    """
+    path = kept_path(table_path)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+        if str(found.pop("metadata")) != tables.encode_metadata(metadata):
+            raise ValueError("it belongs to another score table")
+        return Kept(**found)
+    # np.load fails in many ways on damaged archives, zipfile.BadZipFile among them.
+    except Exception as error:
+        raise EvaluationError(
+            f"The images kept in {path} cannot be read ({error}). "
+            f"Delete {pathlib.Path(table_path).name} and run --mode=evaluate, which makes both."
+        ) from error
