@@ -5,11 +5,17 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from tfp_ood import files
-from tfp_ood.config import Config
 from tfp_ood.errors import UserError
+
+
+class TrainedConfig(Protocol):
+    """Any kind of config."""
+
+    def training_facts(self) -> dict[str, Any]:
+        """All that a trained model depends on, for JSON."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +50,7 @@ class WorkDir:
         reconstructions.npy (`evaluation.evaluate.sample`)."""
         return self.root / "samples"
 
-    def check(self, config: Config) -> None:
+    def check(self, config: TrainedConfig) -> None:
         """Refuses a config that trains another model than the one that lives here.
 
         Raises:
@@ -68,7 +74,7 @@ class WorkDir:
                 "Use another --workdir, or the config it was made with."
             )
 
-    def claim(self, config: Config) -> None:
+    def claim(self, config: TrainedConfig) -> None:
         """Writes down the config that is trained here.
 
         Raises:

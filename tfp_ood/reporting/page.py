@@ -1,0 +1,127 @@
+"""Parts of a report page: one HTML file that holds its pictures and needs nothing from outside."""
+
+import base64
+import html
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfp_ood import files
+
+_STYLE = """
+body { color: #1a1a1a; background: #fff; font: 17px/1.5 system-ui, sans-serif;
+  max-width: 52rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.6rem; line-height: 1.25; }
+h2 { font-size: 1.2rem; margin-top: 2rem; border-top: 1px solid #999; padding-top: .6rem; }
+.verdict { border-left: .4rem solid #0072b2; padding-left: 1rem; margin-left: 0; list-style: none; }
+.verdict li { margin: .4rem 0; font-size: 1.1rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .95rem; }
+caption { text-align: left; padding: .3rem 0; }
+th, td { border-bottom: 1px solid #bbb; padding: .35rem .8rem .35rem 0; text-align: right;
+  vertical-align: top; font-variant-numeric: tabular-nums; }
+th:first-child { text-align: left; }
+.facts td { text-align: left; overflow-wrap: anywhere; }
+.small { display: block; color: #555; font-size: .85em; white-space: nowrap; }
+figure { margin: 1rem 0; }
+img { max-width: 100%; height: auto; }
+.samples img, .reconstructions img { image-rendering: pixelated; }
+@media print { body { font-size: 11pt; max-width: none; padding: 0; }
+  figure, tr, li { break-inside: avoid; } h2 { break-after: avoid; }
+  .scroll { overflow: visible; } }
+"""
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+{sections}
+</main>
+</body>
+</html>
+"""
+
+
+def write(report_dir: str | os.PathLike[str], title: str, sections: Sequence[str]) -> pathlib.Path:
+    """Writes REPORT_DIR/index.html, whole or not at all, and returns its path.
+
+    Args:
+      report_dir: folder; made if need be.
+      title: as text.
+      sections: HTML, of this module's functions.
+    """
+    path = pathlib.Path(report_dir) / "index.html"
+    text = _PAGE.format(title=escape(title), style=_STYLE, sections="\n".join(sections))
+    with files.replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def escape(value: Any) -> str:
+    """The value as text that is safe inside HTML."""
+    return html.escape(str(value))
+
+
+def section(heading: str, body: str) -> str:
+    """A section with a heading, given as text, and a body of HTML."""
+    return f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>"
+
+
+def verdict_list(sentences: Sequence[str]) -> str:
+    """The outcome in sentences, set apart."""
+    items = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f'<ul class="verdict">\n{items}\n</ul>'
+
+
+def figure(kind: str, path: str | os.PathLike[str], alt: str, caption: str) -> str:
+    """A PNG inside the page, with words for those who do not see it; `kind` is its CSS class."""
+    data = base64.b64encode(pathlib.Path(path).read_bytes()).decode("ascii")
+    return (
+        f'<figure class="{kind}">\n<img alt="{escape(alt)}" src="data:image/png;base64,{data}">\n'
+        f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
+    )
+
+
+def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], kind: str) -> str:
+    """A table from cells of HTML; the first cell of each row is its heading."""
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    body = "\n".join(
+        f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{c}</td>" for c in rest) + "</tr>"
+        for first, *rest in rows
+    )
+    thead = f"<thead><tr>{head}</tr></thead>\n" if header else ""
+    return (
+        f'<div class="scroll"><table class="{kind}">\n<caption>{escape(caption)}</caption>\n'
+        f"{thead}<tbody>\n{body}\n</tbody>\n</table></div>"
+    )
+
+
+def config_section(config: Mapping[str, Any] | None) -> str:
+    """The settings of a run as a section; nothing where they are not known."""
+    if config is None:
+        return ""
+    return section("Settings", facts_table("The config of this run", _flatten(config)))
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> list[list[Any]]:
+    """Rows of dotted key and value."""
+    rows: list[list[Any]] = []
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            rows += _flatten(value, f"{prefix}{key}.")
+        else:
+            rows.append([f"{prefix}{key}", value])
+    return rows
+
+
+def facts_table(caption: str, rows: Sequence[Sequence[Any]]) -> str:
+    """A table of texts without header, such as names and their values."""
+    return table(caption, [], [[escape(cell) for cell in row] for row in rows], "facts")
