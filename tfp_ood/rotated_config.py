@@ -72,7 +72,7 @@ class LeNetTrainConfig:
     batch_size: int = option(100, low=1)
     num_epochs: int = option(3, low=1)
     """Passes over the training images: softmax, dropout and every member of the ensemble."""
-    num_epochs_bayesian: int = option(6, low=1)
+    num_epochs_bayesian: int = option(4, low=1)
     """The same for flipout and mnf."""
     learning_rate: float = option(1e-3, low=1e-9, high=1.0)
     kl_warmup: float = option(0.5, low=0.0, high=1.0)

@@ -8,6 +8,7 @@ Deep Ensembles", 2017.
 """
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -52,31 +53,29 @@ class LeNet(keras.Model):
         self._drops = kind == "dropout"
         self.kl_weight = tf.Variable(1.0, trainable=False, name="kl_weight")
         conv, dense = _makers(kind, config, lambda kl: self.kl_weight * kl / num_examples)
-        dropout = [keras.layers.Dropout(config.dropout_rate)] if kind == "dropout" else []
-        self._network = keras.Sequential(
-            [
-                keras.layers.Rescaling(1.0 / _NUM_GRAY_LEVELS),
-                conv(config.num_filters[0], _KERNEL_SIZE, activation="relu"),
-                keras.layers.MaxPooling2D(),
-                conv(config.num_filters[1], _KERNEL_SIZE, activation="relu"),
-                keras.layers.MaxPooling2D(),
-                keras.layers.Flatten(),
-                *dropout,
-                dense(config.num_hidden, activation="relu"),
-                *dropout,
-                dense(NUM_CLASSES),
-            ]
-        )
-        self(tf.zeros([1, *image_shape], tf.uint8))  # makes all variables
-        self._compiled_draw = tf.function(
-            self._draw,
-            input_signature=[tf.TensorSpec([None, *image_shape], tf.uint8)],
-            autograph=False,
-        )
+        # Not a keras.Sequential, which calls its layers in graphs of its own, where KLs get lost.
+        self._stack = [
+            keras.layers.Rescaling(1.0 / _NUM_GRAY_LEVELS),
+            conv(config.num_filters[0], _KERNEL_SIZE, activation="relu"),
+            keras.layers.MaxPooling2D(),
+            conv(config.num_filters[1], _KERNEL_SIZE, activation="relu"),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Flatten(),
+            *_dropout(kind, config),
+            dense(config.num_hidden, activation="relu"),
+            *_dropout(kind, config),
+            dense(NUM_CLASSES),
+        ]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*add_variable")  # of `tfp.layers`
+            self(tf.zeros([1, *image_shape], tf.uint8))  # makes all variables
 
     def call(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Logits of one draw of weights."""
-        return self._network(images, training=training)
+        """Logits of one draw of weights; Keras tells the layers of `training`."""
+        hidden = images
+        for layer in self._stack:
+            hidden = layer(hidden)
+        return hidden
 
     def draw(self, images: Any) -> tf.Tensor:
         """Class probabilities `[B, 10]` under one draw of weights, or under the only ones.
@@ -84,29 +83,29 @@ class LeNet(keras.Model):
         Args:
           images: uint8 `[B, H, W, 1]`.
         """
-        return self._compiled_draw(images)
+        # Dropout stays on ([2]); the other kinds draw in any case.
+        return tf.nn.softmax(self(images, training=self._drops))
 
     def num_parameters(self) -> int:
         """How many numbers are trained."""
         return sum(int(np.prod(v.shape)) for v in self.trainable_variables)
 
-    def _draw(self, images):
-        # Dropout stays on ([2]); the other kinds draw in any case.
-        return tf.nn.softmax(self(images, training=self._drops))
-
 
 Divergence = Callable[[tf.Tensor], tf.Tensor]
+
+
+def _dropout(kind: str, config: LeNetConfig) -> list[keras.layers.Layer]:
+    return [keras.layers.Dropout(config.dropout_rate)] if kind == "dropout" else []
 
 
 def _makers(kind: str, config: LeNetConfig, divergence: Divergence) -> tuple[Callable, Callable]:
     """Functions that make convolutions and dense layers of a kind."""
     if kind == "flipout":
-        settings = {
-            "kernel_prior_fn": functools.partial(_gaussian_prior, config.prior_scale),
-            "kernel_divergence_fn": lambda q, p, _: divergence(tfd.kl_divergence(q, p)),
-        }
-        makers = tfp.layers.Convolution2DFlipout, tfp.layers.DenseFlipout
-    elif kind == "mnf":
+        return tuple(
+            functools.partial(_flipout, layer, config.prior_scale, divergence)
+            for layer in (tfp.layers.Convolution2DFlipout, tfp.layers.DenseFlipout)
+        )
+    if kind == "mnf":
         settings = {
             "divergence": divergence,
             "prior_scale": config.prior_scale,
@@ -118,6 +117,23 @@ def _makers(kind: str, config: LeNetConfig, divergence: Divergence) -> tuple[Cal
         settings = {"kernel_regularizer": keras.regularizers.L2(config.weight_decay)}
         makers = keras.layers.Conv2D, keras.layers.Dense
     return functools.partial(makers[0], **settings), functools.partial(makers[1], **settings)
+
+
+def _flipout(layer, prior_scale, divergence, size, *args, **kwargs):
+    """A layer of `tfp.layers` with Gaussian posterior and prior ([3])."""
+    # Each layer has initializers of its own: Keras warns of those that are used again.
+    normal, posterior = keras.initializers.RandomNormal, tfp.layers.default_mean_field_normal_fn
+    return layer(
+        size,
+        *args,
+        kernel_posterior_fn=posterior(
+            loc_initializer=normal(0.0, 0.1), untransformed_scale_initializer=normal(-3.0, 0.1)
+        ),
+        kernel_prior_fn=functools.partial(_gaussian_prior, prior_scale),
+        kernel_divergence_fn=lambda q, p, _: divergence(tfd.kl_divergence(q, p)),
+        bias_posterior_fn=posterior(is_singular=True, loc_initializer=keras.initializers.Zeros()),
+        **kwargs,
+    )
 
 
 def _gaussian_prior(prior_scale, dtype, shape, name, trainable, add_variable_fn):

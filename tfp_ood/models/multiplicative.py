@@ -43,16 +43,27 @@ def coupling_flow(num_dims: int, num_couplings: int, num_hidden: int) -> tfb.Bij
     flatten = flatten_image((1, 1, num_dims))
     couplings = []
     for number in range(num_couplings):
-        changed = num_dims // 2 if number % 2 == 0 else num_dims - num_dims // 2
-        network = keras.Sequential(
-            [
-                keras.layers.Dense(num_hidden, activation="tanh"),
-                keras.layers.Dense(2 * changed, kernel_initializer="zeros"),
-            ]
-        )
         keep = "first" if number % 2 == 0 else "second"
+        num_changed = num_dims // 2 if keep == "first" else num_dims - num_dims // 2
+        network = _CouplingNetwork(num_dims - num_changed, num_hidden, 2 * num_changed)
         couplings.append(AffineCoupling(network, keep=keep))
     return tfb.Chain([flatten, *reversed(couplings), tfb.Invert(flatten)], name="coupling_flow")
+
+
+class _CouplingNetwork(keras.layers.Layer):
+    """Two dense layers on the last axis; the outputs start at zero."""
+
+    def __init__(self, num_inputs: int, num_hidden: int, num_outputs: int):
+        super().__init__()
+        self._hidden = keras.layers.Dense(num_hidden, activation="tanh")
+        self._last = keras.layers.Dense(num_outputs, kernel_initializer="zeros")
+        # Now, since r(z|W) is used in training only, and must have its weights before.
+        self._hidden.build([None, num_inputs])
+        self._last.build([None, num_hidden])
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """`[..., num_inputs]` to `[..., num_outputs]`."""
+        return self._last(self._hidden(inputs))
 
 
 class MultiplicativeKernel(keras.layers.Layer):
