@@ -19,9 +19,10 @@ def _train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> Non
     from tfp_ood.evaluation import predict
     from tfp_ood.training import classify
 
-    # Foreign images that do not fit must be known before training, not after.
-    predict.open_sets(config, data_dir)
-    classify.train(config, workdir, data_dir)
+    if classify.missing_networks(config, workdir):
+        # What cannot be judged afterwards must be known before training.
+        predict.load_images(config, data_dir)
+        classify.train(config, workdir, data_dir)
 
 
 def _evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:

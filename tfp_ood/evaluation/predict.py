@@ -20,7 +20,7 @@ from tfp_ood.workdir import WorkDir
 
 
 @dataclasses.dataclass(frozen=True)
-class _Images:
+class Images:
     """What is asked: N images, and what each of them is."""
 
     kind: str
@@ -32,18 +32,20 @@ class _Images:
     """What they depend on."""
 
 
-def open_sets(config: RotatedConfig, data_dir: str | None) -> list[pipeline.Split]:
-    """The sets that are predicted: the in-distribution test split, then every foreign set.
+def load_images(config: RotatedConfig, data_dir: str | None) -> tuple[Images, Images]:
+    """The turned digits, and the whole sets: the in-distribution test split and all foreign ones.
 
     Raises:
-      DataError: one is not there, or does not fit the networks.
+      DataError: a set is not there, does not fit the networks, or has too few of a digit.
     """
-    foreign = [
-        pipeline.open_split(name, "foreign", config.data, data_dir)
-        for name in config.data.out_of_distribution
+    names = [config.data.in_distribution, *config.data.out_of_distribution]
+    roles = ["test", *["foreign"] * len(config.data.out_of_distribution)]
+    splits = [
+        pipeline.open_split(name, role, config.data, data_dir)
+        for name, role in zip(names, roles, strict=True)
     ]
-    own = pipeline.open_split(config.data.in_distribution, "test", config.data, data_dir)
-    return [own, *foreign]
+    loaded = [pipeline.load(split) for split in splits]
+    return _turned(config, *loaded[0]), _whole_sets(splits, loaded)
 
 
 def evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
@@ -53,11 +55,8 @@ def evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> N
       UserError: a network is missing or of another config, or images do not fit.
     """
     workdir.check(config)
-    splits = open_sets(config, data_dir)
-    loaded = [pipeline.load(split) for split in splits]
-    turned = _turned(config, *loaded[0])
-    _write_pictures(config, workdir, turned)
-    asked = [turned, _whole_sets(splits, loaded)]
+    asked = load_images(config, data_dir)
+    _write_pictures(config, workdir, asked[0])
     for variant in config.model.variants:
         wanted = []
         for images in asked:
@@ -99,7 +98,7 @@ def predictive(
     return mean / mean.sum(axis=-1, keepdims=True)  # each draw sums to 1 but for rounding
 
 
-def _turned(config: RotatedConfig, images: np.ndarray, labels: np.ndarray) -> _Images:
+def _turned(config: RotatedConfig, images: np.ndarray, labels: np.ndarray) -> Images:
     """The first test images of the chosen digits at all angles.
 
     Raises:
@@ -125,12 +124,12 @@ def _turned(config: RotatedConfig, images: np.ndarray, labels: np.ndarray) -> _I
     }
     facts = {"digits": data.digits, "num_rotated": data.num_rotated, "num_angles": data.num_angles}
     turned = np.concatenate([rotation.rotated(image, angles) for image in images[chosen]])
-    return _Images("rotated", turned, keys, {**facts, "num_test": data.num_test})
+    return Images("rotated", turned, keys, {**facts, "num_test": data.num_test})
 
 
 def _whole_sets(
     splits: list[pipeline.Split], loaded: list[tuple[np.ndarray, np.ndarray]]
-) -> _Images:
+) -> Images:
     sizes = [split.num_images for split in splits]
     keys = {
         "dataset": np.repeat([split.name for split in splits], sizes),
@@ -141,10 +140,10 @@ def _whole_sets(
     facts = {
         "sets": [[s.name, s.split, s.num_images, s.preprocessing, s.version] for s in splits],
     }
-    return _Images("sets", np.concatenate([images for images, _ in loaded]), keys, facts)
+    return Images("sets", np.concatenate([images for images, _ in loaded]), keys, facts)
 
 
-def _write_pictures(config: RotatedConfig, workdir: WorkDir, turned: _Images) -> None:
+def _write_pictures(config: RotatedConfig, workdir: WorkDir, turned: Images) -> None:
     """The images that the figures draw under their axes."""
     data = config.data
     shape = (len(data.digits), data.num_rotated, data.num_angles, *data.image_shape)
@@ -152,9 +151,7 @@ def _write_pictures(config: RotatedConfig, workdir: WorkDir, turned: _Images) ->
         np.save(path, turned.images.reshape(shape)[:, data.digit_index])
 
 
-def _facts(
-    variant: str, config: RotatedConfig, workdir: WorkDir, images: _Images
-) -> dict[str, Any]:
+def _facts(variant: str, config: RotatedConfig, workdir: WorkDir, images: Images) -> dict[str, Any]:
     """All that a table depends on."""
     networks = classify.networks(variant, config)
     return {

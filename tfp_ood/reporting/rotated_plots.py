@@ -51,7 +51,7 @@ def digit_figure(
     figure = Figure(figsize=(_WIDTH, 1.05 * sum(heights) + 0.5), layout="constrained")
     rows = figure.subplots(len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights})
     for axes, (variant, table) in zip(rows, tables.items(), strict=False):
-        _draw_bars(axes, table, digit)
+        _draw_probabilities(axes, table, digit)
         axes.set_ylabel("probability", fontsize=9)
         axes.set_title(LABELS[variant], loc="left", fontsize=11, pad=3)
     _draw_entropies(rows[-2], tables)
@@ -118,18 +118,19 @@ def entropy_figure(
     _save(figure, paths)
 
 
-def _draw_bars(axes: Axes, table: Predictions, digit: int) -> None:
+def _draw_probabilities(axes: Axes, table: Predictions, digit: int) -> None:
     """Stacked probabilities: the digit's own class in gray at the bottom, the others in colour."""
     angles = table.keys["angle"]
-    width = angles[1] - angles[0]
     classes = [digit, *(c for c in range(table.probabilities.shape[1]) if c != digit)]
     bottom = np.zeros(len(angles))
     top = table.probabilities.argmax(axis=1)
     for name, color in zip(classes, (OWN_COLOR, *_WRONG_COLORS), strict=True):
         shares = table.probabilities[:, name]
-        axes.bar(angles, shares, width, bottom, color=color, linewidth=0, label=str(name))
+        axes.fill_between(
+            angles, bottom, bottom + shares, step="mid", color=color, linewidth=0, label=str(name)
+        )
         _write_class(axes, angles, top == name, bottom + shares / 2, shares, (name, color))
-        bottom += shares
+        bottom = bottom + shares
     axes.set_ylim(0, 1)
     axes.set_yticks([0, 0.5, 1])
     axes.axhline(CONFIDENT, color="white", linewidth=0.8, linestyle=":")

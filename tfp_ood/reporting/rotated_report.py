@@ -20,7 +20,7 @@ _TITLE = "Digits turned upside down: who is certain, and wrong?"
 _HOW_TO_READ = """<ul>
 <li>All networks were trained on upright digits. Turned ones are something they have never seen: a
 classifier that knew what it does not know would spread its probability over classes.</li>
-<li><b>Bars</b>: the probability of each class at each angle. The digit&rsquo;s own class is gray,
+<li><b>Areas</b>: the probability of each class at each angle. The digit&rsquo;s own class is gray,
 at the bottom; the others are coloured and numbered where they are the likeliest. The dotted line
 is 0.9.</li>
 <li><b>Entropy</b> of these probabilities, in nats: 0 is certainty, log&nbsp;10&nbsp;=&nbsp;2.30 no

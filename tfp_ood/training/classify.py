@@ -45,6 +45,13 @@ def training_facts(network: Network, workdir: WorkDir) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
+def missing_networks(config: RotatedConfig, workdir: WorkDir) -> list[Network]:
+    """The networks of the config's variants that have not been trained here."""
+    variants = config.model.variants
+    wanted = [network for variant in variants for network in networks(variant, config)]
+    return [n for n in dict.fromkeys(wanted) if not (_folder(n, workdir) / _FACTS).exists()]
+
+
 def train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
     """Trains all networks of the config's variants that are not there yet.
 
@@ -58,9 +65,7 @@ def train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None
       TrainingError: a loss is not a number any more.
       UserError: `workdir` belongs to another config or cannot be written.
     """
-    variants = config.model.variants
-    wanted = [network for variant in variants for network in networks(variant, config)]
-    missing = [n for n in dict.fromkeys(wanted) if not (_folder(n, workdir) / _FACTS).exists()]
+    missing = missing_networks(config, workdir)
     if not missing:
         return
     load = functools.partial(_load_labelled, config, data_dir)
