@@ -110,7 +110,10 @@ BROKEN = {
     "no name": ("def get_config():\n    return undefined", "name 'undefined' is not defined"),
     "no module": ("import no_such_module", "No module named 'no_such_module'"),
     "no Python": ("def get_config(:", "SyntaxError: invalid syntax"),
-    "no config": ("def get_config():\n    return 3", "object has no attribute"),
+    "no config": (
+        "def get_config():\n    return 3",
+        "gave int; valid is ml_collections.ConfigDict",
+    ),
 }
 
 

@@ -8,13 +8,26 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 RANKS = {
     **dict.fromkeys(
-        ["config", "devices", "errors", "experiments", "files", "keras", "units", "workdir"], 0
+        [
+            "config",
+            "devices",
+            "errors",
+            "experiments",
+            "files",
+            "keras",
+            "options",
+            "rotated_config",
+            "units",
+            "workdir",
+        ],
+        0,
     ),
     "data": 1,
     "models": 2,
     "training": 3,
     "evaluation": 4,
     "reporting": 5,
+    "rotated": 6,
     "cli": 6,
 }
 FILES = sorted((ROOT / "tfp_ood").rglob("*.py"))

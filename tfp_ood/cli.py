@@ -23,6 +23,9 @@ Finished runs side by side, on one page, WORKDIR/report/index.html:
 
   python main.py --workdirs=runs/a,runs/b,runs/c --workdir=runs/comparison
 
+The second experiment, on classifiers that are certain of digits turned upside down, is
+configs/rotated_digits.py; it has the same stages but `sample`.
+
 A config is a Python file and is executed: use only those you trust.
 """
 
@@ -38,10 +41,11 @@ from ml_collections import config_flags
 from ml_collections.config_flags import tuple_parser
 
 from tfp_ood import config as config_lib
-from tfp_ood import devices
+from tfp_ood import devices, rotated, rotated_config
 from tfp_ood.config import Config, ConfigError
 from tfp_ood.data import specs
 from tfp_ood.errors import UserError
+from tfp_ood.rotated_config import RotatedConfig
 from tfp_ood.workdir import WorkDir, open_workdir
 
 MODES = ("prepare", "train", "evaluate", "sample", "report", "run")
@@ -96,19 +100,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(config: Config, workdir: WorkDir, data_dir: str | None, mode: str) -> None:
+def run(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | None, mode: str) -> None:
     """Runs the stages of a mode, each as far as it is not done.
 
     Raises:
       UserError: whatever the user can mend; what was computed before is kept.
     """
-    stages = ("prepare", "train", "evaluate", "sample", "report") if mode == "run" else (mode,)
-    if "report" in stages and not config.data.out_of_distribution:
+    stages = rotated.STAGES if isinstance(config, RotatedConfig) else _STAGES
+    if mode not in (*stages, "run"):
+        valid = ", ".join((*stages, "run"))
+        raise UserError(f"--mode: got {mode!r}; valid with this config is one of {valid}.")
+    wanted = tuple(stages) if mode == "run" else (mode,)
+    if isinstance(config, Config) and "report" in wanted and not config.data.out_of_distribution:
         raise ConfigError("data.out_of_distribution", (), "at least one set to judge against")
     if mode != "prepare":  # which needs no work directory
         workdir.check(config)
-    for stage in stages:
-        _STAGES[stage](config, workdir, data_dir)
+    for stage in wanted:
+        stages[stage](config, workdir, data_dir)
 
 
 def _parse(argv: Sequence[str]) -> flags.FlagValues | None:
@@ -133,15 +141,15 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues | None:
         raise UserError(f"--config: got {path!r}; valid is the path of an existing config file.")
     if not values.workdir and values.mode != "prepare":
         raise UserError("--workdir is missing; valid is a folder for all that the run writes.")
-    family = _typed(values.config).model.family
+    config = _typed(values.config)
     for override in overrides:
-        config_lib.valid_values(override["key"], family)
+        _valid_values(override["key"], config)
     try:
         return _values(argv)
     except flags.IllegalFlagValueError as error:
         for override in overrides:
             if f"--config.{override['key']}=" in str(error):
-                valid = config_lib.valid_values(override["key"], family)
+                valid = _valid_values(override["key"], config)
                 raise ConfigError(override["key"], override["value"], valid) from error
         raise
 
@@ -180,15 +188,30 @@ def _values(argv: Sequence[str]) -> flags.FlagValues:
     return values
 
 
-def _typed(given: ml_collections.ConfigDict) -> Config:
-    """The typed config.
+def _valid_values(key: str, config: Config | RotatedConfig) -> str:
+    """Words for what a key of a config of this kind may be.
+
+    Raises:
+      ConfigError: there is no such key.
+    """
+    if isinstance(config, RotatedConfig):
+        return rotated_config.valid_values(key)
+    return config_lib.valid_values(key, config.model.family)
+
+
+def _typed(given: ml_collections.ConfigDict) -> Config | RotatedConfig:
+    """The typed config, of the kind that it says.
 
     Raises:
       ConfigError: a key or value is wrong.
       UserError: the file is not there or fails.
     """
+    if not isinstance(given, ml_collections.ConfigDict):
+        kind = type(given).__name__
+        raise UserError(f"--config: get_config() gave {kind}; valid is ml_collections.ConfigDict.")
     try:
-        return config_lib.from_config_dict(given)
+        kind = rotated_config if "experiment" in given else config_lib
+        return kind.from_config_dict(given)
     except UserError:
         raise
     # ml_collections tells what is wrong with a config file at the first use of its values.
@@ -196,7 +219,7 @@ def _typed(given: ml_collections.ConfigDict) -> Config:
         raise UserError(f"--config: {_one_line(error)}") from error
 
 
-def _checked_config(values: flags.FlagValues) -> Config:
+def _checked_config(values: flags.FlagValues) -> Config | RotatedConfig:
     """The typed config; all that can be checked without TensorFlow is checked."""
     config = _typed(values.config)
     specs.parse(config.data.in_distribution, "data.in_distribution")
@@ -222,7 +245,12 @@ def _one_line(error: Exception) -> str:
 def _help(values: flags.FlagValues) -> str:
     keys = "\n".join(f"  --config.{line}" for line in config_lib.describe_keys())
     text = (__doc__ or "").split("\n", 2)[2]
-    return f"{text}\nFlags:\n{_flag_lines(values)}\n\nConfig:\n{keys}"
+    others = "\n".join(f"  --config.{line}" for line in rotated_config.describe_keys())
+    flag_lines = _flag_lines(values)
+    return (
+        f"{text}\nFlags:\n{flag_lines}\n\nConfig:\n{keys}\n\n"
+        f"Config of configs/rotated_digits.py:\n{others}"
+    )
 
 
 def _flag_lines(values: flags.FlagValues) -> str:

@@ -5,11 +5,17 @@ import json
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from tfp_ood import files
-from tfp_ood.config import Config
 from tfp_ood.errors import UserError
+
+
+class TrainedConfig(Protocol):
+    """Any kind of config."""
+
+    def training_facts(self) -> dict[str, Any]:
+        """All that a trained model depends on, for JSON."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +55,7 @@ class WorkDir:
         reconstructions.npy (`evaluation.evaluate.sample`)."""
         return self.root / "samples"
 
-    def check(self, config: Config) -> None:
+    def check(self, config: TrainedConfig) -> None:
         """Refuses a config that trains another model than the one that lives here.
 
         Raises:
@@ -92,7 +98,7 @@ class WorkDir:
             f"{self.root} began. Use another --workdir to train on them, or put the old ones back."
         )
 
-    def claim(self, config: Config, version: str = "") -> None:
+    def claim(self, config: TrainedConfig, version: str = "") -> None:
         """Writes down the config that is trained here, and the version of the images.
 
         Raises:

@@ -14,6 +14,7 @@ from tfp_ood.data import pipeline
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.training.callbacks import ShowImages, StopOnNonFinite, ValidateWithAverage
+from tfp_ood.training.weights import read_weights
 from tfp_ood.workdir import WorkDir
 
 _NUM_INIT_IMAGES = 512
@@ -103,17 +104,7 @@ def load_trained(config: Config, workdir: WorkDir) -> models.LikelihoodModel:
     workdir.check(config)
     training_facts(workdir)
     model = models.build(config)
-    path = workdir.model / _WEIGHTS
-    try:
-        status = model.load_weights(path)
-        status.assert_existing_objects_matched()
-    # TensorFlow's readers of damaged files fail in many ways, IndexError among them.
-    except (tf.errors.OpError, AssertionError, ValueError, OSError, IndexError) as error:
-        raise TrainingError(
-            f"The weights {path} are damaged ({type(error).__name__}). "
-            f"Delete {workdir.model} and run --mode=train again."
-        ) from error
-    status.expect_partial()  # the optimizer's state is not needed any more
+    read_weights(model, workdir.model / _WEIGHTS)
     return model
 
 

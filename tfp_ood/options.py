@@ -1,0 +1,174 @@
+"""Options of typed configs: dataclass fields with the values they may take, and their checks.
+
+A config is a tree of frozen dataclasses (`config.py`, `rotated_config.py`); this module builds one
+from nested mappings and says, in one sentence, what is wrong with them. It imports nothing heavy.
+"""
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from tfp_ood.errors import UserError
+
+
+class ConfigError(UserError, ValueError):
+    """A wrong value, in one sentence: the key, what was given and what is valid."""
+
+    def __init__(self, key: str, *given_and_valid: Any):
+        # ml_collections raises what a config file raised again, with all it has to say as the
+        # only argument.
+        message = key
+        if given_and_valid:
+            given, valid = given_and_valid
+            message = f"config.{key}: got {given!r}; valid is {valid}."
+        super().__init__(message)
+
+
+class UnknownKeyError(ConfigError):
+    """A key that does not exist."""
+
+    def __init__(self, key: str, names: Iterable[str], part: str):
+        valid = one_of(names, part)
+        UserError.__init__(self, f"config.{key}: there is no such key; valid is {valid}.")
+
+
+def option(
+    default: Any,
+    *,
+    choices: tuple[str, ...] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """A dataclass field with the values it may take (bounds are inclusive)."""
+    metadata = {"choices": choices, "low": low, "high": high}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def build(cls: type, given: Any, prefix: str, classes: Mapping[str, type] | None = None) -> Any:
+    """An instance of the dataclass `cls` from a mapping, recursively.
+
+    Args:
+      cls: of the whole config, or of a group.
+      given: key -> value, or mapping for a group.
+      prefix: dotted path of the group, for messages.
+      classes: for groups that come in several kinds, the one that is meant.
+
+    Raises:
+      ConfigError: names the first key, type or value that is wrong.
+    """
+    if not isinstance(given, Mapping):
+        raise ConfigError(prefix.rstrip("."), given, "a group of keys")
+    hints = typing.get_type_hints(cls)
+    fields = _fields(cls)
+    for key in given:
+        if key not in fields:
+            raise UnknownKeyError(f"{prefix}{key}", fields, key)
+    values = {}
+    for name, value in given.items():
+        hint = (classes or {}).get(name, hints[name])
+        if dataclasses.is_dataclass(hint):
+            values[name] = build(hint, value, f"{prefix}{name}.")
+        else:
+            values[name] = _check_value(f"{prefix}{name}", value, hint, fields[name].metadata)
+    return cls(**values)
+
+
+def valid_values(root: type, key: str, classes: Mapping[str, type] | None = None) -> str:
+    """Words for what `config.<key>` may be, such as "an integer of at least 1".
+
+    Args:
+      root: dataclass of the whole config.
+      key: dotted.
+      classes: as in `build`.
+
+    Raises:
+      UnknownKeyError: there is no such key.
+    """
+    cls, name = _find(root, key, classes or {})
+    hint, metadata = typing.get_type_hints(cls)[name], _fields(cls)[name].metadata
+    if dataclasses.is_dataclass(hint):
+        return "a group of keys"
+    if typing.get_origin(hint) is tuple:
+        return _describe_tuple(hint)
+    # Of the model, whose class depends on its family, the hint is a union of classes.
+    return "a group of keys" if typing.get_args(hint) else _describe(hint, metadata)
+
+
+def describe_group(
+    root: type, name: str, value: Any, classes: Mapping[str, type] | None = None
+) -> Iterator[str]:
+    """A line for every key of the group `name`: its default, out of `value`, and what is valid."""
+    for field in dataclasses.fields(value):
+        key = f"{name}.{field.name}"
+        yield f"{key}={getattr(value, field.name)!r}: {valid_values(root, key, classes)}"
+
+
+def _find(root: type, key: str, classes: Mapping[str, type]) -> tuple[type, str]:
+    """The dataclass that has the last part of a dotted key, and that part."""
+    cls, (*groups, last) = root, key.split(".")
+    for part in (*groups, last):
+        if not dataclasses.is_dataclass(cls) or part not in _fields(cls):
+            names = _fields(cls) if dataclasses.is_dataclass(cls) else ()
+            raise UnknownKeyError(key, names, part)
+        owner = cls
+        is_special = cls is root and part in classes
+        cls = classes[part] if is_special else typing.get_type_hints(cls)[part]
+    return owner, last
+
+
+def _fields(cls: type) -> dict[str, dataclasses.Field]:
+    return {field.name: field for field in dataclasses.fields(cls)}
+
+
+def _check_value(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
+    """The value in its declared type, or a ConfigError."""
+    if typing.get_origin(hint) is tuple:
+        return _check_tuple(key, value, hint)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(key, value, _describe(hint, metadata))
+    choices, low, high = (metadata.get(k) for k in ("choices", "low", "high"))
+    if choices and value not in choices:
+        raise ConfigError(key, value, one_of(choices, value))
+    too_low = low is not None and not value >= low  # also true for NaN
+    too_high = high is not None and not value <= high
+    if too_low or too_high or (isinstance(value, float) and not math.isfinite(value)):
+        raise ConfigError(key, value, _describe(hint, metadata))
+    return value
+
+
+def _check_tuple(key: str, value: Any, hint: Any) -> tuple[Any, ...]:
+    kinds = typing.get_args(hint)
+    right_kind = isinstance(value, tuple | list) and all(type(v) is kinds[0] for v in value)
+    if not right_kind or (kinds[-1] is not Ellipsis and len(value) != len(kinds)):
+        raise ConfigError(key, value, _describe_tuple(hint))
+    return tuple(value)
+
+
+def _describe_tuple(hint: Any) -> str:
+    kinds = typing.get_args(hint)
+    number = "any number of" if kinds[-1] is Ellipsis else len(kinds)
+    return f"a tuple of {number} {'integers' if kinds[0] is int else 'texts'}"
+
+
+def _describe(hint: type, metadata: Mapping[str, Any]) -> str:
+    """Words for a type with its bounds: "an integer of at least 1"."""
+    words = {int: "an integer", float: "a number", str: "a text", bool: "True or False"}[hint]
+    low, high = metadata.get("low"), metadata.get("high")
+    if metadata.get("choices"):
+        return one_of(metadata["choices"])
+    if low is not None and high is not None:
+        return f"{words} from {low} to {high}"
+    return words if low is None else f"{words} of at least {low}"
+
+
+def one_of(names: Iterable[str], given: Any = None) -> str:
+    """The valid names, with the closest to the given one as a hint."""
+    names = list(names)
+    close = difflib.get_close_matches(given, names, n=1) if isinstance(given, str) else []
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"one of {', '.join(names)}{hint}"
