@@ -1,6 +1,7 @@
 """Several finished runs on one page."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -27,14 +28,20 @@ def finish(root, seed=0, foreign_bits=2.0, sets=SETS, **facts):
     return root
 
 
+@pytest.fixture(scope="module", name="finished")
+def _finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    finish(folder / "glow_a")
+    finish(folder / "glow_b", seed=1)
+    finish(folder / "reverse", foreign_bits=9.0, sets=SETS[::-1], reverse=True)
+    return folder
+
+
 @pytest.fixture(name="workdirs")
-def _workdirs(tmp_path):
-    reverse = [("mnist", "test"), ("fashion_mnist", "test")]
-    return [
-        finish(tmp_path / "glow_a"),
-        finish(tmp_path / "glow_b", seed=1),
-        finish(tmp_path / "reverse", foreign_bits=9.0, sets=reverse, reverse=True),
-    ]
+def _workdirs(finished, tmp_path):
+    """Copies of runs, for a test to change."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return [tmp_path / name for name in ("glow_a", "glow_b", "reverse")]
 
 
 def test_everything_on_one_page(workdirs, tmp_path):
@@ -88,11 +95,11 @@ def test_panels_share_an_axis_and_sets_keep_their_colour(workdirs, tmp_path, mon
     assert colours[0] == colours[1] != colours[2]
 
 
-def test_the_same_name_elsewhere_is_told_apart(tmp_path):
+def test_the_same_name_elsewhere_is_told_apart(finished, tmp_path):
     for parent in ("x", "y"):
-        (tmp_path / parent).mkdir()
-    runs = read_runs([finish(tmp_path / parent / "run") for parent in ("x", "y")])
-    assert [run.label for run in runs] == ["Glow (x/run)", "Glow (y/run)"]
+        shutil.copytree(finished, tmp_path / parent)
+    runs = read_runs([tmp_path / parent / "glow_a" for parent in ("x", "y")])
+    assert [run.label for run in runs] == ["Glow (x/glow_a)", "Glow (y/glow_a)"]
 
 
 def test_a_run_without_a_report_is_named(workdirs, tmp_path):
