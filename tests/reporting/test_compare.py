@@ -91,6 +91,7 @@ def test_panels_share_an_axis_and_sets_keep_their_colour(workdirs, tmp_path, mon
     assert len({axes.get_xlim() for axes in panels}) == 1
     low, high = panels[0].get_xlim()
     assert low > high  # likelier is to the right
+    assert "off the axis" not in panels[0].get_legend().get_texts()[1].get_text()
     colours = [axes.patches[1].get_edgecolor() for axes in panels]
     assert colours[0] == colours[1] != colours[2]
 
