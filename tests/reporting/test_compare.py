@@ -15,12 +15,14 @@ from tfp_ood.reporting.runs import read_runs
 
 SETS = [("fashion_mnist", "test"), ("mnist", "test")]
 
+TRAIN = {"num_steps": 2000, "batch_size": 32}
+
 
 def finish(root, seed=0, foreign_bits=2.0, sets=SETS, **facts):
     """A run with a report: 60 own images around 3 bits/dim."""
     rng = np.random.default_rng(seed)
     root.mkdir()
-    (root / "config.json").write_text(json.dumps({"model": facts, "seed": seed}))
+    (root / "config.json").write_text(json.dumps({"model": facts, "seed": seed, "train": TRAIN}))
     for name, split in sets:
         mean = 3.0 if name == sets[0][0] else foreign_bits
         write(root, rng.normal(mean, 0.3, 60), name, split, seed=seed, config_hash=root.name)
@@ -55,6 +57,7 @@ def test_everything_on_one_page(workdirs, tmp_path):
     assert all(sentence in words for sentence in result.verdict) and len(result.verdict) == 2
     assert "In 2 of 3 pairs of a model and a foreign set" in result.verdict[0]
     assert "catches (AUROC of at least 0.95) 1: FashionMNIST under Glow (reverse), 1.000" in words
+    assert "2,000 steps of 32" in words
     facts = json.loads((tmp_path / "all" / "report" / "comparison.json").read_text())
     assert [run["label"] for run in facts["runs"]] == [
         "Glow (glow_a)", "Glow (glow_b)", "Glow (reverse)"
@@ -118,3 +121,15 @@ def test_a_run_does_not_lose_its_own_report(workdirs):
 def test_a_run_is_compared_once(workdirs):
     with pytest.raises(EvaluationError, match="given twice"):
         read_runs([workdirs[0], workdirs[0]])
+
+
+def test_a_report_that_is_older_than_its_scores_is_named(workdirs):
+    write(workdirs[1], [1.0, 2.0], "mnist", "test", seed=1, config_hash="glow_b")
+    with pytest.raises(EvaluationError, match=r"glow_b is older than its scores of mnist/test"):
+        read_runs(workdirs)
+
+
+def test_a_damaged_config_is_named(workdirs):
+    (workdirs[2] / "config.json").write_text("{}")
+    with pytest.raises(EvaluationError, match=r"reverse is not a run .*'seed'"):
+        read_runs(workdirs)
