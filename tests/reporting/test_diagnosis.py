@@ -101,6 +101,7 @@ def test_prediction_and_measurement_side_by_side(tmp_path):
     assert found["variance_term"] == pytest.approx(-0.5 * NUM_DIMS * 0.01 * -10.0)
     assert found["measured"] == pytest.approx(MNIST.log_prob.mean() - OWN.log_prob.mean())
     assert found["same_sign"] is True
+    assert "as measured for 1 of 1 sets" in words
     assert re.search(r"MNIST \+1 \+8 yes \+0", words)
 
 

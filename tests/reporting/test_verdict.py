@@ -3,7 +3,7 @@ import pytest
 
 from tests.evaluation.fakes import table
 from tfp_ood.reporting.summary import summarize
-from tfp_ood.reporting.verdict import verdict
+from tfp_ood.reporting.verdict import changes, verdict
 
 OWN_BITS = np.linspace(2, 4, 101)
 
@@ -71,3 +71,14 @@ def test_images_of_various_sizes_and_an_own_set_that_was_changed():
 def test_equal_preparation_is_none():
     same = {"size_change": "resize 64x48 -> 28x28"}
     assert len(judge(OWN_BITS, preprocessing=same, own_preprocessing=same)) == 1
+
+
+def test_own_images_with_less_contrast_are_no_confound_and_no_foreign_set():
+    reduced = {"reduction": {"of": "fashion_mnist", "kind": "dimmed", "factor": 0.5}}
+    own, half = table(OWN_BITS, "fashion_mnist"), table(OWN_BITS, "dimmed:0.5", "test", reduced)
+    summary = summarize(own, [half, table(OWN_BITS - 1, "mnist")])
+    assert [sentence.split()[0] for sentence in verdict(summary)] == ["MNIST"]
+    (alone,) = verdict(summarize(own, [half]))
+    assert alone.startswith("own, dimmed to 0.5 gets as much likelihood")
+    entry = summary["datasets"]["dimmed:0.5/test"]
+    assert changes(entry) == "reduced (dimmed) to 50% of their contrast"

@@ -98,10 +98,11 @@ def _named(pair: tuple[dict[str, Any], str]) -> str:
 
 def _table(runs: Sequence[Run]) -> str:
     header = ["Run", "Foreign set", "AUROC", "FPR95", "bits/dim, own", "bits/dim, foreign",
-              "AUPRC out", "AUPRC in", "parameters", "log p(x)"]  # fmt: skip
+              "AUPRC out", "AUPRC in", "parameters", "training", "log p(x)"]  # fmt: skip
     rows = []
     for run in runs:
         own, model = run.entry(run.tables[0]), run.summary["model"]
+        train = run.config["train"]
         for table in run.tables[1:]:
             entry, metrics = run.entry(table), run.metrics(table)
             rows.append(
@@ -115,6 +116,7 @@ def _table(runs: Sequence[Run]) -> str:
                     page.with_interval(metrics, "auprc_out"),
                     page.with_interval(metrics, "auprc_in"),
                     f"{model['num_parameters']:,}",
+                    f"{train['num_steps']:,} steps of {train['batch_size']}",
                     model["kind"],
                 ]
             )

@@ -35,7 +35,8 @@ def likelihoods(runs: Sequence[Run], paths: Paths) -> None:
     for axes, run in zip(panels, runs, strict=True):
         for table in run.tables:
             number = 0 if table is run.tables[0] else 1 + sets.index(run.entry(table)["label"])
-            plots.draw_density(axes, table.bits_per_dim, edges, number, _label(run, table))
+            label = _label(run, table) + _outside(table.bits_per_dim, edges)
+            plots.draw_density(axes, table.bits_per_dim, edges, number, label)
         axes.set_title(run.label, fontsize=11, loc="left")
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_locator(NullLocator())
@@ -50,6 +51,12 @@ def _label(run: Run, table: ScoreTable) -> str:
     if table is run.tables[0]:
         return f"{run.entry(table)['label']} (own)"
     return f"{run.entry(table)['label']}, AUROC {run.metrics(table)['auroc']:.2f}"
+
+
+def _outside(values: np.ndarray, edges: np.ndarray) -> str:
+    """Words for the images that the axis leaves out; "" if there are next to none."""
+    share = np.mean((values < edges[0]) | (values > edges[-1]))
+    return f"; {share:.0%} off the axis" if share >= 0.01 else ""
 
 
 def roc_curves(runs: Sequence[Run], paths: Paths) -> None:

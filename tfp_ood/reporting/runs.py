@@ -61,11 +61,19 @@ def _read(root: pathlib.Path, name: str) -> Run:
         for key in keys[1:]:  # the newest of what is read below
             summary["datasets"][key]["scores"]["log_prob"]["auroc_interval"]
         family = names.family(summary["model"]["family"])
+        config["seed"], config["train"]["num_steps"], config["train"]["batch_size"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EvaluationError(
             f"--workdirs: {root} is not a run with a current report ({error}); "
             "make one with --mode=evaluate and --mode=report."
         ) from error
     tables = [read_score_table(table_path(root, *key.rsplit("/", 1))) for key in keys]
+    for table in tables:
+        counted = summary["datasets"][table.key]["num_images"]
+        if table.model_facts() != summary["model"] or table.num_images != counted:
+            raise EvaluationError(
+                f"--workdirs: the report of {root} is older than its scores of {table.key}; "
+                "make it again with --mode=report."
+            )
     shown = [table for table in tables if not reduction(table)]
     return Run(f"{family} ({name})", config, summary, shown)

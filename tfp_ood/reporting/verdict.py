@@ -55,7 +55,8 @@ def _outcome(auroc: float, metrics: Mapping[str, float]) -> str:
 
 
 def _is_unequal(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return changes(own) != changes(other)
+    # Less contrast is what such a set is about.
+    return changes(own) != changes(other) and "reduction" not in other["preprocessing"]
 
 
 def changes(entry: Mapping[str, Any]) -> str:
@@ -63,7 +64,8 @@ def changes(entry: Mapping[str, Any]) -> str:
 
     Args:
       entry: of a set in the summary; its record has "size_change", such as "none" or
-        "resize 512x341 -> 32x32", and "channel_change", such as "none" or "gray -> RGB".
+        "resize 512x341 -> 32x32", and "channel_change", such as "none" or "gray -> RGB"; own
+        images with less contrast have a "reduction" too.
     """
     record = entry["preprocessing"]
     found = []
@@ -73,6 +75,10 @@ def changes(entry: Mapping[str, Any]) -> str:
         found.append(f"{_DONE[how]} {_from_to(sizes)}")
     if record["channel_change"] != _UNCHANGED:
         found.append(f"converted {_from_to(record['channel_change'])}")
+    if reduction := record.get("reduction"):
+        found.append(
+            f"reduced ({reduction['kind']}) to {reduction['factor']:.0%} of their contrast"
+        )
     return " and ".join(found) or "not changed"
 
 
