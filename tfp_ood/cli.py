@@ -106,7 +106,7 @@ def run(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | None, 
     Raises:
       UserError: whatever the user can mend; what was computed before is kept.
     """
-    stages = rotated.STAGES if isinstance(config, RotatedConfig) else _STAGES
+    stages = _ROTATED_STAGES if isinstance(config, RotatedConfig) else _STAGES
     if mode not in (*stages, "run"):
         valid = ", ".join((*stages, "run"))
         raise UserError(f"--mode: got {mode!r}; valid with this config is one of {valid}.")
@@ -258,7 +258,7 @@ def _flag_lines(values: flags.FlagValues) -> str:
     return "\n".join(f"  --{name:10} {values[name].help}" for name in names)
 
 
-def _prepare(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+def _prepare(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
     from tfp_ood.data import prepare
 
     names = [config.data.in_distribution, *config.data.out_of_distribution]
@@ -324,6 +324,9 @@ _STAGES: dict[str, Callable[[Config, WorkDir, str | None], None]] = {
     "sample": _sample,
     "report": _report,
 }
+
+
+_ROTATED_STAGES = {"prepare": _prepare, **rotated.STAGES}
 
 
 def console_main() -> None:

@@ -1,4 +1,4 @@
-"""The stages of the experiment on rotated digits."""
+"""The stages of the experiment on rotated digits, after its data are there."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,12 +8,6 @@ from tfp_ood.rotated_config import RotatedConfig
 from tfp_ood.workdir import WorkDir
 
 
-def _prepare(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
-    from tfp_ood.data import prepare
-
-    prepare.prepare([config.data.in_distribution, *config.data.out_of_distribution], data_dir)
-
-
 def _train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
     devices.start_tensorflow()
     from tfp_ood.evaluation import predict
@@ -21,7 +15,7 @@ def _train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> Non
 
     if classify.missing_networks(config, workdir):
         # What cannot be judged afterwards must be known before training.
-        predict.load_images(config, data_dir)
+        predict.load_images(config, predict.open_sets(config, data_dir))
         classify.train(config, workdir, data_dir)
 
 
@@ -43,7 +37,6 @@ def _report(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> No
 
 
 STAGES: dict[str, Callable[[RotatedConfig, WorkDir, str | None], None]] = {
-    "prepare": _prepare,
     "train": _train,
     "evaluate": _evaluate,
     "report": _report,

@@ -32,20 +32,29 @@ class Images:
     """What they depend on."""
 
 
-def load_images(config: RotatedConfig, data_dir: str | None) -> tuple[Images, Images]:
-    """The turned digits, and the whole sets: the in-distribution test split and all foreign ones.
+def open_sets(config: RotatedConfig, data_dir: str | None) -> list[pipeline.Split]:
+    """The sets that are predicted: the in-distribution test split, then every foreign set.
 
     Raises:
-      DataError: a set is not there, does not fit the networks, or has too few of a digit.
+      DataError: one is not there, or does not fit the networks.
     """
     names = [config.data.in_distribution, *config.data.out_of_distribution]
     roles = ["test", *["foreign"] * len(config.data.out_of_distribution)]
-    splits = [
+    return [
         pipeline.open_split(name, role, config.data, data_dir)
         for name, role in zip(names, roles, strict=True)
     ]
+
+
+def load_images(config: RotatedConfig, splits: list[pipeline.Split]) -> tuple[Images, Images]:
+    """The turned digits, out of the first set, and all images of all sets.
+
+    Raises:
+      DataError: there are too few of a digit.
+    """
     loaded = [pipeline.load(split) for split in splits]
-    return _turned(config, *loaded[0]), _whole_sets(splits, loaded)
+    turned = _turned(config, splits[0].version, *loaded[0])
+    return turned, _whole_sets(splits, loaded)
 
 
 def evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
@@ -55,7 +64,9 @@ def evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> N
       UserError: a network is missing or of another config, or images do not fit.
     """
     workdir.check(config)
-    asked = load_images(config, data_dir)
+    splits = open_sets(config, data_dir)
+    workdir.check_images(splits[0].version)
+    asked = load_images(config, splits)
     _write_pictures(config, workdir, asked[0])
     for variant in config.model.variants:
         wanted = []
@@ -98,7 +109,7 @@ def predictive(
     return mean / mean.sum(axis=-1, keepdims=True)  # each draw sums to 1 but for rounding
 
 
-def _turned(config: RotatedConfig, images: np.ndarray, labels: np.ndarray) -> Images:
+def _turned(config: RotatedConfig, version: str, images: np.ndarray, labels: np.ndarray) -> Images:
     """The first test images of the chosen digits at all angles.
 
     Raises:
@@ -122,9 +133,15 @@ def _turned(config: RotatedConfig, images: np.ndarray, labels: np.ndarray) -> Im
         "index": np.repeat(chosen, len(angles)),
         "angle": np.tile(angles, len(chosen)),
     }
-    facts = {"digits": data.digits, "num_rotated": data.num_rotated, "num_angles": data.num_angles}
+    facts = {
+        "digits": data.digits,
+        "num_rotated": data.num_rotated,
+        "num_angles": data.num_angles,
+        "num_test": data.num_test,
+        "source_version": version,
+    }
     turned = np.concatenate([rotation.rotated(image, angles) for image in images[chosen]])
-    return Images("rotated", turned, keys, {**facts, "num_test": data.num_test})
+    return Images("rotated", turned, keys, facts)
 
 
 def _whole_sets(

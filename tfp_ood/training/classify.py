@@ -1,6 +1,5 @@
 """Training of the networks of the rotated digits: a Keras `fit` each, saved when it is done."""
 
-import functools
 import json
 import math
 import pathlib
@@ -37,12 +36,17 @@ def training_facts(network: Network, workdir: WorkDir) -> dict[str, Any]:
     """What is known of a trained network: num_parameters, num_epochs, seconds, accuracy.
 
     Raises:
-      TrainingError: its training has not ended here.
+      TrainingError: its training has not ended here, or its record is damaged.
     """
     path = _folder(network, workdir) / _FACTS
     if not path.exists():
         raise TrainingError(f"{path.parent} holds no trained network; run --mode=train first.")
-    return json.loads(path.read_text())
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise TrainingError(
+            f"{path} is damaged ({error}). Delete {path.parent} and run --mode=train again."
+        ) from error
 
 
 def missing_networks(config: RotatedConfig, workdir: WorkDir) -> list[Network]:
@@ -68,9 +72,12 @@ def train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None
     missing = missing_networks(config, workdir)
     if not missing:
         return
-    load = functools.partial(_load_labelled, config, data_dir)
-    images, validation = load("train"), load("validation")
-    workdir.claim(config)
+    name = config.data.in_distribution
+    split, validation_split = (
+        pipeline.open_split(name, role, config.data, data_dir) for role in ("train", "validation")
+    )
+    images, validation = _load_labelled(split), _load_labelled(validation_split)
+    workdir.claim(config, split.version)
     for count, network in enumerate(missing, start=1):
         print(f"training network {count} of {len(missing)}: {network[0]} {network[1]}")
         _train_one(network, config, workdir, images, validation)
@@ -95,15 +102,12 @@ def _folder(network: Network, workdir: WorkDir) -> pathlib.Path:
     return workdir.model / f"{kind}_{number}"
 
 
-def _load_labelled(
-    config: RotatedConfig, data_dir: str | None, role: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of a role of the in-distribution set."""
-    name = config.data.in_distribution
-    images, labels = pipeline.load(pipeline.open_split(name, role, config.data, data_dir))
+def _load_labelled(split: pipeline.Split) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a set of ten classes."""
+    images, labels = pipeline.load(split)
     if labels.min() < 0 or labels.max() >= NUM_CLASSES:
         raise DataError(
-            f"{name}: labels are from {labels.min()} to {labels.max()} (-1 is none); "
+            f"{split.name}: labels are from {labels.min()} to {labels.max()} (-1 is none); "
             f"valid are sets labelled from 0 to {NUM_CLASSES - 1}, such as mnist."
         )
     return images, labels
