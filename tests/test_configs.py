@@ -45,7 +45,9 @@ def cases():
 @pytest.mark.parametrize(("path", "size"), cases())
 def test_config(path, size):
     module = load(path)
-    assert f"python main.py --config=configs/{path.name}" in inspect.getdoc(module)
+    says = inspect.getdoc(module)
+    assert f"python main.py --config=configs/{path.name}{':small' if size else ''}" in says
+    assert "minutes" in says and "AUROC" in says
     given = module.get_config(size) if size else module.get_config()
     full = from_config_dict(given)
     specs.parse(full.data.in_distribution, "data.in_distribution")

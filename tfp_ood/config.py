@@ -135,8 +135,9 @@ class TrainConfig:
     learning_rate: float = option(1e-3, low=1e-9, high=1.0)
     warmup_steps: int = option(200, low=0)
     """Steps over which the learning rate rises linearly from 0."""
-    decay: str = option("cosine", choices=("cosine", "constant"))
-    """What the learning rate does after the warm-up (cosine: to 0 at the last step)."""
+    decay: str = option("cosine", choices=("cosine", "constant", "steps"))
+    """What the learning rate does after the warm-up. `cosine`: to 0 at the last step; `steps`: a
+    third of it remains after 80 % of the steps, a ninth after 90 % (without a warm-up)."""
     clip_norm: float = option(100.0, low=0.0)
     """Global gradient norm above which gradients are scaled down; 0 for never."""
     ema_momentum: float = option(0.99, low=0.0, high=0.99999)
@@ -265,6 +266,8 @@ def _check_together(config: Config) -> None:
     if train.warmup_steps >= train.num_steps:
         valid = f"fewer than config.train.num_steps ({train.num_steps})"
         raise ConfigError("train.warmup_steps", train.warmup_steps, valid)
+    if train.decay == "steps" and train.warmup_steps:
+        raise ConfigError("train.warmup_steps", train.warmup_steps, "0 with train.decay=steps")
     names = config.data.out_of_distribution
     if len(set(names)) != len(names) or config.data.in_distribution in names:
         valid = "different names, none of them the in-distribution set's"

@@ -146,6 +146,9 @@ def test_learning_rate_warms_up_and_decays():
     assert float(rate(100)) == pytest.approx(0, abs=1e-6)
     constant = fit._learning_rate(dataclasses.replace(train, decay="constant"))
     assert float(constant(5)) == pytest.approx(0.25) and float(constant(100)) == 0.5
+    steps = fit._learning_rate(dataclasses.replace(train, decay="steps", warmup_steps=0))
+    expected = {0: 0.5, 80: 0.5, 81: 0.5 / 3, 90: 0.5 / 3, 91: 0.5 / 9, 100: 0.5 / 9}
+    assert {k: float(steps(k)) for k in expected} == pytest.approx(expected)
     at_once = fit._learning_rate(dataclasses.replace(train, warmup_steps=0))
     assert float(at_once(0)) == 0.5
 

@@ -169,6 +169,10 @@ def _optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
 
 
 def _learning_rate(train: TrainConfig) -> keras.optimizers.schedules.LearningRateSchedule:
+    if train.decay == "steps":
+        ends = [int(share * train.num_steps) for share in (0.8, 0.9)]
+        rates = [train.learning_rate / 3**k for k in range(3)]
+        return keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates)
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if train.warmup_steps else train.learning_rate,
         decay_steps=train.num_steps - train.warmup_steps,
