@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from tests.data import tiny
-from tfp_ood import cli
+from tfp_ood import cli, rotated_config
+from tfp_ood.errors import DataError
 from tfp_ood.evaluation import predictions
 from tfp_ood.rotated_config import VARIANTS
 from tfp_ood.training import classify
+from tfp_ood.workdir import open_workdir
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = str(ROOT / "configs" / "rotated_digits.py")
@@ -158,10 +160,12 @@ def test_damaged_weights_are_named(workdir, data_dir, capsys):
     index.write_bytes(whole)
 
 
-def test_sets_without_digits_are_refused(data_dir, tmp_path, capsys):
-    flags = ("--config.data.in_distribution=noise", "--config.data.out_of_distribution=mnist")
-    assert cli.main(command(tmp_path / "run", data_dir, *flags)) == 2
-    assert "labelled from 0 to 9" in capsys.readouterr().err
+def test_sets_without_digits_are_refused(data_dir, tmp_path):
+    config = rotated_config.from_config_dict(
+        {"data": {"in_distribution": "noise", "num_validation": 4}}
+    )
+    with pytest.raises(DataError, match="labelled from 0 to 9"):
+        classify.train(config, open_workdir(tmp_path / "run"), str(data_dir))
     assert not (tmp_path / "run").exists()
 
 

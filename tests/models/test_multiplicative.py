@@ -106,12 +106,15 @@ def test_outputs_have_the_moments_of_drawn_kernels(kind):
     layer, shape = make_layer(kind)
     x = tf.random.stateless_normal([1, *shape], [1, 2])
     num = 4000
-    ours = layer(tf.repeat(x, num, axis=0)).numpy()
     drawn = tf.function(lambda: explicit(kind, layer, x))
     theirs = np.concatenate([drawn() for _ in range(num)])
     deviation = theirs.std(axis=0)
-    assert np.all(np.abs(ours.mean(axis=0) - theirs.mean(axis=0)) < 0.1 * deviation)
-    np.testing.assert_allclose(ours.std(axis=0), deviation, rtol=0.12)
+    in_training = layer(tf.repeat(x, num, axis=0), training=True).numpy()
+    predict = tf.function(lambda: layer(x))
+    in_prediction = np.concatenate([predict() for _ in range(num)])
+    for ours in (in_training, in_prediction):
+        assert np.all(np.abs(ours.mean(axis=0) - theirs.mean(axis=0)) < 0.1 * deviation)
+        np.testing.assert_allclose(ours.std(axis=0), deviation, rtol=0.12)
 
 
 @pytest.mark.parametrize("kind", LAYERS)

@@ -112,6 +112,14 @@ class MultiplicativeKernel(keras.layers.Layer):
         base = tfd.MultivariateNormalDiag(self._z_mean, tf.math.softplus(self._z_raw_scale))
         return tfd.TransformedDistribution(base, self._q_flow)
 
+    def posterior(self, noise: tf.Tensor) -> tfd.Distribution:
+        """q(W|z) for one z `[num_z]`."""
+        return tfd.Normal(self.mean * tf.reshape(noise, self._z_shape), self.scale)
+
+    def draw(self) -> tf.Tensor:
+        """A kernel out of q(W)."""
+        return self.posterior(self.noise_distribution().sample()).sample()
+
     def auxiliary_distribution(self, kernel: tf.Tensor) -> tfd.Distribution:
         """r(z|W), of vectors, for one kernel W ([1], eq. 9 to 12).
 
@@ -127,17 +135,18 @@ class MultiplicativeKernel(keras.layers.Layer):
     def divergence(self) -> tf.Tensor:
         """The bound on KL(q(W) || p(W)) from one draw of z and W: nats, shape []."""
         noise, log_q = self.noise_distribution().experimental_sample_and_log_prob()
-        posterior = tfd.Normal(self.mean * tf.reshape(noise, self._z_shape), self.scale)
+        posterior = self.posterior(noise)
         given_z = tfd.kl_divergence(posterior, tfd.Normal(0.0, self._prior_scale))
         log_r = self.auxiliary_distribution(posterior.sample()).log_prob(noise)
         return tf.reduce_sum(given_z) + log_q - log_r
 
 
 class _MultiplicativeLayer(keras.layers.Layer):
-    """What the two layers share: outputs are drawn, a new z and new noise for each example.
+    """What the two layers share.
 
-    Given z, a sum of Gaussian weights times inputs is Gaussian ([1], section 3.2): its mean and
-    variance are computed instead of a kernel for every example.
+    In training, every example has a z and noise of its own: given z, a sum of Gaussian weights
+    times inputs is Gaussian ([1], section 3.2), whose mean and variance are computed instead of a
+    kernel for every example. In prediction, one kernel is drawn for a batch, which is much faster.
     """
 
     _axis = -2
@@ -160,12 +169,13 @@ class _MultiplicativeLayer(keras.layers.Layer):
         self.bias = self.add_weight("bias", [shape[-1]], initializer="zeros")
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Outputs of one draw for each example; in training, adds the KL to the loss."""
+        """Outputs under drawn weights; in training, adds the KL to the loss."""
+        if not training:
+            return self._activation(self._apply(inputs, self.kernel.draw()) + self.bias)
         noise = self.kernel.noise_distribution().sample(tf.shape(inputs)[0])
         mean, variance = self._moments(inputs, noise)
         drawn = mean + tf.sqrt(variance + _TINY) * tf.random.normal(tf.shape(mean))
-        if training:
-            self.add_loss(self._divergence(self.kernel.divergence()))
+        self.add_loss(self._divergence(self.kernel.divergence()))
         return self._activation(drawn + self.bias)
 
 
@@ -181,9 +191,12 @@ class MultiplicativeDense(_MultiplicativeLayer):
         self._make_kernel((int(input_shape[-1]), self._units))
         super().build(input_shape)
 
+    def _apply(self, inputs, kernel):
+        return tf.matmul(inputs, kernel)
+
     def _moments(self, inputs, noise):
-        mean = tf.matmul(inputs * noise, self.kernel.mean)
-        return mean, tf.matmul(tf.square(inputs), tf.square(self.kernel.scale))
+        mean = self._apply(inputs * noise, self.kernel.mean)
+        return mean, self._apply(tf.square(inputs), tf.square(self.kernel.scale))
 
 
 class MultiplicativeConv2D(_MultiplicativeLayer):
@@ -200,7 +213,9 @@ class MultiplicativeConv2D(_MultiplicativeLayer):
         self._make_kernel((self._size, self._size, int(input_shape[-1]), self._filters))
         super().build(input_shape)
 
+    def _apply(self, inputs, kernel):
+        return tf.nn.conv2d(inputs, kernel, 1, "VALID")
+
     def _moments(self, inputs, noise):
-        mean = tf.nn.conv2d(inputs, self.kernel.mean, 1, "VALID")
-        variance = tf.nn.conv2d(tf.square(inputs), tf.square(self.kernel.scale), 1, "VALID")
-        return mean * noise[:, tf.newaxis, tf.newaxis], variance
+        mean = self._apply(inputs, self.kernel.mean) * noise[:, tf.newaxis, tf.newaxis]
+        return mean, self._apply(tf.square(inputs), tf.square(self.kernel.scale))
