@@ -114,6 +114,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(workdir):
     page = path.read_text()
     assert page.count("data:image/png;base64,") == len(DIGITS) + 2
     assert "http" not in page.replace("http-equiv", "") and 'src="data' in page
+    assert "60&ndash;120" in page
     for label in rotated_summary.LABELS.values():
         assert label in page
     for name in ("digit_3", "digit_9", "turned", "entropy"):

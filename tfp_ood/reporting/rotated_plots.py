@@ -18,8 +18,8 @@ from tfp_ood.rotated_config import NUM_CLASSES
 
 Paths = Sequence[str | os.PathLike[str]]
 
-_WRONG_COLORS = (*COLORS, "#F0E442", "#000000", "#E5D8BD")
-"""Of the classes that a digit is not: Okabe and Ito's and one more; numbers tell them apart too."""
+_CLASS_COLORS = (*COLORS, "#F0E442", "#000000", "#E5D8BD", "#7A3E1D")
+"""Of the classes that a digit is not: Okabe and Ito's and two more; numbers tell them apart too."""
 _STYLES = {
     "softmax": ("#000000", "-"),
     "dropout": (COLORS[4], (0, (1, 1))),
@@ -111,7 +111,8 @@ def entropy_figure(
             )
         axes.set_xlim(0, math.log(tables["softmax"].probabilities.shape[1]))
         axes.set_xlabel("entropy  [nats]", fontsize=11)
-        axes.set_title(f"{entry['label']}, n = {entry['num_images']:,}", fontsize=11, loc="left")
+        title = f"{entry['label']}\nn = {entry['num_images']:,}"
+        axes.set_title(title, fontsize=11, loc="left")
         axes.spines[["right", "top"]].set_visible(False)
     panels[0].set_ylabel("share of images with less", fontsize=11)
     _legend(figure, panels[0], "lower", 3)
@@ -124,7 +125,8 @@ def _draw_probabilities(axes: Axes, table: Predictions, digit: int) -> None:
     classes = [digit, *(c for c in range(table.probabilities.shape[1]) if c != digit)]
     bottom = np.zeros(len(angles))
     top = table.probabilities.argmax(axis=1)
-    for name, color in zip(classes, (OWN_COLOR, *_WRONG_COLORS), strict=True):
+    for name in classes:
+        color = OWN_COLOR if name == digit else _CLASS_COLORS[name]
         shares = table.probabilities[:, name]
         axes.fill_between(
             angles, bottom, bottom + shares, step="mid", color=color, linewidth=0, label=str(name)

@@ -77,6 +77,7 @@ def write_report(
         page.verdict_list(verdict(summary)),
         *figures,
         page.section("How to read this", _HOW_TO_READ),
+        page.section("Certain, and wrong", _ranges_table(summary)),
         page.section("All turned digits", _turned_part(summary, turned)),
         page.section("Foreign images", _sets_part(summary, entropies)),
         page.section("Networks", _variants_table(summary)),
@@ -125,6 +126,28 @@ def _figure(
     paths = [folder / f"{name}.png", folder / f"{name}.pdf"]
     draw(paths)
     return paths[0]
+
+
+def _ranges_table(summary: Mapping[str, Any]) -> str:
+    """Every range of angles in which the plain network is certain of a wrong class."""
+    variants = summary["variants"]
+    header = ["Digit", "degrees", "called", "largest probability", *(LABELS[v] for v in variants)]
+    rows = [
+        [
+            digit,
+            f"{found['from_angle']:.0f}&ndash;{found['to_angle']:.0f}",
+            ", ".join(map(str, found["classes"])),
+            f"{found['largest_probability']:.3f}",
+            *(f"{found['mean_entropy'][v]:.2f}" for v in variants),
+        ]
+        for digit, entry in summary["digits"].items()
+        for found in entry["confidently_wrong"]
+    ]
+    caption = (
+        "Ranges of angles where plain softmax gives a wrong class 0.9 or more, and the mean "
+        "entropy (nats) of every variant there"
+    )
+    return page.table(caption, header, rows, "metrics")
 
 
 def _turned_part(summary: Mapping[str, Any], path: pathlib.Path) -> str:
