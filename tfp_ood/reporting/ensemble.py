@@ -40,7 +40,7 @@ def compare(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], str]:
         "how much they disagree on it: WAIC(x) = E[log&nbsp;p(x)] &minus; Var[log&nbsp;p(x)] over "
         "models (Choi et al., 2018).</p>"
     )
-    return found, page.section("Ensembles", words + "\n".join(map(_table, found)))
+    return found, page.section("Ensembles", words + "\n".join(map(_part, found)))
 
 
 def _ensembles(runs: Sequence[Run]) -> list[list[Run]]:
@@ -79,6 +79,25 @@ def _detect(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str, Any]:
 
 def _auroc(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {key: metrics[key] for key in ("auroc", "auroc_interval")}
+
+
+def _part(found: Mapping[str, Any]) -> str:
+    sentences = [
+        _sentence(label, found["sets"][key], found["members"])
+        for key, label in found["labels"].items()
+    ]
+    return _table(found) + f"\n<p>{page.escape(' '.join(sentences))}</p>"
+
+
+def _sentence(label: str, by_score: Mapping[str, Any], members: Sequence[str]) -> str:
+    """Whether WAIC rescues the detector of a set."""
+    single = [by_score[member]["auroc"] for member in members]
+    waic = by_score["waic"]["auroc"]
+    outcome = "likelier still than own images" if waic < 0.5 else "told better than by a coin"
+    return (
+        f"{label} by WAIC: AUROC {waic:.2f}, where members alone have {min(single):.2f} to "
+        f"{max(single):.2f}; {outcome}."
+    )
 
 
 def _table(found: Mapping[str, Any]) -> str:
