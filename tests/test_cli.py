@@ -34,14 +34,6 @@ def command(workdir, data_dir, *flags):
     return ["main.py", f"--config={QUICKSTART}", *paths, *SMALL, *flags]
 
 
-@pytest.fixture(scope="module", name="data_dir")
-def _data_dir(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data")
-    tiny.store_set("fashion_mnist", path)
-    tiny.store_set("mnist", path, seed=1)
-    return path
-
-
 @pytest.fixture(scope="module", name="workdir")
 def _workdir(tmp_path_factory, data_dir):
     path = tmp_path_factory.mktemp("runs") / "run"

@@ -6,18 +6,9 @@ import sys
 
 import pytest
 
+from tests.config_changes import changed
 from tfp_ood import config as config_lib
 from tfp_ood.config import Config, ConfigError, DataConfig, from_config_dict
-
-
-def changed(key, value):
-    given = config_lib.defaults("glow").to_dict()
-    *groups, last = key.split(".")
-    owner = given
-    for group in groups:
-        owner = owner[group]
-    owner[last] = value
-    return given
 
 
 def test_defaults_are_valid_and_survive_the_round_trip():
@@ -49,7 +40,7 @@ WRONG = [
 @pytest.mark.parametrize(("key", "value", "valid"), WRONG, ids=[f"{k}={v}" for k, v, _ in WRONG])
 def test_wrong_input_is_named(key, value, valid):
     with pytest.raises(ConfigError) as error:
-        from_config_dict(changed(key, value))
+        from_config_dict(changed(config_lib.defaults("glow"), key, value))
     message = str(error.value)
     assert message.startswith(f"config.{key}: ") and valid in message
     assert repr(value) in message or "no such key" in message
@@ -67,7 +58,7 @@ def test_resolutions_of_a_pixel_cnn_halve_the_image():
 
 
 def test_an_epoch_longer_than_the_training_is_fine():
-    config = from_config_dict(changed("train.num_steps", 300))
+    config = from_config_dict(changed(config_lib.defaults("glow"), "train.num_steps", 300))
     assert config.train.num_steps == 300
 
 

@@ -37,14 +37,6 @@ def command(workdir, data_dir, *flags):
     return ["main.py", f"--config={CONFIG}", *paths, *SMALL, *flags]
 
 
-@pytest.fixture(scope="module", name="data_dir")
-def _data_dir(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data")
-    tiny.store_set("fashion_mnist", path)
-    tiny.store_set("mnist", path, seed=1)
-    return path
-
-
 @pytest.fixture(scope="module", name="workdir")
 def _workdir(tmp_path_factory, data_dir):
     """Of a run that is killed before its last network, and goes on."""

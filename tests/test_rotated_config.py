@@ -5,19 +5,10 @@ import typing
 
 import pytest
 
+from tests.config_changes import changed
 from tfp_ood import rotated_config
 from tfp_ood.options import ConfigError
 from tfp_ood.rotated_config import LeNetConfig, RotatedConfig, RotatedDataConfig, from_config_dict
-
-
-def changed(key, value):
-    given = rotated_config.defaults().to_dict()
-    *groups, last = key.split(".")
-    owner = given
-    for group in groups:
-        owner = owner[group]
-    owner[last] = value
-    return given
 
 
 def test_defaults_are_valid_and_survive_the_round_trip():
@@ -49,7 +40,7 @@ WRONG = [
 @pytest.mark.parametrize(("key", "value", "valid"), WRONG, ids=[f"{k}={v}" for k, v, _ in WRONG])
 def test_wrong_input_is_named(key, value, valid):
     with pytest.raises(ConfigError) as error:
-        from_config_dict(changed(key, value))
+        from_config_dict(changed(rotated_config.defaults(), key, value))
     message = str(error.value)
     assert message.startswith(f"config.{key}: ") and valid in message
 

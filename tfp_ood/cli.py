@@ -274,12 +274,12 @@ def _prepare(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | N
 
 def _train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     devices.start_tensorflow()
-    from tfp_ood.evaluation import evaluate
+    from tfp_ood.data import pipeline
     from tfp_ood.training import fit
 
     if not fit.is_trained(workdir):
         # Foreign images that do not fit must be known before hours of training, not after.
-        evaluate.open_sets(config, data_dir)
+        pipeline.open_sets(config.data, data_dir)
         fit.train(config, workdir, data_dir)
 
 

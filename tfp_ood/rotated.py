@@ -10,12 +10,13 @@ from tfp_ood.workdir import WorkDir
 
 def _train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
     devices.start_tensorflow()
+    from tfp_ood.data import pipeline
     from tfp_ood.evaluation import predict
     from tfp_ood.training import classify
 
     if classify.missing_networks(config, workdir):
         # What cannot be judged afterwards must be known before training.
-        predict.load_images(config, predict.open_sets(config, data_dir))
+        predict.load_images(config, pipeline.open_sets(config.data, data_dir))
         classify.train(config, workdir, data_dir)
 
 

@@ -22,14 +22,6 @@ CONFIG = Config(
 )
 
 
-@pytest.fixture(scope="module", name="data_dir")
-def _data_dir(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data")
-    tiny.store_set("fashion_mnist", path)
-    tiny.store_set("mnist", path, seed=1)
-    return str(path)
-
-
 @pytest.fixture(scope="module", name="workdir")
 def _workdir(tmp_path_factory, data_dir):
     workdir = open_workdir(tmp_path_factory.mktemp("runs") / "run")
@@ -42,7 +34,7 @@ def test_a_vae_leaves_samples_and_reconstructions_of_every_set(workdir, data_dir
     assert np.load(workdir.samples / "samples.npy").shape == (3, 28, 28, 1)
     pairs = np.load(workdir.samples / "reconstructions.npy")
     assert pairs.dtype == np.uint8 and pairs.shape == (3, 2, 16, 28, 28, 1)
-    own, _ = pipeline.load(evaluate.open_sets(CONFIG, data_dir)[0])
+    own, _ = pipeline.load(pipeline.open_sets(CONFIG.data, data_dir)[0])
     np.testing.assert_array_equal(pairs[0, 0, : tiny.NUM_TEST], own)
     assert np.all(pairs[:2, :, tiny.NUM_TEST :] == 255)
     again = fit.load_trained(CONFIG, workdir).reconstruct(own)

@@ -4,9 +4,9 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfp_ood.data.splits import ROLES, Split, open_split
+from tfp_ood.data.splits import ROLES, Split, open_sets, open_split
 
-__all__ = ["ROLES", "Split", "open_split", "scoring_batches", "training_stream"]
+__all__ = ["ROLES", "Split", "open_sets", "open_split", "scoring_batches", "training_stream"]
 
 MEMORY_LIMIT = 2**30
 """Bytes; a set whose uint8 images in the model's shape take less is kept in memory in training."""

@@ -18,20 +18,6 @@ _NUM_RECONSTRUCTED = 16  # of every set
 _RECORD = "samples.json"
 
 
-def open_sets(config: Config, data_dir: str | None) -> list[pipeline.Split]:
-    """The sets that are scored: the in-distribution test split, then every foreign set.
-
-    Raises:
-      DataError: one is not there, or does not fit the model.
-    """
-    own = pipeline.open_split(config.data.in_distribution, "test", config.data, data_dir)
-    foreign = [
-        pipeline.open_split(name, "foreign", config.data, data_dir)
-        for name in config.data.out_of_distribution
-    ]
-    return [own, *foreign]
-
-
 def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     """Scores every set whose table is missing or not current.
 
@@ -42,7 +28,7 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
       EvaluationError: likelihoods that are not finite.
     """
     workdir.check(config)
-    sets = open_sets(config, data_dir)
+    sets = pipeline.open_sets(config.data, data_dir)
     workdir.check_images(sets[0].version)
     places = [(split, tables.table_path(workdir.root, split.name, split.split)) for split in sets]
     wanted = [
@@ -100,7 +86,7 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     with files.replacing_folder(workdir.samples) as folder:
         np.save(folder / "samples.npy", drawn.numpy())
         if config.model.family in models.RECONSTRUCTING:
-            pairs = _reconstructions(model, open_sets(config, data_dir))
+            pairs = _reconstructions(model, pipeline.open_sets(config.data, data_dir))
             np.save(folder / "reconstructions.npy", pairs)
         (folder / _RECORD).write_text(json.dumps(facts) + "\n")
     print(f"drew {config.sample.num_images} samples: {workdir.samples / 'samples.npy'}")

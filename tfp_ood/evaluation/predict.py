@@ -32,20 +32,6 @@ class Images:
     """What they depend on."""
 
 
-def open_sets(config: RotatedConfig, data_dir: str | None) -> list[pipeline.Split]:
-    """The sets that are predicted: the in-distribution test split, then every foreign set.
-
-    Raises:
-      DataError: one is not there, or does not fit the networks.
-    """
-    names = [config.data.in_distribution, *config.data.out_of_distribution]
-    roles = ["test", *["foreign"] * len(config.data.out_of_distribution)]
-    return [
-        pipeline.open_split(name, role, config.data, data_dir)
-        for name, role in zip(names, roles, strict=True)
-    ]
-
-
 def load_images(config: RotatedConfig, splits: list[pipeline.Split]) -> tuple[Images, Images]:
     """The turned digits, out of the first set, and all images of all sets.
 
@@ -64,7 +50,7 @@ def evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> N
       UserError: a network is missing or of another config, or images do not fit.
     """
     workdir.check(config)
-    splits = open_sets(config, data_dir)
+    splits = pipeline.open_sets(config.data, data_dir)
     workdir.check_images(splits[0].version)
     asked = load_images(config, splits)
     _write_pictures(config, workdir, asked[0])

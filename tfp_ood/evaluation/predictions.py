@@ -19,6 +19,7 @@ from scipy import special
 
 from tfp_ood import files
 from tfp_ood.errors import EvaluationError
+from tfp_ood.evaluation.tables import METADATA_KEY, encode_metadata
 
 ROTATED_KEYS = ("label", "index", "angle")
 """Of turned images: class, number in the test split, degrees counterclockwise."""
@@ -32,7 +33,6 @@ FOLDER = "predictions"
 PICTURES = pathlib.PurePath(FOLDER, "digits.npy")
 """The digits that the figures draw, uint8 [digits, angles, H, W, 1]."""
 
-_METADATA_KEY = b"tfp_ood"
 _PROBABILITY = "probability_"
 
 
@@ -74,7 +74,7 @@ def write(path: pathlib.Path, predictions: Predictions) -> None:
     for number, column in enumerate(predictions.probabilities.T):
         columns[f"{_PROBABILITY}{number}"] = column
     columns["entropy"] = predictions.entropy
-    metadata = {_METADATA_KEY: _encode(predictions.metadata)}
+    metadata = {METADATA_KEY: encode_metadata(predictions.metadata)}
     with files.replacing(path) as temporary:
         table = pa.table(columns).replace_schema_metadata(metadata)
         pq.write_table(table, temporary, write_page_checksum=True)
@@ -83,7 +83,9 @@ def write(path: pathlib.Path, predictions: Predictions) -> None:
 def is_current(path: pathlib.Path, metadata: Mapping[str, Any]) -> bool:
     """Whether there is a readable table with exactly this metadata: no need to make it again."""
     try:
-        return (pq.read_schema(path).metadata or {})[_METADATA_KEY].decode() == _encode(metadata)
+        return (pq.read_schema(path).metadata or {})[METADATA_KEY].decode() == encode_metadata(
+            metadata
+        )
     except (OSError, ValueError, KeyError):
         return False
 
@@ -100,7 +102,7 @@ def read(path: pathlib.Path) -> Predictions:
         # Not pq.read_table, which takes "a=b" in the path of a work directory for a column.
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
-        metadata = json.loads((table.schema.metadata or {})[_METADATA_KEY])
+        metadata = json.loads((table.schema.metadata or {})[METADATA_KEY])
         classes = [name for name in table.column_names if name.startswith(_PROBABILITY)]
         keys = [name for name in table.column_names if name not in (*classes, "entropy")]
         return Predictions(
@@ -113,7 +115,3 @@ def read(path: pathlib.Path) -> Predictions:
             f"The predictions {path} are damaged ({str(error).splitlines()[0]}). "
             "Delete the file and run --mode=evaluate, which makes it again."
         ) from error
-
-
-def _encode(metadata: Mapping[str, Any]) -> str:
-    return json.dumps(metadata, sort_keys=True, allow_nan=False)

@@ -17,7 +17,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood.keras import keras
-from tfp_ood.models.multiplicative import MultiplicativeConv2D, MultiplicativeDense
+from tfp_ood.models.multiplicative import Divergence, MultiplicativeConv2D, MultiplicativeDense
 from tfp_ood.rotated_config import NUM_CLASSES, LeNetConfig
 
 tfd = tfp.distributions
@@ -89,9 +89,6 @@ class LeNet(keras.Model):
     def num_parameters(self) -> int:
         """How many numbers are trained."""
         return sum(int(np.prod(v.shape)) for v in self.trainable_variables)
-
-
-Divergence = Callable[[tf.Tensor], tf.Tensor]
 
 
 def _dropout(kind: str, config: LeNetConfig) -> list[keras.layers.Layer]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import compare_plots, ensemble, page
 from tfp_ood.reporting.report import ReportResult
 from tfp_ood.reporting.runs import Run, read_runs
+from tfp_ood.workdir import open_workdir
 
 _CAUGHT = 0.95
 
@@ -29,9 +29,9 @@ def write_comparison(
     Raises:
       EvaluationError: a run is not finished, its tables are damaged, or `folder` is one of them.
     """
-    folder = pathlib.Path(folder).expanduser().absolute()
+    folder = open_workdir(folder).root
     runs = read_runs(workdirs)
-    if folder in {pathlib.Path(path).expanduser().absolute() for path in workdirs}:
+    if folder in {open_workdir(path).root for path in workdirs}:
         raise EvaluationError(
             f"--workdir: {folder} is one of the runs, whose own report it would replace; "
             "valid is another folder."

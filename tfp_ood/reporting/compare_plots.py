@@ -64,8 +64,7 @@ def roc_curves(runs: Sequence[Run], paths: Paths) -> None:
     sets, score = _foreign_sets(runs), SCORES["log_prob"]
     num_curves = sum(len(run.tables) - 1 for run in runs)
     figure = Figure(figsize=(6.4, 5.6 + 0.22 * num_curves), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color="#555555", linewidth=1, label="a coin")
+    axes = plots.roc_axes(figure)
     for number, run in enumerate(runs):
         for table in run.tables[1:]:
             label = run.entry(table)["label"]
@@ -78,10 +77,6 @@ def roc_curves(runs: Sequence[Run], paths: Paths) -> None:
                 linewidth=2,
                 label=f"{run.label}: {label}",
             )
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.set_xlabel("share of own images that are flagged", fontsize=12)
-    axes.set_ylabel("share of foreign images that are caught", fontsize=12)
-    axes.spines[["right", "top"]].set_visible(False)
     figure.legend(loc="outside lower center", frameon=False, fontsize=9)
     plots.save(figure, paths)
 

@@ -32,7 +32,7 @@ class Evidence:
     """Of `curvature.read`."""
 
     def files(self, name: str) -> list[pathlib.Path]:
-        """The files of one of `FIGURES`, the PNG first."""
+        """The files of a figure, such as those of `FIGURES`, the PNG first."""
         return [self.folder / f"{name}.png", self.folder / f"{name}.pdf"]
 
     def without_reduced(self) -> list[int]:

@@ -38,15 +38,10 @@ def roc_curves(tables: Sequence[ScoreTable], labels: Sequence[str], paths: Paths
       paths: files to make.
     """
     figure = Figure(figsize=(6, 5.4 + 0.25 * len(labels)), layout="constrained")
-    axes = figure.add_subplot()
-    score = SCORES["log_prob"]
-    axes.plot([0, 1], [0, 1], color="#555555", linewidth=1, label="a coin")
+    axes, score = plots.roc_axes(figure), SCORES["log_prob"]
     for number, (table, label) in enumerate(zip(tables[1:], labels, strict=True), 1):
         flagged, caught = roc(score(tables[0]), score(table))
         axes.plot(flagged, caught, **plots.style(number), linewidth=2, label=label)
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.set_xlabel("share of own images that are flagged", fontsize=12)
-    axes.set_ylabel("share of foreign images that are caught", fontsize=12)
     _finish(figure, axes)
     plots.save(figure, paths)
 

@@ -5,12 +5,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from tfp_ood.evaluation import bootstrap, ensembles
-from tfp_ood.evaluation.metrics import detection_metrics
+from tfp_ood.evaluation import ensembles
 from tfp_ood.reporting import page
 from tfp_ood.reporting.runs import Run
+from tfp_ood.reporting.summary import detection
 
 _NAMES = {
     "mean": "mean of log p",
@@ -62,19 +60,13 @@ def _scores(members: Sequence[Run]) -> dict[str, Any]:
         foreign = ensembles.scores([tables[key] for tables in by_set])
         sets[key] = {
             **{label: _auroc(metrics) for label, metrics in single.items()},
-            **{name: _detect(own[name], foreign[name]) for name in ensembles.SCORES},
+            **{name: _auroc(detection(own[name], foreign[name])) for name in ensembles.SCORES},
         }
     return {
         "members": [run.label for run in members],
         "sets": sets,
         "labels": {key: members[0].summary["datasets"][key]["label"] for key in common},
     }
-
-
-def _detect(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str, Any]:
-    low, high = bootstrap.intervals(in_scores, out_scores)["auroc"]
-    auroc = detection_metrics(in_scores, out_scores)["auroc"]
-    return {"auroc": auroc, "auroc_interval": [low, high]}
 
 
 def _auroc(metrics: Mapping[str, Any]) -> dict[str, Any]:

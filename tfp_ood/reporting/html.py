@@ -57,7 +57,7 @@ def write_page(
       config: nested settings of the experiment to list, if known.
       reconstructions: PNG of `plots.reconstruction_grid`, if the model can reconstruct.
       reconstructed: what the sets in it are called, from the top.
-      diagnosis: further sections, HTML (`diagnosis.write_sections`).
+      diagnosis: further sections, HTML (`diagnosis.explain`).
 
     Returns:
       The path of the page.

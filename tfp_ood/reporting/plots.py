@@ -65,6 +65,17 @@ def save(figure: Figure, paths: Sequence[str | os.PathLike[str]]) -> None:
             figure.savefig(temporary, dpi=160)
 
 
+def roc_axes(figure: Figure) -> Axes:
+    """The figure's axes for ROC curves, with the diagonal."""
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color="#555555", linewidth=1, label="a coin")
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set_xlabel("share of own images that are flagged", fontsize=12)
+    axes.set_ylabel("share of foreign images that are caught", fontsize=12)
+    axes.spines[["right", "top"]].set_visible(False)
+    return axes
+
+
 def style(number: int) -> dict[str, Any]:
     """Colour and line of set number 0 (in-distribution), 1, 2, ... in every figure."""
     if number == 0:

@@ -78,7 +78,7 @@ def write_report(
         curvature.read(paths[0].with_name(curvature.FILE), tables[0].metadata),
     )
     folder = evidence.folder
-    figures = [folder / "likelihoods.png", folder / "likelihoods.pdf"]
+    figures = evidence.files("likelihoods")
     shown = evidence.without_reduced()
     plots.likelihood_histogram([tables[i] for i in shown], summary, figures)
     summary["diagnosis"], sections = explain(evidence)

@@ -10,10 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfp_ood import files
 from tfp_ood.evaluation.predictions import Predictions
-from tfp_ood.reporting.plots import COLORS, OWN_COLOR
-from tfp_ood.reporting.rotated_summary import CONFIDENT, LABELS, set_rows, wrong_probability
+from tfp_ood.reporting.plots import COLORS, OWN_COLOR, save
+from tfp_ood.reporting.rotated_summary import (
+    CONFIDENT,
+    LABELS,
+    ranges,
+    set_rows,
+    wrong_probability,
+)
 from tfp_ood.rotated_config import NUM_CLASSES
 
 Paths = Sequence[str | os.PathLike[str]]
@@ -58,7 +63,7 @@ def digit_figure(
     _draw_pictures(rows[-1], tables["softmax"].keys["angle"], pictures)
     _legend(figure, rows[0], "upper", NUM_CLASSES)
     _legend(figure, rows[-2], "lower", 3)
-    _save(figure, paths)
+    save(figure, paths)
 
 
 def turned_figure(summary: Mapping[str, Any], paths: Paths) -> None:
@@ -72,10 +77,8 @@ def turned_figure(summary: Mapping[str, Any], paths: Paths) -> None:
     figure = Figure(figsize=(_WIDTH, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     for variant, entry in turned["variants"].items():
-        color, line = _STYLES[variant]
-        style = {"color": color, "linestyle": line, "linewidth": 2, "label": LABELS[variant]}
-        left.plot(turned["angle"], entry["share_confidently_wrong"], **style)
-        right.plot(turned["angle"], entry["mean_entropy"], **style)
+        left.plot(turned["angle"], entry["share_confidently_wrong"], **_curve(variant))
+        right.plot(turned["angle"], entry["mean_entropy"], **_curve(variant))
     left.set_title(f"share with a wrong class at {CONFIDENT} or more", fontsize=11, loc="left")
     right.set_title("mean entropy  [nats]", fontsize=11, loc="left")
     for axes in (left, right):
@@ -83,7 +86,7 @@ def turned_figure(summary: Mapping[str, Any], paths: Paths) -> None:
         axes.set_xlabel("angle  [degrees]", fontsize=11)
         _finish(axes, turned["angle"])
     _legend(figure, left, "lower", 3)
-    _save(figure, paths)
+    save(figure, paths)
 
 
 def entropy_figure(
@@ -101,14 +104,7 @@ def entropy_figure(
     panels = np.atleast_1d(figure.subplots(1, len(sets), sharey=True))
     for axes, (key, entry) in zip(panels, sets.items(), strict=True):
         for variant, table in tables.items():
-            color, line = _STYLES[variant]
-            axes.ecdf(
-                table.where(set_rows(table, key)).entropy,
-                color=color,
-                linestyle=line,
-                linewidth=2,
-                label=LABELS[variant],
-            )
+            axes.ecdf(table.where(set_rows(table, key)).entropy, **_curve(variant))
         axes.set_xlim(0, math.log(tables["softmax"].probabilities.shape[1]))
         axes.set_xlabel("entropy  [nats]", fontsize=11)
         title = f"{entry['label']}\nn = {entry['num_images']:,}"
@@ -116,7 +112,13 @@ def entropy_figure(
         axes.spines[["right", "top"]].set_visible(False)
     panels[0].set_ylabel("share of images with less", fontsize=11)
     _legend(figure, panels[0], "lower", 3)
-    _save(figure, paths)
+    save(figure, paths)
+
+
+def _curve(variant: str) -> dict[str, Any]:
+    """How a variant's curve looks, and what it is called, in every figure."""
+    color, line = _STYLES[variant]
+    return {"color": color, "linestyle": line, "linewidth": 2, "label": LABELS[variant]}
 
 
 def _draw_probabilities(axes: Axes, table: Predictions, digit: int) -> None:
@@ -149,10 +151,9 @@ def _write_class(
 ) -> None:
     """The class's number, once in every range of angles where it is the likeliest."""
     name, color = named
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], is_top.astype(int), [0]])))
-    for first, end in zip(edges[::2], edges[1::2], strict=True):
-        best = first + int(np.argmax(shares[first:end]))
-        middle = (first + end - 1) // 2
+    for found in ranges(is_top):
+        best = found.start + int(np.argmax(shares[found]))
+        middle = (found.start + found.stop - 1) // 2
         where = middle if shares[middle] >= _SHOWN_SHARE else best
         if shares[where] >= _SHOWN_SHARE:
             red, green, blue = matplotlib.colors.to_rgb(color)
@@ -176,10 +177,7 @@ def _draw_entropies(axes: Axes, tables: Mapping[str, Predictions]) -> None:
     for angle in angles[wrong_probability(tables["softmax"]) >= CONFIDENT]:
         axes.axvspan(angle - half, angle + half, color="#dddddd", linewidth=0)
     for variant, table in tables.items():
-        color, line = _STYLES[variant]
-        axes.plot(
-            angles, table.entropy, color=color, linestyle=line, linewidth=2, label=LABELS[variant]
-        )
+        axes.plot(angles, table.entropy, **_curve(variant))
     axes.set_ylim(0, math.log(tables["softmax"].probabilities.shape[1]))
     axes.set_title(
         f"entropy  [nats]   (shaded: plain softmax gives a wrong class {CONFIDENT} or more)",
@@ -224,9 +222,3 @@ def _legend(figure: Figure, axes: Axes, side: str, columns: int) -> None:
         handlelength=1.2 if side == "upper" else 2.5,
         columnspacing=1.2,
     )
-
-
-def _save(figure: Figure, paths: Paths) -> None:
-    for path in paths:
-        with files.replacing(path) as temporary:
-            figure.savefig(temporary, dpi=160)

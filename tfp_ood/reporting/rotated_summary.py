@@ -140,10 +140,10 @@ def _describe(metadata: Mapping[str, Any]) -> dict[str, Any]:
 def _drawn(tables: Tables, digit: int, digit_index: int) -> dict[str, Any]:
     rows = drawn_rows(tables[_PLAIN], digit, digit_index)
     one = {variant: table.where(rows) for variant, table in tables.items()}
-    ranges = [_range(one, angles) for angles in _runs(wrong_probability(one[_PLAIN]) >= CONFIDENT)]
+    wrong = [_range(one, angles) for angles in ranges(wrong_probability(one[_PLAIN]) >= CONFIDENT)]
     return {
         "test_index": int(one[_PLAIN].keys["index"][0]),
-        "confidently_wrong": ranges,
+        "confidently_wrong": wrong,
         "confidently_wrong_angles": {
             v: int(np.sum(wrong_probability(t) >= CONFIDENT)) for v, t in one.items()
         },
@@ -164,8 +164,8 @@ def _range(one: Tables, rows: slice) -> dict[str, Any]:
     }
 
 
-def _runs(flags: np.ndarray) -> list[slice]:
-    """Where flags are true without a gap."""
+def ranges(flags: np.ndarray) -> list[slice]:
+    """Where flags, bool [N], are true without a gap."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
     return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 

@@ -11,6 +11,7 @@ from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation.analysis import reduction
 from tfp_ood.evaluation.tables import ScoreTable, read_score_table, table_path
 from tfp_ood.reporting import names
+from tfp_ood.workdir import open_workdir
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,7 @@ def read_runs(workdirs: Sequence[str | os.PathLike[str]]) -> list[Run]:
     Raises:
       EvaluationError: one is given twice, or is no reported run.
     """
-    roots = [pathlib.Path(path).expanduser().absolute() for path in workdirs]
+    roots = [open_workdir(path).root for path in workdirs]
     twice = sorted({str(root) for root in roots if roots.count(root) > 1})
     if twice:
         raise EvaluationError(f"--workdirs: given twice: {', '.join(twice)}.")

@@ -49,7 +49,7 @@ def summarize(in_table: ScoreTable, out_tables: Sequence[ScoreTable]) -> dict[st
     datasets = {t.key: _describe(t, label) for t, label in zip(tables, labels, strict=True)}
     for table in out_tables:
         datasets[table.key]["scores"] = {
-            name: _detection(score(in_table), score(table)) for name, score in SCORES.items()
+            name: detection(score(in_table), score(table)) for name, score in SCORES.items()
         }
     return {
         "in_distribution": in_table.dataset,
@@ -60,8 +60,12 @@ def summarize(in_table: ScoreTable, out_tables: Sequence[ScoreTable]) -> dict[st
     }
 
 
-def _detection(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str, Any]:
-    """The metrics of a score, each with its interval."""
+def detection(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str, Any]:
+    """The metrics of a score (`metrics.detection_metrics`), and of each NAME a NAME_interval.
+
+    Raises:
+      EvaluationError: a set is empty or has scores that are not finite.
+    """
     intervals = bootstrap.intervals(in_scores, out_scores)
     return {
         **detection_metrics(in_scores, out_scores),

@@ -15,7 +15,7 @@ from tfp_ood.errors import DataError, TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.models.lenet import BAYESIAN, LeNet
 from tfp_ood.rotated_config import NUM_CLASSES, RotatedConfig
-from tfp_ood.training.weights import read_weights
+from tfp_ood.training.weights import read_facts, read_weights
 from tfp_ood.workdir import WorkDir
 
 _WEIGHTS = "weights"
@@ -41,12 +41,7 @@ def training_facts(network: Network, workdir: WorkDir) -> dict[str, Any]:
     path = _folder(network, workdir) / _FACTS
     if not path.exists():
         raise TrainingError(f"{path.parent} holds no trained network; run --mode=train first.")
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise TrainingError(
-            f"{path} is damaged ({error}). Delete {path.parent} and run --mode=train again."
-        ) from error
+    return read_facts(path)
 
 
 def missing_networks(config: RotatedConfig, workdir: WorkDir) -> list[Network]:

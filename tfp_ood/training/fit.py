@@ -14,7 +14,7 @@ from tfp_ood.data import pipeline
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.training.callbacks import ShowImages, StopOnNonFinite, ValidateWithAverage
-from tfp_ood.training.weights import read_weights
+from tfp_ood.training.weights import read_facts, read_weights
 from tfp_ood.workdir import WorkDir
 
 _NUM_INIT_IMAGES = 512
@@ -33,17 +33,11 @@ def training_facts(workdir: WorkDir) -> dict[str, Any]:
     (of the last process, where others were killed before).
 
     Raises:
-      TrainingError: no training has ended here.
+      TrainingError: no training has ended here, or its record is damaged.
     """
     if not is_trained(workdir):
         raise TrainingError(f"{workdir.root} holds no trained model; run --mode=train first.")
-    try:
-        return json.loads((workdir.model / _FACTS).read_text())
-    except ValueError as error:
-        raise TrainingError(
-            f"{workdir.model / _FACTS} is damaged ({error}). "
-            f"Delete {workdir.model} and run --mode=train again."
-        ) from error
+    return read_facts(workdir.model / _FACTS)
 
 
 def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:

@@ -1,6 +1,8 @@
-"""Reading weights that Keras saved."""
+"""Reading what a training left: weights that Keras saved, and their record."""
 
+import json
 import pathlib
+from typing import Any
 
 import tensorflow as tf
 
@@ -24,3 +26,17 @@ def read_weights(model: keras.Model, path: pathlib.Path) -> None:
             f"Delete {path.parent} and run --mode=train again."
         ) from error
     status.expect_partial()  # the optimizer's state is not needed any more
+
+
+def read_facts(path: pathlib.Path) -> dict[str, Any]:
+    """What is known of a training, from the JSON file that it left beside the weights.
+
+    Raises:
+      TrainingError: the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise TrainingError(
+            f"{path} is damaged ({error}). Delete {path.parent} and run --mode=train again."
+        ) from error
