@@ -41,3 +41,12 @@ def test_preparing_data_does_not_slow_the_training_after_it():
     started, threads = done.stdout.split()
     assert started == "3.0"
     assert int(threads) == max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+def test_what_does_not_compute_in_halves_has_all_cores():
+    done = _run(
+        "from tfp_ood import devices\ndevices.start_tensorflow(in_halves=False)\n"
+        "devices.start_tensorflow()\nimport tensorflow as tf\n"
+        "tf.ones([3]) + 1\nprint(tf.config.threading.get_intra_op_parallelism_threads())"
+    )
+    assert int(done.stdout) in (0, len(os.sched_getaffinity(0)))  # 0: TensorFlow's choice, all

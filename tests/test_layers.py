@@ -16,6 +16,7 @@ RANKS = {
             "files",
             "keras",
             "options",
+            "progress",
             "rotated_config",
             "units",
             "workdir",

@@ -264,7 +264,7 @@ def _prepare(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | N
     names = [config.data.in_distribution, *config.data.out_of_distribution]
     missing = prepare.missing(names, data_dir)
     if missing:
-        devices.start_tensorflow()
+        devices.start_tensorflow(in_halves=isinstance(config, Config))
         from tfp_ood.data import shaping
 
         for spec in missing:  # what does not fit must be known before hours of download
@@ -274,12 +274,9 @@ def _prepare(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | N
 
 def _train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     devices.start_tensorflow()
-    from tfp_ood.data import pipeline
     from tfp_ood.training import fit
 
     if not fit.is_trained(workdir):
-        # Foreign images that do not fit must be known before hours of training, not after.
-        pipeline.open_sets(config.data, data_dir)
         fit.train(config, workdir, data_dir)
 
 

@@ -156,6 +156,9 @@ class EvaluateConfig:
     num_draws: int = option(1, low=1)
     """Draws per image, averaged in log space: S of dequantization noise for flows, K of latents
     for VAEs; exact families need none."""
+    num_watched: int = option(250, low=0)
+    """Images of every set, at most, that are scored at every checkpoint of the training too, with
+    one draw: the likelihood over training; 0 for none."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from absl import logging
 
 
-def start_tensorflow() -> None:
+def start_tensorflow(in_halves: bool = True) -> None:
     """Imports TensorFlow without its start-up notes, which would bury ours, and shares the cores.
 
-    For command lines, before anything else imports it. The notes come from C++ before any setting
-    is read, and when devices are looked for, so standard error is held back meanwhile; if
-    anything fails, it is shown.
+    For command lines, before anything else imports it; the first call decides. The notes come from
+    C++ before any setting is read, and when devices are looked for, so standard error is held back
+    meanwhile; if anything fails, it is shown.
+
+    Args:
+      in_halves: what follows computes batches in two halves (`share_cores`); the classifiers of the
+        rotated digits do not, and need all cores for each operation.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.set_verbosity(logging.ERROR)
@@ -22,7 +26,8 @@ def start_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-        share_cores()
+        if in_halves:
+            share_cores()
         tf.config.list_logical_devices()  # looks for drivers, once more with notes
 
 

@@ -90,10 +90,12 @@ _PAPER = {
 }
 """Family -> (model, train) settings of the paper's size, by kind of image."""
 
+_SHORT = {"num_steps": 1_000, "steps_per_epoch": 100}
+
 _SMALL = {
     "glow": {
         "gray": ({"num_levels": 2}, {"num_steps": 5_000}),
-        "color": ({"num_levels": 3}, {"num_steps": 1_000}),
+        "color": ({"num_levels": 3}, _SHORT),
         "all": (
             {"num_steps": 8, "num_hidden": 64},
             {"learning_rate": 3e-3, "warmup_steps": 100, "steps_per_epoch": 500},
@@ -101,7 +103,7 @@ _SMALL = {
     },
     "real_nvp": {
         "gray": ({}, {"num_steps": 4_000}),
-        "color": ({}, {"num_steps": 1_000}),
+        "color": ({}, _SHORT),
         "all": (
             {
                 "num_levels": 2,
@@ -113,8 +115,8 @@ _SMALL = {
         ),
     },
     "pixel_cnn": {
-        "gray": ({}, {"num_steps": 1_000}),
-        "color": ({}, {"num_steps": 1_000}),
+        "gray": ({}, _SHORT),
+        "color": ({}, _SHORT),
         "all": (
             {"num_hierarchies": 2, "num_layers": 1, "num_filters": 32, "num_mixtures": 5},
             {
@@ -127,7 +129,7 @@ _SMALL = {
     },
     "vae": {
         "gray": ({}, {"num_steps": 3_000}),
-        "color": ({}, {"num_steps": 1_000}),
+        "color": ({}, _SHORT),
         "all": (
             {"num_filters": 16, "num_latents": 50},
             {"learning_rate": 2e-3, "warmup_steps": 100, "steps_per_epoch": 500},

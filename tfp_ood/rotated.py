@@ -9,7 +9,7 @@ from tfp_ood.workdir import WorkDir
 
 
 def _train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
-    devices.start_tensorflow()
+    devices.start_tensorflow(in_halves=False)
     from tfp_ood.data import pipeline
     from tfp_ood.evaluation import predict
     from tfp_ood.training import classify
@@ -21,7 +21,7 @@ def _train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> Non
 
 
 def _evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
-    devices.start_tensorflow()
+    devices.start_tensorflow(in_halves=False)
     from tfp_ood.evaluation import predict
 
     predict.evaluate(config, workdir, data_dir)

@@ -1,9 +1,11 @@
 """The work directory of a run: its layout, and whose it is."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -48,6 +50,11 @@ class WorkDir:
     def tensorboard(self) -> pathlib.Path:
         """For `tensorboard --logdir`."""
         return self.root / "tensorboard"
+
+    @property
+    def progress(self) -> pathlib.Path:
+        """Likelihoods at every checkpoint of the training (`progress`)."""
+        return self.root / "progress"
 
     @property
     def samples(self) -> pathlib.Path:
@@ -119,6 +126,21 @@ class WorkDir:
 def open_workdir(path: str | os.PathLike[str]) -> WorkDir:
     """The work directory at a path, which need not exist yet."""
     return WorkDir(pathlib.Path(path).expanduser().absolute())
+
+
+def slug(text: str) -> str:
+    """A file's name for the name of a set, a different one for every set.
+
+    A name that is not a plain word (a path, say) is shortened to its last part and told from
+    others by a hash of the whole: "folder:/x/photos" -> "photos-0c61e2a4d1".
+    """
+    # A plain word has no "-" and no ".", so it never meets a hashed one, nor name a split. Upper
+    # case counts as not plain: some file systems do not tell "MNIST" from "mnist".
+    if re.fullmatch(r"[a-z0-9_]{1,60}", text):
+        return text
+    last = re.split(r"[/:]", text.rstrip("/"))[-1]
+    words = re.sub(r"[^a-z0-9_]+", "_", last.lower()).strip("_")[:40]
+    return f"{words}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 def _differences(theirs: Any, ours: Any, prefix: str = "") -> Iterator[str]:

@@ -81,6 +81,20 @@ def test_num_test_takes_the_first(data_dir):
         assert more.num_images == 7
 
 
+@pytest.mark.parametrize(("num", "expected"), [(3, [0, 8, 16]), (10, list(range(0, 23, 3)))])
+def test_some_images_are_spread_over_the_set(tmp_path, num, expected):
+    name, data = _array(tmp_path)
+    index, images = pipeline.some_images(open_split(name, "foreign", data, None), num)
+    assert index.tolist() == expected == images[:, 0, 0, 0].tolist()
+    assert index.dtype == np.int64 and images.dtype == np.uint8 and images.shape[1:] == (4, 3, 1)
+
+
+def test_some_images_are_all_where_there_are_few(tmp_path):
+    name, data = _array(tmp_path)
+    index, images = pipeline.some_images(open_split(name, "foreign", data, None), 100)
+    assert index.tolist() == list(range(23)) and len(images) == 23
+
+
 def test_both_sides_are_preprocessed_alike(data_dir):
     data = DataConfig(size_change="resize", channel_change="convert", num_validation=5)
     split = open_split("cifar10", "foreign", data, data_dir)

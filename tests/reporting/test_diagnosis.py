@@ -9,7 +9,7 @@ import pytest
 
 from tests.evaluation.fakes import NUM_DIMS, table
 from tests.reporting.test_html import Parser
-from tfp_ood import units
+from tfp_ood import progress, units
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation.images import Kept
 from tfp_ood.reporting import diagnosis, page
@@ -44,24 +44,38 @@ GRAY = of_flow(table(np.linspace(1, 4, 256), "constant", "all"), 3.0)
 HALF = of_flow(reduced(OWN, "dimmed", 0.5), RNG.normal(size=40))
 
 
-def evidence(folder, tables, slopes=None):
+WATCHED = {
+    step: {
+        t.key: progress.scored(t.dataset, t.split, t.index, t.log_prob - 100 / step, NUM_DIMS)
+        for t in (OWN, MNIST, HALF)
+    }
+    for step in (10, 20)
+}
+
+
+def evidence(folder, tables, slopes=None, watched=None):
     summary = summarize(tables[0], tables[1:])
     labels = [entry["label"] for entry in summary["datasets"].values()]
     variances = [kept(t, 100.0 - 10 * i) for i, t in enumerate(tables)]
-    return diagnosis.Evidence(folder, tables, variances, labels, summary, slopes)
+    return diagnosis.Evidence(folder, tables, variances, labels, summary, slopes, watched or {})
 
 
-def explain(folder, tables, slopes=None):
+def explain(folder, tables, slopes=None, watched=None):
     """The numbers, and the words of the sections."""
-    numbers, sections = diagnosis.explain(evidence(folder, tables, slopes))
+    numbers, sections = diagnosis.explain(evidence(folder, tables, slopes, watched))
     json.dumps(numbers, allow_nan=False)
     path = page.write(folder, "Title", sections)
     return numbers, " ".join(Parser(path.read_text(encoding="utf-8")).text)
 
 
 def test_everything_at_once(tmp_path):
-    numbers, words = explain(tmp_path, [OWN, MNIST, GRAY, HALF], SLOPES)
-    assert set(numbers) == {"terms", "second_order", "contrast", "gray_levels", "complexity"}
+    numbers, words = explain(tmp_path, [OWN, MNIST, GRAY, HALF], SLOPES, WATCHED)
+    assert set(numbers) == {
+        "progress", "terms", "second_order", "contrast", "gray_levels", "complexity"
+    }  # fmt: skip
+    # Of sets that were not watched, and of own images with less contrast, nothing is shown.
+    assert list(numbers["progress"]["sets"]) == [OWN.key, MNIST.key]
+    assert "MNIST is preferred to FashionMNIST from step 10 on" in words
     for name in diagnosis.FIGURES:
         assert (tmp_path / f"{name}.png").exists(), name
         assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
@@ -70,7 +84,7 @@ def test_everything_at_once(tmp_path):
 
 
 def test_only_what_the_tables_allow_and_no_pictures_of_before(tmp_path):
-    explain(tmp_path, [OWN, MNIST, GRAY, HALF], SLOPES)
+    explain(tmp_path, [OWN, MNIST, GRAY, HALF], SLOPES, WATCHED)
     plain = [table(RNG.normal(b, 0.2, 20), n) for b, n in ((3, "fashion_mnist"), (2, "mnist"))]
     numbers, words = explain(tmp_path, plain)
     assert set(numbers) == {"complexity"}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.data import tiny
+from tfp_ood import progress
 from tfp_ood.config import Config, ConfigError, DataConfig, GlowConfig, TrainConfig, to_config_dict
 from tfp_ood.errors import DataError, TrainingError, UserError
 from tfp_ood.training import fit
@@ -25,13 +25,6 @@ CONFIG = Config(
     model=GlowConfig(num_levels=1, num_steps=2, num_hidden=4),
     train=TrainConfig(batch_size=8, num_steps=12, steps_per_epoch=2, warmup_steps=2),
 )
-
-
-@pytest.fixture(scope="module", name="data_dir")
-def _data_dir(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data")
-    tiny.store_set("fashion_mnist", path)
-    return str(path)
 
 
 @pytest.fixture(scope="module", name="finished")
@@ -83,6 +76,7 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir,
     for resumed, whole in zip(weights(workdir), weights(finished), strict=True):
         np.testing.assert_allclose(resumed, whole, rtol=1e-4, atol=1e-5)
     assert not workdir.backup.exists()
+    assert list(progress.read(workdir.progress)) == list(range(0, 13, 2))
 
 
 def test_weights_are_a_function_of_the_seed(finished, data_dir, tmp_path):

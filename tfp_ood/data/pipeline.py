@@ -6,7 +6,16 @@ from tqdm import tqdm
 
 from tfp_ood.data.splits import ROLES, Split, open_sets, open_split
 
-__all__ = ["ROLES", "Split", "open_sets", "open_split", "scoring_batches", "training_stream"]
+__all__ = [
+    "ROLES",
+    "Split",
+    "load",
+    "open_sets",
+    "open_split",
+    "scoring_batches",
+    "some_images",
+    "training_stream",
+]
 
 MEMORY_LIMIT = 2**30
 """Bytes; a set whose uint8 images in the model's shape take less is kept in memory in training."""
@@ -97,6 +106,18 @@ def scoring_batches(split: Split, batch_size: int) -> tf.data.Dataset:
 
     examples = _decoded(split, split.records()).enumerate().map(with_index)
     return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def some_images(split: Split, num_images: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most `num_images` images that are evenly spread over a split, classes of folders included.
+
+    Returns:
+      Indices in the split's fixed order, int64 [N], and images, uint8 [N, H, W, C].
+    """
+    stride = -(-split.num_images // num_images)
+    batches = _decoded(split, split.records().shard(stride, 0)).batch(_READ_BATCH)
+    images = np.concatenate([batch["image"] for batch in batches.as_numpy_iterator()])
+    return np.arange(len(images), dtype=np.int64) * stride, images
 
 
 def load(split: Split) -> tuple[np.ndarray, np.ndarray]:

@@ -17,11 +17,9 @@ and differences over 10^5 images of 10^4 nats keep their digits in whatever tool
 """
 
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +28,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfp_ood.errors import EvaluationError
+from tfp_ood.workdir import slug
 
 if TYPE_CHECKING:  # data imports TensorFlow; reports, which read tables, must not
     from tfp_ood.data.pipeline import Split
@@ -146,22 +145,8 @@ def score_metadata(
 
 
 def table_path(workdir: str | os.PathLike[str], name: str, split: str) -> pathlib.Path:
-    """WORKDIR/scores/NAME.SPLIT.parquet, a different file for every (name, split).
-
-    A name that is not a plain word (a path, say) is shortened to its last part and told from
-    others by a hash of the whole: "folder:/x/photos" -> "photos-0c61e2a4d1".
-    """
-    return pathlib.Path(workdir) / "scores" / f"{_slug(name)}.{_slug(split)}.parquet"
-
-
-def _slug(text: str) -> str:
-    # A plain word has no "-" and no ".", so it never meets a hashed one, nor name a split. Upper
-    # case counts as not plain: some file systems do not tell "MNIST" from "mnist".
-    if re.fullmatch(r"[a-z0-9_]{1,60}", text):
-        return text
-    last = re.split(r"[/:]", text.rstrip("/"))[-1]
-    words = re.sub(r"[^a-z0-9_]+", "_", last.lower()).strip("_")[:40]
-    return f"{words}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+    """WORKDIR/scores/NAME.SPLIT.parquet, a different file for every (name, split)."""
+    return pathlib.Path(workdir) / "scores" / f"{slug(name)}.{slug(split)}.parquet"
 
 
 def is_current(path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> bool:

@@ -9,10 +9,12 @@ import numpy as np
 
 from tfp_ood.evaluation import analysis, curvature
 from tfp_ood.evaluation.images import Kept
+from tfp_ood.evaluation.over_training import over_training
 from tfp_ood.evaluation.tables import ScoreTable
-from tfp_ood.reporting import diagnosis_plots, page
+from tfp_ood.progress import Scored
+from tfp_ood.reporting import diagnosis_plots, page, training_curve
 
-FIGURES = ("roc", "extremes", "terms", "contrast", "gray_levels", "complexity")
+FIGURES = ("roc", "extremes", "progress", "terms", "contrast", "gray_levels", "complexity")
 """Below the report's folder, each as .png and .pdf."""
 
 
@@ -30,6 +32,8 @@ class Evidence:
     """Of `summary.summarize`."""
     slopes: Mapping[str, np.ndarray] | None
     """Of `curvature.read`."""
+    progress: Mapping[int, Mapping[str, Scored]] = dataclasses.field(default_factory=dict)
+    """Of `progress.read`."""
 
     def files(self, name: str) -> list[pathlib.Path]:
         """The files of a figure, such as those of `FIGURES`, the PNG first."""
@@ -98,6 +102,15 @@ def _extremes(evidence: Evidence) -> str:
         "The likeliest and the unlikeliest images",
         page.figure("extremes", paths[0], alt, caption),
     )
+
+
+def _progress(evidence: Evidence) -> tuple[dict[str, Any], str] | None:
+    own, *others = (evidence.tables[i].key for i in evidence.without_reduced())
+    found = over_training(evidence.progress, own, others)
+    if found is None:
+        return None
+    labels = {t.key: label for t, label in zip(evidence.tables, evidence.labels, strict=True)}
+    return found, training_curve.section(found, labels, evidence.files("progress"))
 
 
 def _terms(evidence: Evidence) -> tuple[dict[str, Any], str] | None:
@@ -266,6 +279,7 @@ def _correlation(value: float | None) -> str:
 
 
 _PARTS: dict[str, Callable[[Evidence], tuple[dict[str, Any], str] | None]] = {
+    "progress": _progress,
     "terms": _terms,
     "second_order": _second_order,
     "contrast": _contrast,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfp_ood import files
+from tfp_ood import files, progress
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import curvature
 from tfp_ood.evaluation.images import read_kept
@@ -18,6 +18,7 @@ from tfp_ood.reporting import html, names, plots
 from tfp_ood.reporting.diagnosis import Evidence, explain
 from tfp_ood.reporting.summary import summarize
 from tfp_ood.reporting.verdict import verdict
+from tfp_ood.workdir import open_workdir
 
 SAMPLES = pathlib.PurePath("samples", "samples.npy")
 """Where in the work directory the samples are: uint8 [N, H, W, C]."""
@@ -46,8 +47,8 @@ def write_report(
     """Writes WORKDIR/report/: summary.json, index.html, samples.png, and as .png and .pdf
     likelihoods and what of `diagnosis.FIGURES` the sets allow.
 
-    Reads only WORKDIR/scores and WORKDIR/samples. Where there are no samples, there is no
-    samples.png and the page says so; where there are reconstructions, there is a
+    Reads only WORKDIR/scores, WORKDIR/progress and WORKDIR/samples. Where there are no samples,
+    there is no samples.png and the page says so; where there are reconstructions, there is a
     reconstructions.png.
 
     Args:
@@ -76,6 +77,7 @@ def write_report(
         [entry["label"] for entry in summary["datasets"].values()],
         summary,
         curvature.read(paths[0].with_name(curvature.FILE), tables[0].metadata),
+        progress.read(open_workdir(workdir).progress),
     )
     folder = evidence.folder
     figures = evidence.files("likelihoods")

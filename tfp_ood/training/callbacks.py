@@ -1,7 +1,9 @@
 """Keras callbacks of the training loop."""
 
+import contextlib
 import math
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -33,25 +35,36 @@ class StopOnNonFinite(keras.callbacks.Callback):
         )
 
 
+@contextlib.contextmanager
+def averaged_weights(model: keras.Model) -> Iterator[None]:
+    """Puts the optimizer's moving average, if it keeps one, in place of the trained weights."""
+    optimizer, variables = model.optimizer, model.trainable_variables
+    if not optimizer.use_ema:
+        yield
+        return
+    trained = [variable.numpy() for variable in variables]
+    # tf_keras has no public name for the averages; their order is that of the variables.
+    averages = optimizer._model_variables_moving_average
+    for variable, average in zip(variables, averages, strict=True):
+        variable.assign(average)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, trained, strict=True):
+            variable.assign(value)
+
+
 class ValidateWithAverage(keras.callbacks.Callback):
     """Lets validation use the optimizer's moving average of the weights, as evaluation will."""
 
-    def __init__(self):
-        super().__init__()
-        self._trained: list[Any] = []
-
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Puts the average in place of the weights."""
-        self._trained = [variable.numpy() for variable in self.model.trainable_variables]
-        # tf_keras has no public name for the averages; their order is that of the variables.
-        averages = self.model.optimizer._model_variables_moving_average
-        for variable, average in zip(self.model.trainable_variables, averages, strict=True):
-            variable.assign(average)
+        self._average = contextlib.ExitStack()
+        self._average.enter_context(averaged_weights(self.model))
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         """Puts the weights back."""
-        for variable, value in zip(self.model.trainable_variables, self._trained, strict=True):
-            variable.assign(value)
+        self._average.close()
 
 
 class ShowImages(keras.callbacks.Callback):

@@ -14,6 +14,7 @@ from tfp_ood.data import pipeline
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.training.callbacks import ShowImages, StopOnNonFinite, ValidateWithAverage
+from tfp_ood.training.watch import WatchSets
 from tfp_ood.training.weights import read_facts, read_weights
 from tfp_ood.workdir import WorkDir
 
@@ -62,6 +63,8 @@ def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     validation = pipeline.open_split(
         config.data.in_distribution, "validation", config.data, data_dir
     )
+    # Foreign images that do not fit must be known before hours of training, not after.
+    sets = pipeline.open_sets(config.data, data_dir)
     _check_labels(config, train_split)
     workdir.claim(config, train_split.version)
     model = models.build(config)
@@ -81,7 +84,11 @@ def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         epochs=num_epochs,
         steps_per_epoch=steps_per_epoch,
         validation_data=pipeline.scoring_batches(validation, config.evaluate.batch_size),
-        callbacks=[*_callbacks(config.train, workdir), _images(config, workdir, validation)],
+        callbacks=[
+            *_watch(config, workdir, sets, bool(first_epoch)),
+            *_callbacks(config.train, workdir),
+            _images(config, workdir, validation),
+        ],
         verbose=1 if sys.stdout.isatty() else 2,
     )
     facts = _facts(config, model, history.history, first_epoch, time.monotonic() - start)
@@ -185,14 +192,19 @@ def _use_xla(train: TrainConfig) -> bool:
 
 
 def _callbacks(train: TrainConfig, workdir: WorkDir) -> list[keras.callbacks.Callback]:
-    average = [ValidateWithAverage()] if train.ema_momentum > 0 else []
     return [
-        *average,
+        ValidateWithAverage(),
         StopOnNonFinite(),
         keras.callbacks.TensorBoard(str(workdir.tensorboard), write_graph=False),
         # Deleted by `_save`, only once the weights are safe.
         keras.callbacks.BackupAndRestore(str(workdir.backup), delete_checkpoint=False),
     ]
+
+
+def _watch(
+    config: Config, workdir: WorkDir, sets: list[pipeline.Split], resumed: bool
+) -> list[WatchSets]:
+    return [WatchSets(config, workdir, sets, resumed)] if config.evaluate.num_watched else []
 
 
 def _images(config: Config, workdir: WorkDir, validation: pipeline.Split) -> ShowImages:
