@@ -69,6 +69,7 @@ WRONG_COMPARISONS = {
     "a config": (["--workdirs=a", "--workdir=w", f"--config={QUICKSTART}"], "without --config"),
     "an override": (["--workdirs=a", "--workdir=w", "--config.seed=1"], "without --config"),
     "a mode": (["--workdirs=a", "--workdir=w", "--mode=train"], "without --mode"),
+    "no runs beside the paper": (["--mode=paper", "--workdir=w"], "name them as --workdirs="),
 }
 
 

@@ -16,6 +16,7 @@ RANKS = {
             "files",
             "keras",
             "options",
+            "paper_facts",
             "progress",
             "rotated_config",
             "units",

@@ -23,6 +23,10 @@ Finished runs side by side, on one page, WORKDIR/report/index.html:
 
   python main.py --workdirs=runs/a,runs/b,runs/c --workdir=runs/comparison
 
+and beside the figures of Nalisnick et al. (2019):
+
+  python main.py --mode=paper --workdirs=runs/a,runs/b,runs/c --workdir=runs/paper
+
 The second experiment, on classifiers that are certain of digits turned upside down, is
 configs/rotated_digits.py; it has the same stages but `sample`.
 
@@ -48,7 +52,8 @@ from tfp_ood.errors import UserError
 from tfp_ood.rotated_config import RotatedConfig
 from tfp_ood.workdir import WorkDir, open_workdir
 
-MODES = ("prepare", "train", "evaluate", "sample", "report", "run")
+PAPER = "paper"
+MODES = ("prepare", "train", "evaluate", "sample", "report", "run", PAPER)
 
 _OVERRIDE = re.compile(r"--?(no)?config\.(?P<key>[^=]+)(=(?P<value>.*))?$", re.DOTALL)
 _CONFIG_FILE_FAILED = "Error whilst parsing config file"  # how ml_collections begins
@@ -87,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if values is None:
             return 0
         if values.workdirs:
-            _compare(values.workdirs, values.workdir)
+            _compare(values.workdirs, values.workdir, values.mode)
             return 0
         config = _checked_config(values)
         run(config, open_workdir(values.workdir or "."), values.data_dir, values.mode)
@@ -134,13 +139,7 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues | None:
     if values.workdirs:
         _check_comparison(values, bool(overrides))
         return values
-    if values["config"].value is None:
-        raise UserError("--config is missing; valid is a config file, e.g. configs/quickstart.py.")
-    path = config_flags.get_config_filename(values["config"]).partition(":")[0]
-    if not os.path.isfile(path):
-        raise UserError(f"--config: got {path!r}; valid is the path of an existing config file.")
-    if not values.workdir and values.mode != "prepare":
-        raise UserError("--workdir is missing; valid is a folder for all that the run writes.")
+    _check_run(values)
     config = _typed(values.config)
     for override in overrides:
         _valid_values(override["key"], config)
@@ -154,10 +153,23 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues | None:
         raise
 
 
+def _check_run(values: flags.FlagValues) -> None:
+    """Refuses the command line of a run without a config or a work directory."""
+    if values.mode == PAPER:
+        raise UserError("--mode=paper: reads finished runs; name them as --workdirs=runs/a,runs/b.")
+    if values["config"].value is None:
+        raise UserError("--config is missing; valid is a config file, e.g. configs/quickstart.py.")
+    path = config_flags.get_config_filename(values["config"]).partition(":")[0]
+    if not os.path.isfile(path):
+        raise UserError(f"--config: got {path!r}; valid is the path of an existing config file.")
+    if not values.workdir and values.mode != "prepare":
+        raise UserError("--workdir is missing; valid is a folder for all that the run writes.")
+
+
 def _check_comparison(values: flags.FlagValues, has_overrides: bool) -> None:
     """Refuses what says nothing about finished runs, and a missing place for their page."""
-    given = [name for name in ("config", "mode") if values[name].present]
-    given += ["config"] * has_overrides
+    has_mode = values["mode"].present and values.mode != PAPER
+    given = ["config"] * (has_overrides or values["config"].present) + ["mode"] * has_mode
     if given:
         raise UserError(f"--workdirs: reads finished runs; valid is without --{given[0]}.")
     if not values.workdir:
@@ -306,10 +318,11 @@ def _report(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     print(f"report: {result.path}")
 
 
-def _compare(workdirs: Sequence[str], folder: str) -> None:
+def _compare(workdirs: Sequence[str], folder: str, mode: str) -> None:
     from tfp_ood.reporting.compare import write_comparison
+    from tfp_ood.reporting.paper_page import write_paper_page
 
-    result = write_comparison(workdirs, folder)
+    result = (write_paper_page if mode == PAPER else write_comparison)(workdirs, folder)
     print("\n".join(result.verdict))
     print(f"report: {result.path}")
 

@@ -76,3 +76,17 @@ def test_what_is_written_is_read_for_its_own_table_only(tmp_path):
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(EvaluationError, match=r"curvature\.npz is damaged .*--mode=evaluate"):
         curvature.read(path, facts)
+
+
+def test_prediction_from_moments_by_channel(linear):
+    found = flow_slopes.slopes(linear, np.full(COLOR, 100.0))
+    own, other = (60.0, 50.0, 40.0), (50.0, 55.0, 10.0)
+    kepts = [
+        Kept(np.zeros(0), np.zeros(0), np.zeros(COLOR), np.broadcast_to(np.square(std), COLOR))
+        for std in (own, other)
+    ]
+    expected = curvature.predicted_gap(found, *kepts)["variance_term"]
+    assert curvature.predicted_from_moments(found, own, other) == pytest.approx(expected)
+    assert curvature.predicted_from_moments(found, other, own) == pytest.approx(-expected)
+    with pytest.raises(ValueError, match="3 each"):
+        curvature.predicted_from_moments(found, (90.0,), (78.0,))

@@ -111,7 +111,7 @@ def test_a_constant_volume_is_said_and_not_drawn(tmp_path):
 
 def test_prediction_and_measurement_side_by_side(tmp_path):
     numbers, words = explain(tmp_path, [OWN, MNIST], SLOPES)
-    found = numbers["second_order"]["mnist/test"]
+    found = numbers["second_order"]["sets"]["mnist/test"]
     assert found["variance_term"] == pytest.approx(-0.5 * NUM_DIMS * 0.01 * -10.0)
     assert found["measured"] == pytest.approx(MNIST.log_prob.mean() - OWN.log_prob.mean())
     assert found["same_sign"] is True

@@ -88,6 +88,29 @@ def predicted_gap(slopes: Mapping[str, np.ndarray], own: Kept, other: Kept) -> d
     }
 
 
+def predicted_from_moments(
+    slopes: Mapping[str, np.ndarray], std_own: Sequence[float], std_other: Sequence[float]
+) -> float:
+    """The paper's prediction from standard deviations by channel, which all pixels then share.
+
+    Args:
+      slopes: of `read`, for images with C channels.
+      std_own: [C], of the in-distribution set, in pixel values.
+      std_other: [C], of the other set.
+
+    Returns:
+      E_q[log p] - E_p*[log p] in nats per image.
+
+    Raises:
+      ValueError: another number of channels.
+    """
+    sensitivity = slopes["kernel_sensitivity"].sum((0, 1))
+    if not sensitivity.shape == np.shape(std_own) == np.shape(std_other):
+        raise ValueError(f"std: got {std_own} and {std_other}; valid are {len(sensitivity)} each")
+    change = np.square(std_other) - np.square(std_own)
+    return -0.5 * float(np.sum(sensitivity * change))
+
+
 def write(
     path: str | os.PathLike[str], slopes: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
 ) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from tfp_ood.evaluation import analysis, curvature
+from tfp_ood.evaluation import analysis
 from tfp_ood.evaluation.images import Kept
 from tfp_ood.evaluation.over_training import over_training
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.progress import Scored
-from tfp_ood.reporting import diagnosis_plots, page, training_curve
+from tfp_ood.reporting import diagnosis_plots, page, second_order, training_curve
 
 FIGURES = ("roc", "extremes", "progress", "terms", "contrast", "gray_levels", "complexity")
 """Below the report's folder, each as .png and .pdf."""
@@ -176,38 +176,9 @@ def _larger_term(evidence: Evidence, found: Sequence[Mapping[str, float]]) -> st
 
 
 def _second_order(evidence: Evidence) -> tuple[dict[str, Any], str] | None:
-    """The paper's prediction beside what was measured, for constant-volume Glow."""
     if evidence.slopes is None:
         return None
-    own, own_kept = evidence.tables[0], evidence.kept[0]
-    numbers, rows = {}, []
-    for i, table in enumerate(evidence.tables[1:], 1):
-        terms = curvature.predicted_gap(evidence.slopes, own_kept, evidence.kept[i])
-        terms["measured"] = float(np.mean(table.log_prob) - np.mean(own.log_prob))
-        terms["same_sign"] = bool(np.sign(terms["measured"]) == np.sign(terms["variance_term"]))
-        numbers[table.key] = terms
-        figures = ("variance_term", "measured", "mean_term", "variance_term_at_mean")
-        cells = [f"{terms[name]:+,.0f}" for name in figures]
-        cells.insert(2, "yes" if terms["same_sign"] else "<b>no</b>")
-        variances = f"{terms['variance_other']:,.0f} / {terms['variance_own']:,.0f}"
-        rows.append([page.escape(evidence.labels[i]), *cells, variances])
-    header = ["Set", "predicted", "measured", "same sign", "mean term"]
-    header += ["with couplings&rsquo; slopes", "pixel variance, its / own"]
-    num_right = sum(terms["same_sign"] for terms in numbers.values())
-    words = (
-        "<p>Around the mean of its own images a constant-volume flow is expected to prefer a set "
-        "with smaller variances, whatever its weights: E<sub>q</sub>[log&nbsp;p] &minus; "
-        "E<sub>p*</sub>[log&nbsp;p] &asymp; &minus;&frac12; &Sigma;<sub>i</sub> a<sub>i</sub> "
-        "(&sigma;&sup2;<sub>q,i</sub> &minus; &sigma;&sup2;<sub>p*,i</sub>) with a<sub>i</sub> "
-        "&ge; 0 from the 1x1 kernels (Nalisnick et al., 2019, section 5). The sign came out as "
-        f"measured for {num_right} of {len(rows)} sets. The size means little: pixels are taken as "
-        "independent, couplings as flat and the means as equal. What "
-        "these leave out is in the last columns: the term of unequal means, and the prediction "
-        "with the couplings&rsquo; slopes at the mean image. Of neighbouring pixels that vary "
-        "together, as in images and not in noise, none of it knows.</p>"
-    )
-    table = page.table("How much likelier than own images, nats per image", header, rows, "metrics")
-    return numbers, page.section("Predicted from variances alone", words + table)
+    return second_order.section(evidence.slopes, evidence.tables, evidence.kept, evidence.labels)
 
 
 def _contrast(evidence: Evidence) -> tuple[dict[str, Any], str] | None:
