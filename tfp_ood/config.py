@@ -33,6 +33,9 @@ class DataConfig:
     the aspect ratio, then resize; or pad with black around the centre."""
     channel_change: str = option("error", choices=("error", "convert"))
     """For images of another channel count: refuse them, or convert (gray repeated, or luma)."""
+    unreadable: str = option("error", choices=("error", "skip"))
+    """For files of folders that cannot be read as images: refuse the folder, or leave them out and
+    list them."""
     num_validation: int = option(1000, low=1)
     """Images held out from the end of the training split for validation."""
     num_test: int = option(0, low=0)
@@ -187,6 +190,8 @@ class Config:
         del facts["evaluate"], facts["sample"]
         for key in ("out_of_distribution", "num_test"):
             del facts["data"][key]
+        if self.data.unreadable == "error":  # as before there was this key: such runs go on
+            del facts["data"]["unreadable"]
         return facts
 
 

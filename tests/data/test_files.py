@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -106,13 +109,76 @@ def test_a_flat_folder_has_no_labels(tmp_path):
     assert labels.tolist() == [-1] and (images == 5).all()
 
 
+def test_of_an_animation_the_first_frame_is_taken(tmp_path):
+    frames = [Image.new("RGB", (4, 3), color) for color in ((10, 20, 30), (200, 0, 0))]
+    for name in ("a.png", "a.gif", "a.webp", "a.tiff"):
+        options = {"lossless": True} if name.endswith("webp") else {}
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
+        image = files.decode(str(tmp_path / name))
+        assert image.shape == (3, 4, 3) and image[0, 0].tolist() == [10, 20, 30], name
+
+
+def _bomb(path, width=60_000, height=60_000):
+    """A tiny file whose header tells a huge image."""
+
+    def chunk(kind, content):
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(bytes(100))), chunk(b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+@pytest.mark.parametrize("sizes", [(60_000, 60_000), (10_001, 10_000)])
+def test_a_decompression_bomb_is_refused_by_its_header(tmp_path, sizes):
+    _bomb(tmp_path / "a.png", *sizes)
+    with pytest.raises(DataError, match=r"a\.png: cannot be read .*pixels"):
+        files.decode(str(tmp_path / "a.png"))
+
+
+def test_floating_point_images_are_refused(tmp_path):
+    Image.fromarray(np.ones([3, 3], np.float32)).save(tmp_path / "a.tiff")
+    with pytest.raises(DataError, match="floating-point"):
+        files.decode(str(tmp_path / "a.tiff"))
+
+
+def test_what_cannot_be_read_is_left_out_and_listed_if_asked_for(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        pixels = rng.integers(0, 256, (40, 40, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"good{number}.jpg")
+    content = (tmp_path / "good0.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(content[:300])
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "words.gif").write_text("not an image")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    _bomb(tmp_path / "bomb.png")
+    data = DataConfig(image_shape=(40, 40, 3), unreadable="skip")
+    split = open_split(f"folder:{tmp_path}", "foreign", data, None)
+    assert split.num_images == 4 and load(split)[0].shape == (4, 40, 40, 3)
+    skipped = dict(split.preprocessing["skipped"])
+    assert sorted(skipped) == ["bomb.png", "cut.jpg", "empty.png", "gone.png", "words.gif"]
+    assert "pixels" in skipped["bomb.png"] and "runcated" in skipped["cut.jpg"]
+    assert not any(str(tmp_path) in reason for reason in skipped.values())
+    with pytest.raises(DataError, match=r"bomb\.png and 4 other files: .*unreadable=skip"):
+        open_split(f"folder:{tmp_path}", "foreign", DataConfig(image_shape=(40, 40, 3)), None)
+
+
+def test_a_folder_of_nothing_that_can_be_read_is_refused(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"x")
+    data = DataConfig(image_shape=(4, 4, 3), unreadable="skip")
+    with pytest.raises(DataError, match="none of the folder's files"):
+        open_split(f"folder:{tmp_path}", "foreign", data, None)
+
+
 @pytest.mark.parametrize("keep", [0.5, 0.0])
 def test_an_unreadable_file_is_named_before_work(tmp_path, keep):
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "good.jpg")
     content = (tmp_path / "good.jpg").read_bytes()
     (tmp_path / "bad.jpg").write_bytes(content[: int(len(content) * keep)])
-    with pytest.raises(DataError, match=r"bad\.jpg: cannot be read"):
+    with pytest.raises(DataError, match=r"bad\.jpg: cannot be read .*unreadable=skip"):
         open_split(f"folder:{tmp_path}", "foreign", DataConfig(image_shape=(40, 40, 3)), None)
 
 

@@ -2,6 +2,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from tfp_ood.config import ConfigError, DataConfig
 from tfp_ood.data import specs
@@ -84,3 +85,59 @@ def test_a_factor_is_a_number_from_0_to_1(name):
 def test_reduced_images_are_no_set_to_train_on():
     with pytest.raises(ConfigError, match="a set of its own"):
         specs.parse("contrast:0.5", "data.in_distribution")
+
+
+def _corrupted(own, name):
+    split = open_split(name, "foreign", own, None)
+    assert (split.name, split.split, split.num_images) == (name, "test", 3)
+    assert split.preprocessing["corruption"]["kind"] == name.partition(":")[0]
+    images, _ = load(split)
+    assert images.dtype == np.uint8 and images.shape == (3, 4, 5, 3)
+    return images
+
+
+def test_negatives_and_turned_images(own):
+    images, _ = load(open_split(own.in_distribution, "test", own, None))
+    np.testing.assert_array_equal(_corrupted(own, "inverted"), 255 - images)
+    np.testing.assert_array_equal(_corrupted(own, "upside_down"), images[:, ::-1, ::-1])
+
+
+def test_blur_is_a_gaussian(own):
+    images, _ = load(open_split(own.in_distribution, "test", own, None))
+    expected = ndimage.gaussian_filter(
+        images.astype(np.float64), (0, 1.2, 1.2, 0), mode="nearest", radius=(0, 4, 4, 0)
+    )
+    assert np.abs(_corrupted(own, "blurred:1.2") - expected).max() <= 0.51
+
+
+def test_noise_has_the_strength_and_stays_the_same(tmp_path):
+    np.save(
+        tmp_path / "gray.npy",
+        np.full([30, 40, 40, 3], 128, np.uint8)
+        + np.arange(30)[:, None, None, None].astype(np.uint8),
+    )
+    own = DataConfig(in_distribution=f"array:{tmp_path / 'gray.npy'}", image_shape=(40, 40, 3))
+    images, _ = load(open_split(own.in_distribution, "test", own, None))
+    split = open_split("noisy:20", "foreign", own, None)
+    noise = load(split)[0].astype(np.float64) - images
+    assert noise.std() == pytest.approx(20, rel=0.05) and abs(noise.mean()) < 1
+    assert np.abs(np.corrcoef(noise.reshape(3, -1)) - np.eye(3)).max() < 0.1
+    np.testing.assert_array_equal(load(split)[0] - images.astype(np.float64), noise)
+
+
+def test_jpeg_loses_more_at_lower_quality(own):
+    images, _ = load(open_split(own.in_distribution, "test", own, None))
+    errors = [np.abs(_corrupted(own, f"jpeg:{q}") - 1.0 * images).mean() for q in (95, 10)]
+    assert 0 < errors[0] < errors[1]
+
+
+@pytest.mark.parametrize("name", ["blurred:", "blurred:0", "noisy:x", "jpeg:101", "jpeg:nan"])
+def test_a_strength_is_a_number_in_its_range(name):
+    with pytest.raises(ConfigError, match=r"from .* to .*, after"):
+        specs.parse(name, "data.out_of_distribution")
+
+
+@pytest.mark.parametrize("name", ["inverted", "jpeg:50"])
+def test_damaged_images_are_no_set_to_train_on(name):
+    with pytest.raises(ConfigError, match="a set of its own"):
+        specs.parse(name, "data.in_distribution")

@@ -1,10 +1,13 @@
-"""A person's own images: a folder of PNG and JPEG files."""
+"""A person's own images: a folder of image files of common formats."""
 
 import concurrent.futures
 import dataclasses
 import functools
 import hashlib
 import os
+import struct
+import warnings
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,13 +18,16 @@ from tfp_ood.data.specs import Shape, image_files
 from tfp_ood.errors import DataError
 
 NO_LABEL = -1
-_FORMATS = ("PNG", "JPEG")
+_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
+_MAX_PIXELS = 100_000_000  # 300 MB when decoded, in each of a few threads
+# Of sizes that `_decode` judges by itself. Not around each call: threads share the filters.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 _SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """The images of a folder, all of which were decoded once; in the order of their paths."""
+    """The readable images of a folder, all decoded once; in the order of their paths."""
 
     paths: tuple[str, ...]
     labels: tuple[int, ...]
@@ -29,20 +35,42 @@ class Folder:
     native_shape: Shape
     largest: tuple[int, int]
     """The largest height and the largest width."""
+    skipped: tuple[tuple[str, str], ...] = ()
+    """Path below the folder and reason of each file that cannot be read."""
 
 
-def open_folder(path: str) -> Folder:
+def open_folder(path: str, unreadable: str = "error") -> Folder:
     """Decodes every image of a folder once, so that a broken one is known before any work.
 
     Opening a folder whose files have not changed again in the same process is quick.
 
+    Args:
+      path: of the folder.
+      unreadable: "error" to refuse a folder with a file that cannot be read, "skip" to leave such
+        files out.
+
     Raises:
-      DataError: a file cannot be decoded; it is named.
+      DataError: a file cannot be decoded, which is named; or none can.
     """
     names = image_files(path)
-    stats = [os.stat(os.path.join(path, name)) for name in names]
-    stamps = tuple((s.st_size, s.st_mtime_ns) for s in stats)
-    return _open_folder(path, tuple(names), stamps)
+    stamps = tuple(_stamp(os.path.join(path, name)) for name in names)
+    folder = _open_folder(path, tuple(names), stamps)
+    if folder.skipped and (unreadable == "error" or not folder.paths):
+        name, reason = folder.skipped[0]
+        more = f" and {len(folder.skipped) - 1:,} other files" if len(folder.skipped) > 1 else ""
+        hint = "leave such files out with --config.data.unreadable=skip"
+        mend = hint if folder.paths else "none of the folder's files can be read"
+        raise DataError(f"{os.path.join(path, name)}{more}: cannot be read ({reason}); {mend}.")
+    return folder
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """Size and time of a file; (-1, -1) where there is none, as behind a broken link."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return -1, -1
+    return stat.st_size, stat.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=8)
@@ -50,14 +78,20 @@ def _open_folder(path: str, names: tuple[str, ...], stamps: tuple[tuple[int, int
     del stamps  # part of the cache's key: a changed file is decoded again
     paths = tuple(os.path.join(path, name) for name in names)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        shapes = pool.map(_decoded_shape, paths)
-        progress = tqdm(shapes, f"checking {path}", total=len(paths), unit="image", delay=1)
-        unique = np.unique(np.array(list(progress)), axis=0)
+        looks = pool.map(_look, paths)
+        progress = tqdm(looks, f"checking {path}", total=len(paths), unit="image", delay=1)
+        found = dict(zip(names, progress, strict=True))
+    shapes = {name: shape for name, shape in found.items() if not isinstance(shape, str)}
+    skipped = tuple((name, reason) for name, reason in found.items() if isinstance(reason, str))
+    if not shapes:
+        return Folder((), (), (None, None, None), (0, 0), skipped)
+    unique = np.unique(np.array(list(shapes.values())), axis=0)
     native_shape = tuple(
         int(values[0]) if (values == values[0]).all() else None for values in unique.T
     )
     largest = tuple(int(size) for size in unique.max(axis=0)[:2])
-    return Folder(paths, _labels(names), native_shape, largest)
+    kept = tuple(os.path.join(path, name) for name in shapes)
+    return Folder(kept, _labels(tuple(shapes)), native_shape, largest, skipped)
 
 
 def version(paths: Sequence[str], root: str) -> str:
@@ -101,24 +135,54 @@ def _labels(names: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(index[name] for name in classes)
 
 
-def _decoded_shape(path: str) -> tuple[int, ...]:
-    return decode(path).shape
+def _look(path: str) -> tuple[int, ...] | str:
+    """The shape of an image, or why it cannot be read."""
+    try:
+        return _decode(path).shape
+    except _UNREADABLE as error:
+        return f"{str(error).replace(path, os.path.basename(path)) or type(error).__name__}"
 
 
 def decode(path: str) -> np.ndarray:
-    """Reads a PNG or JPEG file as uint8 [h, w, 1] (gray) or [h, w, 3] (anything else).
+    """Reads an image file as uint8 [h, w, 1] (gray) or [h, w, 3] (anything else).
 
     Turned as its EXIF orientation says; transparent images are laid on black; 16-bit gray is
-    scaled to 8 bits; palettes and CMYK become RGB.
+    scaled to 8 bits; palettes and CMYK become RGB; of several frames or pages the first is taken.
 
     Raises:
-      DataError: the file cannot be read as an image.
+      DataError: the file cannot be read as an image, is truncated, has more than 100 million
+        pixels, or values that are not whole numbers.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            return _to_uint8(ImageOps.exif_transpose(image))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be read as a PNG or JPEG image ({error}).") from error
+        return _decode(path)
+    except _UNREADABLE as error:
+        raise DataError(f"{path}: cannot be read as an image ({error}).") from error
+
+
+_UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    EOFError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    MemoryError,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises for files that are damaged, or made to do damage."""
+
+
+def _decode(path: str) -> np.ndarray:
+    with Image.open(path, formats=_FORMATS) as image:
+        # The header tells the size before anything is decoded.
+        if image.width * image.height > _MAX_PIXELS:
+            size = f"{image.width:,} x {image.height:,}"
+            raise ValueError(f"{size} pixels, more than {_MAX_PIXELS:,} in all")
+        if image.mode == "F":
+            raise ValueError("its pixels are floating-point numbers, of which white is not known")
+        return _to_uint8(ImageOps.exif_transpose(image))
 
 
 def _to_uint8(image: Image.Image) -> np.ndarray:

@@ -123,9 +123,32 @@ class ReducedSource:
     """From 0 to 1, which is no change."""
 
 
+CORRUPTIONS = {
+    "blurred": (0.1, 16.0, "the standard deviation in pixels"),
+    "noisy": (1.0, 255.0, "the standard deviation in pixel values"),
+    "jpeg": (1.0, 100.0, "the quality"),
+}
+"""The in-distribution test images, damaged: `blurred:S` by a Gaussian, `noisy:S` by Gaussian noise,
+`jpeg:Q` by compression. Name -> lowest, highest and meaning of the number."""
+
+FLIPS = ("inverted", "upside_down")
+"""The in-distribution test images as negatives, or turned by 180 degrees."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CorruptedSource:
+    """The in-distribution test images, damaged or turned over."""
+
+    name: str
+    kind: str
+    """A key of `CORRUPTIONS` or one of `FLIPS`."""
+    strength: float
+    """As `CORRUPTIONS` says; 0 for `FLIPS`."""
+
+
 @dataclasses.dataclass(frozen=True)
 class FolderSource:
-    """A person's own PNG and JPEG files."""
+    """A person's own image files."""
 
     name: str
     path: str
@@ -139,9 +162,9 @@ class ArraySource:
     path: str
 
 
-Source = DatasetSpec | SyntheticSpec | ReducedSource | FolderSource | ArraySource
+Source = DatasetSpec | SyntheticSpec | ReducedSource | CorruptedSource | FolderSource | ArraySource
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 """The files of a folder that are images, by suffix in any case."""
 
 
@@ -158,6 +181,8 @@ def parse(name: str, key: str) -> Source:
         return _array(name, os.path.expanduser(path), key)
     if colon and kind in REDUCTIONS:
         return _reduced(name, key)
+    if name in FLIPS or (colon and kind in CORRUPTIONS):
+        return _corrupted(name, key)
     source = SPECS.get(name) or SYNTHETIC.get(name)
     if source is None:
         raise ConfigError(key, name, _valid_names(name))
@@ -166,7 +191,7 @@ def parse(name: str, key: str) -> Source:
 
 def foreign_label(source: Source) -> str:
     """The split, as tables name it, of a set that is judged against: `test`, or `all`."""
-    return "test" if isinstance(source, DatasetSpec | ReducedSource) else "all"
+    return "test" if isinstance(source, DatasetSpec | ReducedSource | CorruptedSource) else "all"
 
 
 def image_files(path: str) -> list[str]:
@@ -208,11 +233,31 @@ def _reduced(name: str, key: str) -> ReducedSource:
         factor = -1.0
     if not 0.0 <= factor <= 1.0:
         raise ConfigError(key, name, f"a number from 0 to 1 after `{kind}:`, such as {kind}:0.5")
+    _refuse_as_own(name, key)
+    return ReducedSource(name, kind, factor)
+
+
+def _corrupted(name: str, key: str) -> CorruptedSource:
+    kind, _, text = name.partition(":")
+    _refuse_as_own(name, key)
+    if kind in FLIPS:
+        return CorruptedSource(name, kind, 0.0)
+    low, high, meaning = CORRUPTIONS[kind]
+    try:
+        strength = float(text)
+    except ValueError:
+        strength = -1.0
+    if not low <= strength <= high:
+        valid = f"{meaning}, from {low:g} to {high:g}, after `{kind}:`"
+        raise ConfigError(key, name, valid)
+    return CorruptedSource(name, kind, strength)
+
+
+def _refuse_as_own(name: str, key: str) -> None:
     if key == "data.in_distribution":
         raise ConfigError(
             key, name, "a set of its own; this one is made of the in-distribution set"
         )
-    return ReducedSource(name, kind, factor)
 
 
 def _folder(name: str, path: str, key: str) -> FolderSource:
@@ -251,8 +296,10 @@ def _array(name: str, path: str, key: str) -> ArraySource:
 
 
 def _valid_names(given: str) -> str:
-    names = [*SPECS, *SYNTHETIC]
+    names = [*SPECS, *SYNTHETIC, *FLIPS]
     close = difflib.get_close_matches(given, [*names, "folder:PATH", "array:PATH.npy"], n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
-    reduced = ", ".join(f"{kind}:FACTOR" for kind in REDUCTIONS)
+    reduced = ", ".join(
+        [f"{kind}:FACTOR" for kind in REDUCTIONS] + [f"{kind}:NUMBER" for kind in CORRUPTIONS]
+    )
     return f"one of {', '.join(names)}, {reduced}, folder:PATH, array:PATH.npy{hint}"

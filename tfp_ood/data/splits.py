@@ -12,6 +12,7 @@ from tfp_ood.config import DataConfig
 from tfp_ood.data import files, prepare, shaping, synthetic
 from tfp_ood.data.specs import (
     ArraySource,
+    CorruptedSource,
     DatasetSpec,
     FolderSource,
     ReducedSource,
@@ -196,7 +197,7 @@ def _tfds_records(spec: DatasetSpec, builder: Any, instruction: str) -> tf.data.
 
 
 def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | None) -> Split:
-    folder = files.open_folder(source.path)
+    folder = files.open_folder(source.path, data.unreadable)
     plan = shaping.plan(source.name, folder.native_shape, folder.largest, data)
     chosen = _chosen(source.name, len(folder.paths), role, data)
     paths, labels = np.array(folder.paths)[chosen], np.array(folder.labels, np.int64)[chosen]
@@ -209,7 +210,11 @@ def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | Non
         return plan.apply(tf.ensure_shape(image, folder.native_shape)), label
 
     version = files.version(folder.paths, source.path)
-    return _without_splits(source, role, chosen, plan, records, decode, version)
+    split = _without_splits(source, role, chosen, plan, records, decode, version)
+    if not folder.skipped:
+        return split
+    skipped = {"skipped": [list(entry) for entry in folder.skipped]}
+    return dataclasses.replace(split, preprocessing={**split.preprocessing, **skipped})
 
 
 def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None) -> Split:
@@ -240,19 +245,40 @@ def _open_synthetic(source: SyntheticSpec, role: str, data: DataConfig, _: str |
 
 
 def _open_reduced(source: ReducedSource, _: str, data: DataConfig, data_dir: str | None) -> Split:
+    def change(image: tf.Tensor) -> tf.Tensor:
+        return synthetic.reduced_image(image, source.kind, source.factor)
+
+    record = {"kind": source.kind, "factor": source.factor}
+    return _changed_own(source.name, "reduction", record, change, data, data_dir)
+
+
+def _open_corrupted(
+    source: CorruptedSource, _: str, data: DataConfig, data_dir: str | None
+) -> Split:
+    def change(image: tf.Tensor) -> tf.Tensor:
+        return synthetic.corrupted_image(image, source.kind, source.strength)
+
+    record = {"kind": source.kind, "strength": source.strength}
+    return _changed_own(source.name, "corruption", record, change, data, data_dir)
+
+
+def _changed_own(
+    name: str,
+    key: str,
+    record: dict[str, Any],
+    change: Callable[[tf.Tensor], tf.Tensor],
+    data: DataConfig,
+    data_dir: str | None,
+) -> Split:
+    """The in-distribution test images, in the model's shape, each changed."""
     own = open_split(data.in_distribution, "test", data, data_dir)
 
-    def decode(*record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, label = own.decode(*record)
-        return synthetic.reduced_image(image, source.kind, source.factor), label
+    def decode(*parts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, label = own.decode(*parts)
+        return change(image), label
 
-    reduction = {"of": own.name, "kind": source.kind, "factor": source.factor}
-    return dataclasses.replace(
-        own,
-        name=source.name,
-        preprocessing={**own.preprocessing, "reduction": reduction},
-        decode=decode,
-    )
+    preprocessing = {**own.preprocessing, key: {"of": own.name, **record}}
+    return dataclasses.replace(own, name=name, preprocessing=preprocessing, decode=decode)
 
 
 _OPEN = {
@@ -261,6 +287,7 @@ _OPEN = {
     ArraySource: _open_array,
     SyntheticSpec: _open_synthetic,
     ReducedSource: _open_reduced,
+    CorruptedSource: _open_corrupted,
 }
 
 

@@ -1,5 +1,6 @@
-"""Images that are computed: noise, constant gray levels, and images with less contrast."""
+"""Images that are computed: noise, gray levels, images with less contrast or damaged on purpose."""
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_ood.units import NUM_PIXEL_VALUES
@@ -41,3 +42,44 @@ def reduced_image(image: tf.Tensor, kind: str, factor: float) -> tf.Tensor:
     values = tf.cast(image, tf.float32)
     anchor = tf.reduce_mean(values) if kind == "contrast" else 0.0
     return tf.cast(tf.round(anchor + factor * (values - anchor)), tf.uint8)
+
+
+def corrupted_image(image: tf.Tensor, kind: str, strength: float) -> tf.Tensor:
+    """A damaged or turned image; a pure function of its arguments.
+
+    Args:
+      image: uint8 [H, W, C].
+      kind: of `specs.CORRUPTIONS` or `specs.FLIPS`.
+      strength: see `specs.CORRUPTIONS`.
+    """
+    if kind == "inverted":
+        return NUM_PIXEL_VALUES - 1 - image
+    if kind == "upside_down":
+        return image[::-1, ::-1]
+    if kind == "jpeg":
+        return tf.image.adjust_jpeg_quality(image, int(strength))
+    changed = _blurred(image, strength) if kind == "blurred" else _noisy(image, strength)
+    return tf.cast(tf.clip_by_value(tf.round(changed), 0.0, NUM_PIXEL_VALUES - 1.0), tf.uint8)
+
+
+def _blurred(image: tf.Tensor, sigma: float) -> tf.Tensor:
+    """By a Gaussian, cut off at three standard deviations; edges go on as they end."""
+    reach = max(1, round(3 * sigma))
+    taps = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / sigma))
+    taps = tf.constant(taps / taps.sum(), tf.float32)
+    values = tf.cast(image, tf.float32)
+    for axis in (0, 1):
+        size = tf.shape(values)[axis]
+        places = tf.range(size)[:, tf.newaxis] + tf.range(-reach, reach + 1)
+        neighbours = tf.gather(values, tf.clip_by_value(places, 0, size - 1), axis=axis)
+        values = tf.tensordot(neighbours, taps, [[axis + 1], [0]])
+    return values
+
+
+def _noisy(image: tf.Tensor, std: float) -> tf.Tensor:
+    """With noise whose seed is the image itself, so that it does not depend on its place."""
+    seed = tf.strings.to_hash_bucket_fast(tf.io.serialize_tensor(image), 2**31 - 1)
+    noise = tf.random.stateless_normal(
+        tf.shape(image), seed=tf.stack([tf.constant(_SEED, tf.int64), seed]), alg="philox"
+    )
+    return tf.cast(image, tf.float32) + std * noise

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tfp_ood.data.specs import REDUCTIONS
+from tfp_ood.data.specs import CORRUPTIONS, FLIPS, REDUCTIONS
 
 DISPLAY_NAMES = {
     "mnist": "MNIST",
@@ -56,6 +56,10 @@ def _candidates(name: str, split: str) -> list[str]:
     kind, colon, path = name.partition(":")
     if kind in REDUCTIONS:
         shortest = [f"own, {kind} to {path}"]
+    elif kind in CORRUPTIONS:
+        shortest = [f"own, {kind} {path}"]
+    elif kind in FLIPS:
+        shortest = [f"own, {kind.replace('_', ' ')}"]
     elif not colon:
         shortest = [DISPLAY_NAMES.get(name, name)]
     else:

@@ -55,8 +55,9 @@ def _outcome(auroc: float, metrics: Mapping[str, float]) -> str:
 
 
 def _is_unequal(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    # Less contrast is what such a set is about.
-    return changes(own) != changes(other) and "reduction" not in other["preprocessing"]
+    # The change is what such a set is about.
+    is_own = {"reduction", "corruption"} & set(other["preprocessing"])
+    return changes(own) != changes(other) and not is_own
 
 
 def changes(entry: Mapping[str, Any]) -> str:
@@ -65,7 +66,7 @@ def changes(entry: Mapping[str, Any]) -> str:
     Args:
       entry: of a set in the summary; its record has "size_change", such as "none" or
         "resize 512x341 -> 32x32", and "channel_change", such as "none" or "gray -> RGB"; own
-        images with less contrast have a "reduction" too.
+        images that were changed on purpose have a "reduction" or a "corruption" too.
     """
     record = entry["preprocessing"]
     found = []
@@ -79,6 +80,9 @@ def changes(entry: Mapping[str, Any]) -> str:
         found.append(
             f"reduced ({reduction['kind']}) to {reduction['factor']:.0%} of their contrast"
         )
+    if corruption := record.get("corruption"):
+        strength = f" {corruption['strength']:g}" if corruption["strength"] else ""
+        found.append(f"changed ({corruption['kind'].replace('_', ' ')}{strength})")
     return " and ".join(found) or "not changed"
 
 
