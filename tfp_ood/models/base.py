@@ -46,6 +46,7 @@ class LikelihoodModel(keras.Model):
         self.seed = seed
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
         self._bits_per_dim = keras.metrics.Mean("bits_per_dim")
+        self._gradient_norm = keras.metrics.Mean("gradient_norm")
 
     def initialize(self, images: Any) -> None:
         """Sets the weights that depend on data. Called once, with training images, before `fit`.
@@ -101,8 +102,9 @@ class LikelihoodModel(keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The one metric, bits/dim, that Keras resets at every epoch."""
-        return [self._bits_per_dim]
+        """What Keras resets at every epoch: bits/dim, and in training the norm of its gradient
+        before it is clipped."""
+        return [self._bits_per_dim, self._gradient_norm]
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """One optimizer step on the mean bits/dim of `batch["image"]`."""
@@ -118,9 +120,15 @@ class LikelihoodModel(keras.Model):
             bits = tf.reduce_mean(units.bits_per_dim(log_prob, self.num_dims))
             # Gradients of replicas are summed.
             loss = bits / tf.distribute.get_strategy().num_replicas_in_sync
-        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        # Summed over replicas here and not inside the optimizer: the norm is of the sum.
+        pairs = self.optimizer.aggregate_gradients(
+            list(zip(gradients, self.trainable_variables, strict=True))
+        )
+        self._gradient_norm.update_state(tf.linalg.global_norm([g for g, _ in pairs]))
+        self.optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
         self._bits_per_dim.update_state(bits, sample_weight=tf.shape(log_prob)[0])
-        return {"bits_per_dim": self._bits_per_dim.result()}
+        return {metric.name: metric.result() for metric in self.metrics}
 
     def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Bits/dim of a batch as evaluation measures it, with one noise draw."""

@@ -2,11 +2,8 @@
 
 import contextlib
 import math
-import os
 from collections.abc import Iterator
 from typing import Any
-
-import tensorflow as tf
 
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
@@ -65,39 +62,3 @@ class ValidateWithAverage(keras.callbacks.Callback):
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         """Puts the weights back."""
         self._average.close()
-
-
-class ShowImages(keras.callbacks.Callback):
-    """Images for TensorBoard after every epoch: samples and, where a model has them, how it
-    reconstructs given images.
-
-    Args:
-      folder: of the event files.
-      images: uint8 `[N, H, W, C]`, to reconstruct.
-      seed: of the samples, the same in every epoch, so that one sees them change.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str], images: tf.Tensor, seed: int):
-        super().__init__()
-        self._folder, self._images, self._seed = str(folder), images, seed
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Draws as many samples as there are images; none from families that are slow at it."""
-        shown = {}
-        if self.model.quick_samples:
-            shown["samples"] = self.model.sample(len(self._images), self._seed)
-        if hasattr(self.model, "reconstruct"):
-            again = self.model.reconstruct(self._images)
-            shown["reconstructions"] = tf.concat([self._images, again], axis=1)
-        if not shown:
-            return
-        # One file per epoch: nothing is open, or lost, when a training is killed.
-        with tf.summary.create_file_writer(self._folder).as_default() as writer:
-            for name, images in shown.items():
-                tf.summary.image(name, _side_by_side(images), step=epoch)
-            writer.close()
-
-
-def _side_by_side(images: tf.Tensor) -> tf.Tensor:
-    """`[N, H, W, C]` as one image `[1, H, N * W, C]`."""
-    return tf.concat(tf.unstack(images), axis=1)[tf.newaxis]

@@ -13,7 +13,8 @@ from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.data import pipeline
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
-from tfp_ood.training.callbacks import ShowImages, StopOnNonFinite, ValidateWithAverage
+from tfp_ood.training.callbacks import StopOnNonFinite, ValidateWithAverage
+from tfp_ood.training.tensorboard import dashboard
 from tfp_ood.training.watch import WatchSets
 from tfp_ood.training.weights import read_facts, read_weights
 from tfp_ood.workdir import WorkDir
@@ -86,8 +87,11 @@ def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         validation_data=pipeline.scoring_batches(validation, config.evaluate.batch_size),
         callbacks=[
             *_watch(config, workdir, sets, bool(first_epoch)),
-            *_callbacks(config.train, workdir),
-            _images(config, workdir, validation),
+            ValidateWithAverage(),
+            StopOnNonFinite(),
+            *dashboard(config, workdir, _first_of(validation)),
+            # Deleted by `_save`, only once the weights are safe.
+            keras.callbacks.BackupAndRestore(str(workdir.backup), delete_checkpoint=False),
         ],
         verbose=1 if sys.stdout.isatty() else 2,
     )
@@ -191,25 +195,15 @@ def _use_xla(train: TrainConfig) -> bool:
     return train.xla == "on"
 
 
-def _callbacks(train: TrainConfig, workdir: WorkDir) -> list[keras.callbacks.Callback]:
-    return [
-        ValidateWithAverage(),
-        StopOnNonFinite(),
-        keras.callbacks.TensorBoard(str(workdir.tensorboard), write_graph=False),
-        # Deleted by `_save`, only once the weights are safe.
-        keras.callbacks.BackupAndRestore(str(workdir.backup), delete_checkpoint=False),
-    ]
-
-
 def _watch(
     config: Config, workdir: WorkDir, sets: list[pipeline.Split], resumed: bool
 ) -> list[WatchSets]:
     return [WatchSets(config, workdir, sets, resumed)] if config.evaluate.num_watched else []
 
 
-def _images(config: Config, workdir: WorkDir, validation: pipeline.Split) -> ShowImages:
-    first = next(iter(pipeline.scoring_batches(validation, _NUM_SHOWN)))["image"]
-    return ShowImages(workdir.tensorboard / "images", first, config.seed)
+def _first_of(split: pipeline.Split) -> tf.Tensor:
+    """The first images of a set, uint8 `[N, H, W, C]`."""
+    return next(iter(pipeline.scoring_batches(split, _NUM_SHOWN)))["image"]
 
 
 def _facts(

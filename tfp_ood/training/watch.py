@@ -10,15 +10,18 @@ from tfp_ood.config import Config
 from tfp_ood.data import pipeline
 from tfp_ood.keras import keras
 from tfp_ood.training.callbacks import averaged_weights
+from tfp_ood.training.tensorboard import side_by_side
 from tfp_ood.workdir import WorkDir, slug
+
+_NUM_EXTREMES = 10  # images of each end
 
 
 class WatchSets(keras.callbacks.Callback):
     """Scores some images of every judged set before the first step and after every epoch.
 
-    Each time it leaves a file in `workdir.progress` and, for TensorBoard, the mean bits/dim and the
-    histogram of log_prob of every set: a run for each set, so that one chart lays them over each
-    other. What is watched has no influence on the training.
+    Each time it leaves a file in `workdir.progress` and, for TensorBoard, the mean bits/dim, the
+    histogram of log_prob and the most extreme images of every set: a run for each set, so that one
+    chart lays them over each other. What is watched has no influence on the training.
 
     Args:
       config: says how many images of every set.
@@ -55,12 +58,16 @@ class WatchSets(keras.callbacks.Callback):
             for split, index, images in self._images
         ]
         progress.write(self._workdir.progress, step, found)
-        for one in found:
+        for one, (*_, images) in zip(found, self._images, strict=True):
             # One file per epoch: nothing is open, or lost, when a training is killed.
             folder = self._workdir.tensorboard / "sets" / f"{slug(one.dataset)}.{slug(one.split)}"
+            order = np.argsort(-one.log_prob, kind="stable")
             with tf.summary.create_file_writer(str(folder)).as_default() as writer:
                 tf.summary.scalar("sets/bits_per_dim", np.mean(one.bits_per_dim), step)
                 tf.summary.histogram("sets/log_prob", one.log_prob, step)
+                for name, chosen in (("likeliest", order), ("unlikeliest", order[::-1])):
+                    shown = images[chosen[:_NUM_EXTREMES]]
+                    tf.summary.image(f"sets/{name}", side_by_side(tf.constant(shown)), step)
                 writer.close()
 
     def _log_prob(self, images: np.ndarray) -> np.ndarray:

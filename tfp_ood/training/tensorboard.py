@@ -1,0 +1,146 @@
+"""What `tensorboard --logdir WORKDIR` shows, beside the curves that Keras writes.
+
+scalars   epoch_bits_per_dim of `train` and `validation`, epoch_gradient_norm, epoch_learning_rate,
+          epoch_images_per_second; sets/bits_per_dim, a line for every judged set (`watch`)
+images    samples, reconstructions; sets/likeliest and sets/unlikeliest
+histograms  sets/log_prob
+text      config
+hparams   every number and word of the config, with the last bits/dim
+"""
+
+import dataclasses
+import os
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hp
+
+from tfp_ood.config import Config
+from tfp_ood.keras import keras
+from tfp_ood.workdir import WorkDir
+
+_METRICS = ("validation", "train")
+
+
+def dashboard(
+    config: Config, workdir: WorkDir, images: tf.Tensor
+) -> list[keras.callbacks.Callback]:
+    """Callbacks that write all but the judged sets.
+
+    Args:
+      config: of the run.
+      workdir: of the run.
+      images: uint8 `[N, H, W, C]`, for models that reconstruct.
+    """
+    folder = workdir.tensorboard
+    return [
+        Throughput(config.train.batch_size),  # before Keras writes what it measures
+        keras.callbacks.TensorBoard(str(folder), write_graph=False),
+        ShowConfig(config, folder),
+        ShowImages(folder / "images", images, config.seed),
+    ]
+
+
+class Throughput(keras.callbacks.Callback):
+    """Adds `images_per_second` to what is logged of each epoch, without validation.
+
+    Args:
+      batch_size: images per step, over all replicas.
+    """
+
+    def __init__(self, batch_size: int):
+        super().__init__()
+        self._batch_size, self._num_steps, self._seconds, self._start = batch_size, 0, 0.0, 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the clock."""
+        self._num_steps, self._start = 0, time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Counts; the last step's time is the epoch's, before validation begins."""
+        self._num_steps += 1
+        self._seconds = time.monotonic() - self._start
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Leaves the figure for the callbacks that follow."""
+        if logs is not None and self._seconds:
+            logs["images_per_second"] = self._num_steps * self._batch_size / self._seconds
+
+
+class ShowConfig(keras.callbacks.Callback):
+    """The config as text, and as hyperparameters that runs can be compared by.
+
+    Args:
+      config: of the run.
+      folder: of TensorBoard's files.
+    """
+
+    def __init__(self, config: Config, folder: str | os.PathLike[str]):
+        super().__init__()
+        self._values = dict(_flat(dataclasses.asdict(config)))
+        self._folder = str(folder)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Writes both once, again after a resume."""
+        rows = [f"| {key} | `{value}` |" for key, value in self._values.items()]
+        metrics = [
+            hp.Metric("epoch_bits_per_dim", group=group, display_name=f"bits/dim, {group}")
+            for group in _METRICS
+        ]
+        with tf.summary.create_file_writer(self._folder).as_default() as writer:
+            tf.summary.text("config", "\n".join(["| key | value |", "|---|---|", *rows]), step=0)
+            hp.hparams_config(hparams=[hp.HParam(key) for key in self._values], metrics=metrics)
+            hp.hparams({key: _plain(value) for key, value in self._values.items()})
+            writer.close()
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _plain(value: Any) -> bool | int | float | str:
+    """As TensorBoard takes it: sequences as words."""
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+class ShowImages(keras.callbacks.Callback):
+    """Images for TensorBoard after every epoch: samples and, where a model has them, how it
+    reconstructs given images.
+
+    Args:
+      folder: of the event files.
+      images: uint8 `[N, H, W, C]`, to reconstruct.
+      seed: of the samples, the same in every epoch, so that one sees them change.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], images: tf.Tensor, seed: int):
+        super().__init__()
+        self._folder, self._images, self._seed = str(folder), images, seed
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Draws as many samples as there are images; none from families that are slow at it."""
+        shown = {}
+        if self.model.quick_samples:
+            shown["samples"] = self.model.sample(len(self._images), self._seed)
+        if hasattr(self.model, "reconstruct"):
+            again = self.model.reconstruct(self._images)
+            shown["reconstructions"] = tf.concat([self._images, again], axis=1)
+        if not shown:
+            return
+        # One file per epoch: nothing is open, or lost, when a training is killed.
+        with tf.summary.create_file_writer(self._folder).as_default() as writer:
+            for name, images in shown.items():
+                tf.summary.image(name, side_by_side(images), step=epoch)
+            writer.close()
+
+
+def side_by_side(images: tf.Tensor) -> tf.Tensor:
+    """`[N, H, W, C]` as one image `[1, H, N * W, C]`."""
+    return tf.concat(tf.unstack(images), axis=1)[tf.newaxis]
