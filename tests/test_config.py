@@ -34,6 +34,7 @@ WRONG = [
     ("data.out_of_distribution", ("fashion_mnist",), "different names"),
     ("data", 3, "a group of keys"),
     ("seed", -1, "from 0"),
+    ("export.false_alarm_rate", 0.6, "from 1e-06 to 0.5"),
 ]
 
 
@@ -65,7 +66,8 @@ def test_an_epoch_longer_than_the_training_is_fine():
 def test_training_facts_leave_out_what_may_change_afterwards():
     data = DataConfig(out_of_distribution=("noise",), num_test=5)
     evaluate = config_lib.EvaluateConfig(num_draws=7)
-    config = dataclasses.replace(Config(), data=data, evaluate=evaluate)
+    export = config_lib.ExportConfig(false_alarm_rate=0.1)
+    config = dataclasses.replace(Config(), data=data, evaluate=evaluate, export=export)
     assert config.training_facts() == Config().training_facts()
     for other in (
         dataclasses.replace(Config(), seed=1),

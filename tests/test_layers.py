@@ -29,6 +29,7 @@ RANKS = {
     "training": 3,
     "evaluation": 4,
     "reporting": 5,
+    "export": 5,
     "rotated": 6,
     "cli": 6,
 }

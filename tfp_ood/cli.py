@@ -18,6 +18,8 @@ Stages (--mode); each reads what the one before left in --workdir, and skips wha
   sample     images drawn from the model: WORKDIR/samples
   report     figures, summary.json and index.html: WORKDIR/report
   run        all of these (the default)
+  export     after them: the model, with a guard against unusual images, for programs that have
+             TensorFlow alone, and its model card: WORKDIR/export
 
 Finished runs side by side, on one page, WORKDIR/report/index.html:
 
@@ -28,7 +30,7 @@ and beside the figures of Nalisnick et al. (2019):
   python main.py --mode=paper --workdirs=runs/a,runs/b,runs/c --workdir=runs/paper
 
 The second experiment, on classifiers that are certain of digits turned upside down, is
-configs/rotated_digits.py; it has the same stages but `sample`.
+configs/rotated_digits.py; it has the same stages but `sample` and `export`.
 
 A config is a Python file and is executed: use only those you trust.
 """
@@ -53,7 +55,7 @@ from tfp_ood.rotated_config import RotatedConfig
 from tfp_ood.workdir import WorkDir, open_workdir
 
 PAPER = "paper"
-MODES = ("prepare", "train", "evaluate", "sample", "report", "run", PAPER)
+MODES = ("prepare", "train", "evaluate", "sample", "report", "run", "export", PAPER)
 
 _OVERRIDE = re.compile(r"--?(no)?config\.(?P<key>[^=]+)(=(?P<value>.*))?$", re.DOTALL)
 _CONFIG_FILE_FAILED = "Error whilst parsing config file"  # how ml_collections begins
@@ -115,7 +117,7 @@ def run(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | None, 
     if mode not in (*stages, "run"):
         valid = ", ".join((*stages, "run"))
         raise UserError(f"--mode: got {mode!r}; valid with this config is one of {valid}.")
-    wanted = tuple(stages) if mode == "run" else (mode,)
+    wanted = tuple(s for s in stages if s != "export") if mode == "run" else (mode,)
     if isinstance(config, Config) and "report" in wanted and not config.data.out_of_distribution:
         raise ConfigError("data.out_of_distribution", (), "at least one set to judge against")
     if mode != "prepare":  # which needs no work directory
@@ -318,6 +320,13 @@ def _report(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     print(f"report: {result.path}")
 
 
+def _export(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    devices.start_tensorflow()
+    from tfp_ood.export import bundle
+
+    print(f"export: {bundle.write_export(config, workdir, data_dir)}")
+
+
 def _compare(workdirs: Sequence[str], folder: str, mode: str) -> None:
     from tfp_ood.reporting.compare import write_comparison
     from tfp_ood.reporting.paper_page import write_paper_page
@@ -333,6 +342,7 @@ _STAGES: dict[str, Callable[[Config, WorkDir, str | None], None]] = {
     "evaluate": _evaluate,
     "sample": _sample,
     "report": _report,
+    "export": _export,  # only where it is asked for
 }
 
 

@@ -174,6 +174,15 @@ class SampleConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ExportConfig:
+    """The guard that is exported with the model."""
+
+    false_alarm_rate: float = option(0.05, low=1e-6, high=0.5)
+    """Share of in-distribution images that the guard may flag; a rate r needs at least 2/r - 1
+    validation images."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """One experiment."""
 
@@ -182,12 +191,13 @@ class Config:
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     sample: SampleConfig = SampleConfig()
+    export: ExportConfig = ExportConfig()
     seed: int = option(0, low=0, high=2**31 - 1)
 
     def training_facts(self) -> dict[str, Any]:
         """All that a trained model depends on; what it is judged against may change later."""
         facts = dataclasses.asdict(self)
-        del facts["evaluate"], facts["sample"]
+        del facts["evaluate"], facts["sample"], facts["export"]
         for key in ("out_of_distribution", "num_test"):
             del facts["data"][key]
         if self.data.unreadable == "error":  # as before there was this key: such runs go on

@@ -15,3 +15,7 @@ class TrainingError(UserError):
 
 class EvaluationError(UserError):
     """Scores that cannot be computed or do not belong to this run."""
+
+
+class ExportError(UserError):
+    """A model, or a guard, that cannot be exported."""

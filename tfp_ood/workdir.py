@@ -62,6 +62,11 @@ class WorkDir:
         reconstructions.npy (`evaluation.evaluate.sample`)."""
         return self.root / "samples"
 
+    @property
+    def export(self) -> pathlib.Path:
+        """Folder of what is shipped: `model`, `model_card.md`, `client.py` (`export.bundle`)."""
+        return self.root / "export"
+
     def check(self, config: TrainedConfig) -> None:
         """Refuses a config that trains another model than the one that lives here.
 

@@ -10,6 +10,7 @@ import numpy as np
 from tfp_ood import files, models
 from tfp_ood.config import Config, fingerprint
 from tfp_ood.data import pipeline
+from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import curvature, flow_slopes, images, likelihood, tables
 from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
@@ -43,18 +44,78 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         return
     model = fit.load_trained(config, workdir)
     for split, path, metadata in wanted:
-        likelihood.write_score_table(
-            path,
-            lambda batch: model.statistics(batch, config.evaluate.num_draws),
-            split,
-            pipeline.scoring_batches(split, config.evaluate.batch_size),
-            model.num_dims,
-            metadata,
-        )
-        print(f"scored {split.num_images:,} images of {split.name}/{split.split}: {path}")
+        _score(config, model, split, path, metadata)
     if wants_slopes:
         mean_image = images.read_kept(places[0][1], own_facts).mean
         curvature.write(slopes_path, flow_slopes.slopes(model, mean_image), own_facts)
+
+
+def current_tables(
+    config: Config, workdir: WorkDir, data_dir: str | None
+) -> list[tables.ScoreTable]:
+    """The score tables that `evaluate` leaves: the in-distribution set's, then the foreign ones'.
+
+    Raises:
+      UserError: no trained model, one of another config, or images that do not fit.
+      EvaluationError: a table is missing or not current; names the sets.
+    """
+    workdir.check(config)
+    fit.training_facts(workdir)
+    sets = pipeline.open_sets(config.data, data_dir)
+    workdir.check_images(sets[0].version)
+    paths = [tables.table_path(workdir.root, split.name, split.split) for split in sets]
+    missing = [
+        f"{split.name}/{split.split}"
+        for split, path in zip(sets, paths, strict=True)
+        if not tables.is_current(path, _metadata(config, workdir, split))
+    ]
+    if missing:
+        raise EvaluationError(
+            f"No current scores of {', '.join(missing)} in {workdir.root / 'scores'}; "
+            "run --mode=evaluate first, which makes them."
+        )
+    return [tables.read_score_table(path) for path in paths]
+
+
+def validation_table(
+    config: Config, workdir: WorkDir, data_dir: str | None, model: models.LikelihoodModel
+) -> tables.ScoreTable:
+    """The likelihoods of the in-distribution images that were held out for validation.
+
+    No weight has seen them, and the test images stay for measuring. They are scored as those are,
+    unless their table is current.
+
+    Raises:
+      UserError: images that do not fit, or have changed since the training.
+      EvaluationError: likelihoods that are not finite.
+    """
+    name = config.data.in_distribution
+    split = pipeline.open_split(name, "validation", config.data, data_dir)
+    workdir.check_images(split.version)
+    path = tables.table_path(workdir.root, split.name, split.split)
+    metadata = _metadata(config, workdir, split)
+    if not _is_current(path, metadata):
+        _score(config, model, split, path, metadata)
+    return tables.read_score_table(path)
+
+
+def _score(
+    config: Config,
+    model: models.LikelihoodModel,
+    split: pipeline.Split,
+    path: pathlib.Path,
+    metadata: Mapping[str, Any],
+) -> None:
+    """Writes a set's score table."""
+    likelihood.write_score_table(
+        path,
+        lambda batch: model.statistics(batch, config.evaluate.num_draws),
+        split,
+        pipeline.scoring_batches(split, config.evaluate.batch_size),
+        model.num_dims,
+        metadata,
+    )
+    print(f"scored {split.num_images:,} images of {split.name}/{split.split}: {path}")
 
 
 def _is_current(path: pathlib.Path, metadata: Mapping[str, Any]) -> bool:

@@ -72,9 +72,7 @@ class LikelihoodModel(keras.Model):
           UninitializedError: neither `initialize`d nor loaded.
           ValueError: images of another type or shape.
         """
-        images = self._checked(images)
-        self._require_initialized()
-        return self._compiled_scores(num_draws)(images)
+        return self.scoring_function(num_draws)(self._checked(images))
 
     def log_prob(self, images: Any, num_draws: int = 1) -> tf.Tensor:
         """Log-likelihood of uint8 images `[B, H, W, C]`: nats per image, float32 `[B]`."""
@@ -91,10 +89,28 @@ class LikelihoodModel(keras.Model):
         Raises:
           UninitializedError: neither `initialize`d nor loaded.
         """
-        self._require_initialized()
-        return self._compiled_samples(
+        return self.sampling_function()(
             tf.constant(num_images), tf.constant([seed, 0]), tf.constant(temperature, tf.float32)
         )
+
+    def scoring_function(self, num_draws: int = 1) -> Callable[[Any], dict[str, tf.Tensor]]:
+        """`statistics` as a `tf.function` of any number of images, at least 1: for other graphs.
+
+        Raises:
+          UninitializedError: neither `initialize`d nor loaded.
+        """
+        self._require_initialized()
+        return self._compiled_scores(num_draws)
+
+    def sampling_function(self) -> Callable[[Any, Any, Any], tf.Tensor]:
+        """`sample` as a `tf.function` of num_images int32 `[]`, seed int32 `[2]` (that of `sample`,
+        then 0) and temperature float32 `[]`.
+
+        Raises:
+          UninitializedError: neither `initialize`d nor loaded.
+        """
+        self._require_initialized()
+        return self._compiled_samples
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
         """`log_prob` of a batch, for Keras."""

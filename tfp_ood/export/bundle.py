@@ -1,0 +1,52 @@
+"""A trained and evaluated run -> WORKDIR/export, which other programs can use."""
+
+import pathlib
+import shutil
+
+from tfp_ood import files
+from tfp_ood.config import Config
+from tfp_ood.evaluation import evaluate
+from tfp_ood.export import guard, saved_model
+from tfp_ood.export.card import Facts, model_card
+from tfp_ood.reporting.summary import summarize
+from tfp_ood.training import fit
+from tfp_ood.workdir import WorkDir
+
+_CLIENT = pathlib.Path(__file__).with_name("client.py")
+
+
+def write_export(config: Config, workdir: WorkDir, data_dir: str | None) -> pathlib.Path:
+    """Writes WORKDIR/export, whole or not at all: model, model_card.md and client.py.
+
+    The guard is calibrated with the held-out validation images, whose likelihoods are kept as a
+    score table; the test images and the foreign sets measure it.
+
+    Args:
+      config: of the run.
+      workdir: of the run.
+      data_dir: of TFDS.
+
+    Returns:
+      The folder.
+
+    Raises:
+      TrainingError: no trained model.
+      EvaluationError: score tables are missing or not current, or likelihoods are not finite.
+      ExportError: too few validation images for the false-alarm rate, or the model cannot leave
+        this process.
+      UserError: the run is of another config, or its images have changed.
+    """
+    tables = evaluate.current_tables(config, workdir, data_dir)
+    model = fit.load_trained(config, workdir)
+    held_out = evaluate.validation_table(config, workdir, data_dir, model)
+    calibration = guard.calibrate(held_out.log_prob, config.export.false_alarm_rate)
+    summary = summarize(tables[0], tables[1:])
+    facts = Facts(config, fit.training_facts(workdir), summary, tables, calibration)
+    card = model_card(facts)
+    with files.replacing_folder(workdir.export) as folder:
+        # As the tables were scored: 1 draw for exact likelihoods.
+        num_draws = held_out.metadata["num_draws"]
+        saved_model.write(folder / "model", model, num_draws, calibration)
+        (folder / "model_card.md").write_text(card, encoding="utf-8")
+        shutil.copyfile(_CLIENT, folder / _CLIENT.name)
+    return workdir.export

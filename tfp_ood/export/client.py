@@ -1,0 +1,26 @@
+"""Asks the guard beside this file about images: python client.py IMAGES.npy
+
+IMAGES.npy holds uint8 [N, H, W, C], prepared as model_card.md says. Needs tensorflow and numpy.
+"""
+
+import pathlib
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+BATCH = 250
+
+model = tf.saved_model.load(str(pathlib.Path(__file__).resolve().parent / "model"))
+guard = model.signatures["guard"]
+images = np.load(sys.argv[1])
+for start in range(0, len(images), BATCH):
+    told = {k: v.numpy() for k, v in guard(tf.constant(images[start : start + BATCH])).items()}
+    for i, foreign in enumerate(told["is_out_of_distribution"]):
+        side = "too likely" if told["percentile"][i] > 50 else "too unlikely"
+        print(
+            f"{start + i}: {told['bits_per_dim'][i]:.3f} bits/dim, likelier than "
+            f"{told['percentile'][i]:.1f} % of held-out images, "
+            f"p = {told['typicality_p_value'][i]:.4f}: "
+            + (f"OUT OF DISTRIBUTION ({side})" if foreign else "usual")
+        )
