@@ -20,7 +20,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfp_ood.errors import EvaluationError, ExportError
+from tfp_ood.errors import ExportError
 from tfp_ood.evaluation.metrics import checked
 
 TIE = np.float32(1e-5)
