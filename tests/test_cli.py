@@ -220,11 +220,44 @@ def test_another_training_config_is_refused(workdir, data_dir, capsys):
 
 @pytest.mark.parametrize(
     ("mode", "said"),
-    [("evaluate", "--mode=train"), ("sample", "--mode=train"), ("report", "mode=ev")],
+    [
+        ("evaluate", "--mode=train"),
+        ("sample", "--mode=train"),
+        ("report", "mode=ev"),
+        ("export", "--mode=train"),
+    ],
 )
 def test_a_stage_too_early_names_the_one_before(mode, said, data_dir, tmp_path, capsys):
     assert cli.main(command(tmp_path / "run", data_dir, f"--mode={mode}")) == 2
     assert said in capsys.readouterr().err
+
+
+def test_export_is_a_stage_of_its_own(workdir, data_dir, capsys):
+    assert cli.main(command(workdir, data_dir)) == 0
+    assert not (workdir / "export").exists()
+    # Of 4 validation images no smaller rate is possible.
+    rate = "--config.export.false_alarm_rate=0.4"
+    assert cli.main(command(workdir, data_dir, "--mode=export", rate)) == 0
+    *_, path = capsys.readouterr().out.strip().splitlines()
+    assert path == f"export: {workdir / 'export'}"
+    for name in ("model/saved_model.pb", "model_card.md", "client.py"):
+        assert (workdir / "export" / name).stat().st_size > 0, name
+    assert cli.main(command(workdir, data_dir, "--mode=export")) == 2
+    error = capsys.readouterr().err
+    assert "config.export.false_alarm_rate: 0.05 with 4 validation images" in error
+
+
+def test_export_names_the_sets_that_are_not_scored(workdir, data_dir, capsys):
+    flags = ["--mode=export", "--config.data.out_of_distribution=mnist,noise"]
+    assert cli.main(command(workdir, data_dir, *flags)) == 2
+    error = capsys.readouterr().err
+    assert "No current scores of noise/all" in error and "--mode=evaluate" in error
+
+
+def test_classifiers_of_rotated_digits_have_no_export(tmp_path, capsys):
+    flags = [f"--config={ROOT / 'configs' / 'rotated_digits.py'}", f"--workdir={tmp_path / 'w'}"]
+    assert cli.main(["main.py", *flags, "--mode=export"]) == 2
+    assert "got 'export'; valid with this config is one of" in capsys.readouterr().err
 
 
 def test_training_without_data_names_prepare(tmp_path, capsys):

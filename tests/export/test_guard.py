@@ -59,7 +59,7 @@ def test_both_tails_and_the_middle():
 
 @pytest.mark.parametrize("judge", [guard.verdicts, in_a_graph])
 def test_equals_of_held_out_images_are_ties_whatever_the_rounding(judge):
-    """The likeliest image, one of 30 that are alike: the last digits must not make it too likely."""
+    """The likeliest image is one of 30 that are alike: last digits do not make it too likely."""
     held_out = np.concatenate([np.linspace(-3000, -2000, 69), np.full(30, -1000.0)])
     calibration = guard.calibrate(held_out, 0.05)
     steps = np.float32(-1000) + np.arange(-20, 21) * np.spacing(np.float32(1000))

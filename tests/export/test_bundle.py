@@ -1,0 +1,156 @@
+"""WORKDIR/export of a trained run: whole, from current tables, with a client that runs."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_ood.config import Config, DataConfig, ExportConfig, GlowConfig, TrainConfig
+from tfp_ood.data import pipeline
+from tfp_ood.errors import EvaluationError, ExportError, TrainingError, UserError
+from tfp_ood.evaluation import evaluate, tables
+from tfp_ood.export import bundle, guard, saved_model
+from tfp_ood.training import fit
+from tfp_ood.workdir import open_workdir
+
+CONFIG = Config(
+    data=DataConfig(num_validation=4, out_of_distribution=("mnist", "constant")),
+    model=GlowConfig(num_levels=1, num_steps=1, num_hidden=4),
+    train=TrainConfig(batch_size=8, num_steps=2, steps_per_epoch=2, warmup_steps=1),
+    export=ExportConfig(false_alarm_rate=0.4),
+)
+
+
+@pytest.fixture(scope="module", name="workdir")
+def _workdir(tmp_path_factory, data_dir):
+    workdir = open_workdir(tmp_path_factory.mktemp("runs") / "run")
+    with pytest.raises(TrainingError, match="run --mode=train first"):
+        bundle.write_export(CONFIG, workdir, data_dir)
+    fit.train(CONFIG, workdir, data_dir)
+    with pytest.raises(EvaluationError, match=r"fashion_mnist/test, mnist/test.*--mode=evaluate f"):
+        bundle.write_export(CONFIG, workdir, data_dir)
+    assert not workdir.export.exists()
+    evaluate.evaluate(CONFIG, workdir, data_dir)
+    assert bundle.write_export(CONFIG, workdir, data_dir) == workdir.export
+    return workdir
+
+
+def images_of(data_dir, role, name="fashion_mnist"):
+    return pipeline.load(pipeline.open_split(name, role, CONFIG.data, data_dir))[0]
+
+
+def test_everything_is_there_and_nothing_else(workdir):
+    assert {p.name for p in workdir.export.iterdir()} == {"model", "model_card.md", "client.py"}
+    assert not list(workdir.root.glob(".*"))
+
+
+def test_the_guard_is_calibrated_with_the_validation_images(workdir, data_dir):
+    images = images_of(data_dir, "validation")
+    assert len(images) == 4
+    table = tables.read_score_table(tables.table_path(workdir.root, "fashion_mnist", "validation"))
+    signatures = tf.saved_model.load(str(workdir.export / "model")).signatures
+    log_prob = signatures["log_prob"](images=tf.constant(images))["log_prob"]
+    np.testing.assert_allclose(log_prob, table.log_prob, rtol=1e-5)
+    told = signatures["guard"](images=tf.constant(images))
+    assert sorted(told["percentile"].numpy()) == [12.5, 37.5, 62.5, 87.5]
+
+
+def test_exported_likelihoods_are_those_of_the_tables(workdir, data_dir):
+    signatures = tf.saved_model.load(str(workdir.export / "model")).signatures
+    for name, role in (("fashion_mnist", "test"), ("mnist", "foreign")):
+        table = tables.read_score_table(tables.table_path(workdir.root, name, "test"))
+        told = signatures["log_prob"](images=tf.constant(images_of(data_dir, role, name)))
+        np.testing.assert_allclose(told["log_prob"], table.log_prob, rtol=1e-5)
+        np.testing.assert_allclose(told["bits_per_dim"], table.bits_per_dim, rtol=1e-5)
+
+
+def test_the_client_runs(workdir, data_dir, tmp_path):
+    images = np.concatenate(
+        [images_of(data_dir, "validation"), np.zeros([1, *CONFIG.data.image_shape], np.uint8)]
+    )
+    np.save(tmp_path / "images.npy", images)
+    done = subprocess.run(
+        [sys.executable, str(workdir.export / "client.py"), "images.npy"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["0", "1", "2", "3", "4"]
+    assert "OUT OF DISTRIBUTION (too unlikely)" in lines[4]
+    assert [line.endswith(": usual") for line in lines].count(True) == 4
+    assert all("bits/dim" in line and "p = " in line for line in lines)
+
+
+def test_it_is_written_anew_with_another_rate(workdir, data_dir):
+    before = tables.table_path(workdir.root, "fashion_mnist", "validation").stat().st_mtime_ns
+    config = dataclasses.replace(CONFIG, export=ExportConfig(0.45))
+    bundle.write_export(config, workdir, data_dir)
+    assert "at most 0.45" in (workdir.export / "model_card.md").read_text()
+    after = tables.table_path(workdir.root, "fashion_mnist", "validation").stat().st_mtime_ns
+    assert before == after
+    bundle.write_export(CONFIG, workdir, data_dir)
+
+
+def test_a_failed_export_leaves_the_old_one(workdir, data_dir, monkeypatch):
+    card = (workdir.export / "model_card.md").read_text()
+    with pytest.raises(ExportError, match=r"valid is at least 0\.4"):
+        bundle.write_export(
+            dataclasses.replace(CONFIG, export=ExportConfig(0.05)), workdir, data_dir
+        )
+
+    def fails(path, *_):
+        path.mkdir()
+        raise RuntimeError("on the way")
+
+    monkeypatch.setattr(saved_model, "write", fails)
+    with pytest.raises(RuntimeError, match="on the way"):
+        bundle.write_export(CONFIG, workdir, data_dir)
+    assert (workdir.export / "model_card.md").read_text() == card
+    assert (workdir.export / "model" / "saved_model.pb").exists()
+    assert not list(workdir.root.glob(".*"))
+
+
+def test_tables_of_other_settings_are_not_current(workdir, data_dir):
+    more_draws = dataclasses.replace(CONFIG.evaluate, num_draws=3)
+    with pytest.raises(EvaluationError, match="--mode=evaluate"):
+        bundle.write_export(dataclasses.replace(CONFIG, evaluate=more_draws), workdir, data_dir)
+    other = dataclasses.replace(CONFIG, seed=1)
+    with pytest.raises(UserError, match=r"config\.seed was 0, now 1"):
+        bundle.write_export(other, workdir, data_dir)
+
+
+def test_no_foreign_set_is_needed(workdir, data_dir):
+    data = dataclasses.replace(CONFIG.data, out_of_distribution=())
+    bundle.write_export(dataclasses.replace(CONFIG, data=data), workdir, data_dir)
+    assert "No foreign set was evaluated" in (workdir.export / "model_card.md").read_text()
+    bundle.write_export(CONFIG, workdir, data_dir)
+
+
+def test_the_card_has_the_rates_of_the_exported_guard(workdir, data_dir):
+    table = tables.read_score_table(tables.table_path(workdir.root, "mnist", "test"))
+    signatures = tf.saved_model.load(str(workdir.export / "model")).signatures
+    images = tf.constant(images_of(data_dir, "foreign", "mnist"))
+    share = np.mean(signatures["guard"](images=images)["is_out_of_distribution"])
+    card = (workdir.export / "model_card.md").read_text()
+    assert f"| MNIST | foreign | {table.num_images} | {100 * share:.1f} % (" in card
+
+
+def test_the_reference_says_the_same(workdir, data_dir):
+    held_out = tables.read_score_table(
+        tables.table_path(workdir.root, "fashion_mnist", "validation")
+    )
+    calibration = guard.calibrate(held_out.log_prob, 0.4)
+    images = tf.constant(images_of(data_dir, "test"))
+    signatures = tf.saved_model.load(str(workdir.export / "model")).signatures
+    told = signatures["guard"](images=images)
+    own = tables.read_score_table(tables.table_path(workdir.root, "fashion_mnist", "test"))
+    for name, values in guard.verdicts(calibration, own.log_prob).items():
+        np.testing.assert_allclose(told[name], values, rtol=1e-6)

@@ -1,0 +1,285 @@
+"""The exported model: the same numbers as in this process, from TensorFlow alone."""
+
+import importlib.metadata
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import venv
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from packaging.requirements import Requirement
+
+from tests import contracts
+from tests.contracts import CASES
+from tfp_ood import units
+from tfp_ood.config import MODEL_CONFIGS
+from tfp_ood.errors import ExportError
+from tfp_ood.export import guard, saved_model
+
+NUM_DRAWS = 2
+NAMES = ["glow_class_conditional", "real_nvp_batch_norm", "pixel_cnn_categorical", "vae_logistic"]
+ELSEWHERE = pathlib.Path(__file__).with_name("elsewhere.py")
+FORBIDDEN = ("tensorflow_probability", "tf_keras", "tfp_ood")
+QUIET = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def moved(case, **how):
+    """A model off its initial weights, where many layers give zeros; faster made than a trained."""
+    model, rng = contracts.initialized(case, **how), np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        variable.assign_add(rng.normal(0, 0.01, variable.shape))
+    return model
+
+
+def export(name, path):
+    """A case, a model, its guard, and where it was exported to."""
+    case = CASES[name]
+    model = moved(case)
+    held_out = model.log_prob(contracts.random_images(case, 50, seed=8), NUM_DRAWS)
+    calibration = guard.calibrate(held_out.numpy(), 0.1)
+    saved_model.write(path, model, NUM_DRAWS, calibration)
+    return case, model, calibration, path
+
+
+@pytest.fixture(scope="module", name="exported", params=NAMES)
+def _exported(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp(request.param) / "model"
+    *made, path = export(request.param, path)
+    return *made, tf.saved_model.load(str(path))
+
+
+def test_every_family_is_exported():
+    assert {CASES[name].family for name in NAMES} == set(MODEL_CONFIGS)
+
+
+def test_signatures_have_these_names_types_and_shapes(exported):
+    case, _, _, loaded = exported
+    assert set(loaded.signatures) == set(saved_model.SIGNATURES)
+    images = tf.TensorSpec([None, *case.image_shape], tf.uint8, "images")
+    terms = ["log_det", "log_prob_latent"] if case.family in ("glow", "real_nvp") else []
+    floats = {"log_prob": ["bits_per_dim", "log_prob", *terms]}
+    floats["guard"] = ["bits_per_dim", "percentile", "typicality_p_value"]
+    for name in ("log_prob", "guard"):
+        assert loaded.signatures[name].structured_input_signature == ((), {"images": images})
+        outputs = dict(loaded.signatures[name].structured_outputs)
+        if name == "guard":
+            assert outputs.pop("is_out_of_distribution").dtype == tf.bool
+        assert sorted(outputs) == sorted(floats[name])
+        assert {spec.dtype for spec in outputs.values()} == {tf.float32}
+    sample = loaded.signatures["sample"]
+    types = {k: (v.dtype, v.shape) for k, v in sample.structured_input_signature[1].items()}
+    assert types == {
+        "num_images": (tf.int32, []),
+        "seed": (tf.int32, []),
+        "temperature": (tf.float32, []),
+    }
+    (output,) = sample.structured_outputs.values()
+    assert output.dtype == tf.uint8 and output.shape[1:] == case.image_shape
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 16])
+def test_likelihoods_are_those_of_the_model(exported, count):
+    case, model, calibration, loaded = exported
+    images = contracts.random_images(case, count, seed=9)
+    expected = model.statistics(images, NUM_DRAWS)
+    told = loaded.signatures["log_prob"](images=tf.constant(images))
+    for name, values in told.items():
+        assert values.shape == [count]
+        if name != "bits_per_dim":
+            np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=1e-4)
+    bits = units.bits_per_dim(np.float64(expected["log_prob"]), model.num_dims)
+    np.testing.assert_allclose(told["bits_per_dim"], bits, rtol=1e-5)
+    judged = loaded.signatures["guard"](images=tf.constant(images))
+    np.testing.assert_array_equal(judged["bits_per_dim"], told["bits_per_dim"])
+    for name, values in guard.verdicts(calibration, told["log_prob"].numpy()).items():
+        np.testing.assert_allclose(judged[name], values, rtol=1e-6)
+
+
+def test_no_images_have_no_likelihoods(exported):
+    case, _, _, loaded = exported
+    for name in ("log_prob", "guard"):
+        told = loaded.signatures[name](images=tf.zeros([0, *case.image_shape], tf.uint8))
+        assert {tuple(values.shape) for values in told.values()} == {(0,)}
+
+
+def test_the_guard_is_that_of_the_tables_for_usual_and_other_images(exported):
+    case, _, calibration, loaded = exported
+    own = contracts.random_images(case, 40, seed=10)
+    noise = np.random.default_rng(0).integers(0, 256, own.shape).astype(np.uint8)
+    constant = np.broadcast_to(
+        np.arange(0, 250, 50, np.uint8)[:, None, None, None], (5, *own[0].shape)
+    )
+    images = tf.constant(np.concatenate([own, noise, constant]))
+    told = loaded.signatures["guard"](images=images)
+    log_prob = loaded.signatures["log_prob"](images=images)["log_prob"].numpy()
+    for name, values in guard.verdicts(calibration, log_prob).items():
+        np.testing.assert_allclose(told[name], values, rtol=1e-6)
+    foreign = told["is_out_of_distribution"].numpy()
+    assert np.mean(foreign[:40]) <= 0.25 and np.any(foreign[40:])
+
+
+def test_samples_are_those_of_the_model_and_of_the_seed(exported):
+    case, model, _, loaded = exported
+
+    def sample(number, seed, temperature=1.0):
+        given = {"num_images": number, "seed": seed, "temperature": temperature}
+        return loaded.signatures["sample"](**{k: tf.constant(v) for k, v in given.items()})[
+            "images"
+        ].numpy()
+
+    images = sample(3, 5)
+    assert images.dtype == np.uint8 and images.shape == (3, *case.image_shape)
+    np.testing.assert_array_equal(images, sample(3, 5))
+    assert np.any(images != sample(3, 6))
+    assert np.any(images != sample(3, 5, 0.3))
+    assert sample(1, 5).shape == (1, *case.image_shape)
+    # A rounding of the network's may move a pixel's value over the edge to the next.
+    difference = np.abs(np.int32(images) - np.int32(model.sample(3, 5)))
+    assert np.mean(difference > 1) < 0.01
+
+
+def test_wrong_images_are_refused_with_a_clear_error(exported):
+    case, _, _, loaded = exported
+    height, width, channels = case.image_shape
+    for wrong in (
+        tf.zeros([2, *case.image_shape], tf.float32),
+        tf.zeros([2, height, width, 4 - channels], tf.uint8),
+        tf.zeros(case.image_shape, tf.uint8),
+        tf.zeros([2, height + 2, width, channels], tf.uint8),
+    ):
+        for name in ("log_prob", "guard"):
+            with pytest.raises((TypeError, ValueError, tf.errors.InvalidArgumentError)) as error:
+                loaded.signatures[name](images=wrong)
+            message = str(error.value)
+            assert re.search(r"images|compatible|uint8|rank|dimension|shape", message, re.I)
+
+
+def test_weights_in_bfloat16_are_exported_too(tmp_path):
+    case = CASES["glow"]
+    model = moved(case, precision="mixed_bfloat16")
+    images = contracts.random_images(case, 50)
+    log_prob = model.log_prob(images)
+    saved_model.write(tmp_path / "m", model, 1, guard.calibrate(log_prob.numpy(), 0.1))
+    told = tf.saved_model.load(str(tmp_path / "m")).signatures["log_prob"](
+        images=tf.constant(images)
+    )
+    np.testing.assert_allclose(told["log_prob"], log_prob, rtol=1e-3)
+
+
+def test_what_calls_python_is_refused(tmp_path, monkeypatch):
+    """A model of a family to come, which only this process can run."""
+    model = contracts.initialized(CASES["glow"])
+    score = model.scoring_function(1)
+
+    def in_python(images):
+        scores = score(images)
+        log_prob = tf.numpy_function(lambda x: x, [scores["log_prob"]], tf.float32)
+        return {"log_prob": tf.ensure_shape(log_prob, [None])}
+
+    monkeypatch.setattr(model, "scoring_function", lambda num_draws: in_python)
+    with pytest.raises(ExportError, match=r"cannot be exported: its log_prob calls back into Pyth"):
+        saved_model.write(tmp_path / "m", model, 1, guard.calibrate(np.arange(50.0), 0.1))
+    assert not (tmp_path / "m").exists()
+
+
+def distributions(root):
+    """Names of a distribution and all that it requires, as pip would install them."""
+    found, wanted = set(), [root]
+    while wanted:
+        name = re.sub(r"[-_.]+", "-", wanted.pop()).lower()
+        if name in found:
+            continue
+        found.add(name)
+        for line in importlib.metadata.requires(name) or ():
+            requirement = Requirement(line)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                wanted.append(requirement.name)
+    return found
+
+
+@pytest.fixture(scope="module", name="bare_python")
+def _bare_python(tmp_path_factory):
+    """The Python of a virtual environment that has TensorFlow and what it requires, nothing else.
+
+    Linked from this one's, so that nothing is fetched.
+    """
+    root = tmp_path_factory.mktemp("bare")
+    venv.create(root, with_pip=False, symlinks=True)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    site = root / "lib" / version / "site-packages"
+    for name in distributions("tensorflow"):
+        for file in importlib.metadata.files(name):
+            top = file.parts[0]
+            source = pathlib.Path(importlib.metadata.distribution(name).locate_file(top))
+            if top not in ("..", "__pycache__") and not (site / top).exists():
+                (site / top).symlink_to(source.resolve())
+    return root / "bin" / "python"
+
+
+@pytest.fixture(scope="module", name="glow")
+def _glow(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("glow")
+    made = export("glow_constant_volume", folder / "model")
+    np.save(folder / "images.npy", contracts.random_images(made[0], 5, seed=11))
+    return made
+
+
+def run(python, *args, **how):
+    command = [str(python), *map(str, args)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=QUIET, cwd="/", **how
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def check(model, calibration, images, told):
+    """Results from elsewhere, as arrays by signature and output."""
+    log_prob = model.log_prob(images, NUM_DRAWS).numpy()
+    np.testing.assert_allclose(told["log_prob.log_prob"], log_prob, rtol=1e-5)
+    expected = guard.verdicts(calibration, log_prob)
+    for name in expected:
+        np.testing.assert_allclose(told[f"guard.{name}"], expected[name], atol=1e-5)
+    difference = np.abs(np.int32(told["sample.images"]) - np.int32(model.sample(3, 7, 0.8)))
+    assert told["sample.images"].dtype == np.uint8 and np.mean(difference > 1) < 0.01
+
+
+def test_runs_where_this_package_is_forbidden(glow, tmp_path):
+    """In a process that cannot import TFP, tf_keras or this package."""
+    _, model, calibration, path = glow
+    out = tmp_path / "told.npz"
+    images = path.with_name("images.npy")
+    run(sys.executable, ELSEWHERE, path, images, out, *FORBIDDEN)
+    check(model, calibration, np.load(images), dict(np.load(out)))
+
+
+def test_runs_in_an_environment_that_has_tensorflow_alone(glow, bare_python, tmp_path):
+    _, model, calibration, path = glow
+    out, images = tmp_path / "told.npz", path.with_name("images.npy")
+    code = f"import importlib.util as u; print([n for n in {FORBIDDEN} if u.find_spec(n)])"
+    assert run(bare_python, "-c", code).strip() == "[]"
+    run(bare_python, ELSEWHERE, path, images, out)
+    check(model, calibration, np.load(images), dict(np.load(out)))
+
+
+def test_saved_model_cli_runs_it_there(glow, bare_python, tmp_path):
+    _, model, calibration, path = glow
+    told, images = {}, path.with_name("images.npy")
+    inputs = {
+        "log_prob": ["--inputs", f"images={images}"],
+        "guard": ["--inputs", f"images={images}"],
+        "sample": [
+            "--input_exprs",
+            "num_images=3;seed=7;temperature=0.8",
+        ],
+    }
+    for name, given in inputs.items():
+        where = ["--dir", path, "--tag_set", "serve", "--signature_def", name]
+        where += ["--outdir", tmp_path / name, *given]
+        run(bare_python, "-m", "tensorflow.python.tools.saved_model_cli", "run", *where)
+        told |= {f"{name}.{p.stem}": np.load(p) for p in (tmp_path / name).glob("*.npy")}
+    check(model, calibration, np.load(images), told)
