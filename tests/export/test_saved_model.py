@@ -145,17 +145,19 @@ def test_samples_are_those_of_the_model_and_of_the_seed(exported):
 def test_wrong_images_are_refused_with_a_clear_error(exported):
     case, _, _, loaded = exported
     height, width, channels = case.image_shape
-    for wrong in (
-        tf.zeros([2, *case.image_shape], tf.float32),
-        tf.zeros([2, height, width, 4 - channels], tf.uint8),
-        tf.zeros(case.image_shape, tf.uint8),
-        tf.zeros([2, height + 2, width, channels], tf.uint8),
-    ):
-        for name in ("log_prob", "guard"):
-            with pytest.raises((TypeError, ValueError, tf.errors.InvalidArgumentError)) as error:
-                loaded.signatures[name](images=wrong)
-            message = str(error.value)
-            assert re.search(r"images|compatible|uint8|rank|dimension|shape", message, re.I)
+    shapes = [
+        [2, height, width, 4 - channels],
+        [2, height + 2, width, channels],
+        [height, width, channels],
+    ]
+    for name in ("log_prob", "guard"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="uint8 tensor but is a float"):
+            loaded.signatures[name](images=tf.zeros([2, *case.image_shape]))
+        for shape in shapes:
+            given, valid = ",".join(map(str, shape)), f"?,{height},{width},{channels}"
+            said = rf"\[{given}\] is not compatible with expected shape \[{re.escape(valid)}\]"
+            with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+                loaded.signatures[name](images=tf.zeros(shape, tf.uint8))
 
 
 def test_weights_in_bfloat16_are_exported_too(tmp_path):

@@ -151,7 +151,7 @@ def _guard(
     judged: Sequence[Flagged],
 ) -> list[str]:
     rate, count = facts.calibration.false_alarm_rate, facts.calibration.num_images
-    roles = ["own, test"] + ["foreign"] * len(foreign)
+    roles = ["own, test", *map(_role, foreign)]
     rows = [
         [
             entry["label"],
@@ -175,6 +175,10 @@ def _guard(
     return [text, _table(header, rows), _list([_false_alarms(own, judged[0], rate), *sentences])]
 
 
+def _role(entry: Mapping[str, Any]) -> str:
+    return "own, changed" if "reduction" in entry["preprocessing"] else "foreign"
+
+
 def _false_alarms(own: Mapping[str, Any], share: Flagged, rate: float) -> str:
     low, high = share.interval
     fits = (
@@ -192,7 +196,7 @@ def _outcome(label: str, share: Flagged) -> str:
     elif share.share >= _MISSED:
         outcome = f"Catches {label} in part"
     else:
-        outcome = f"Does not catch {label}: most of its images pass"
+        outcome = f"Does not catch {label}, most of whose images pass"
     sides = {"too likely": share.too_likely, "too unlikely": share.too_unlikely}
     side = max(sides, key=sides.get)
     mostly = f", mostly as {side}" if share.share else ""

@@ -103,6 +103,8 @@ def _for_any_number(score: Callable) -> Callable:
     """
 
     def padded_score(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        # TensorFlow does not hold a caller to the signature's shape; its message names both.
+        images = tf.ensure_shape(images, images.shape)
         count = tf.shape(images)[0]
         padding = [[0, tf.maximum(0, 1 - count)], [0, 0], [0, 0], [0, 0]]
         padded = tf.ensure_shape(tf.pad(images, padding), images.shape)
