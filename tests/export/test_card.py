@@ -53,6 +53,8 @@ def test_names_the_model_and_its_training(made):
     assert text.startswith("# Model card: Glow of FashionMNIST\n")
     for words in (
         "12,345 steps of 64 images, 678.9 s",
+        "the training split of FashionMNIST (fashion_mnist:3.0.1 of ",
+        "TensorFlow Datasets; licence: MIT)",
         "| trained parameters | 1,234 |",
         "a lower bound from 2 draws of noise per image",
         "uint8 [N, 28, 28, 1]; not changed before the model",
@@ -112,6 +114,21 @@ def test_an_exact_likelihood_has_no_noise():
     config = Config(model=PixelCNNConfig())
     text = card.model_card(dataclasses.replace(facts(kind="exact", num_draws=1), config=config))
     assert text.startswith("# Model card: PixelCNN of FashionMNIST")
+
+
+def test_no_path_of_this_computer_is_shipped(tmp_path):
+    given = facts({f"folder:{tmp_path}/photos": OWN[:50], "mnist": OWN[:50]})
+    data = DataConfig(f"folder:{tmp_path}/mine")
+    text = card.model_card(dataclasses.replace(given, config=Config(data=data)))
+    assert row(text, "photos", "foreign") and str(tmp_path) not in text
+
+
+def test_own_images_that_were_changed_are_not_called_foreign():
+    given = facts({"mnist": OWN[:50]})
+    reduction = {"reduction": {"of": "fashion_mnist", "kind": "contrast", "factor": 0.5}}
+    tables = [given.tables[0], table(OWN[:50], "contrast:0.5", preprocessing=reduction)]
+    changed = dataclasses.replace(given, tables=tables, summary=summarize(tables[0], tables[1:]))
+    assert row(card.model_card(changed), "own, contrast to 0.5", "own, changed")
 
 
 def test_without_foreign_sets_says_that_nothing_is_known():

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfp_ood.config import Config
+from tfp_ood.data import specs
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.export import guard
 from tfp_ood.reporting import names
@@ -99,8 +100,11 @@ def _model_rows(facts: Facts, own: Mapping[str, Any]) -> list[list[str]]:
     height, width, channels = config.data.image_shape
     resumed = training.get("resumed_at_step")
     since = f" since it was resumed at step {resumed:,}" if resumed else ""
+    spec = specs.SPECS.get(config.data.in_distribution)
+    # A path on this computer is nothing to ship: the label has its last part.
+    source = f" ({spec.tfds_name} of TensorFlow Datasets; licence: {spec.licence})" if spec else ""
     return [
-        ["trained on", f"{own['label']} (`{config.data.in_distribution}`), training split"],
+        ["trained on", f"the training split of {own['label']}{source}"],
         ["images", f"uint8 [N, {height}, {width}, {channels}]; {changes(own)} before the model"],
         [
             "training",
@@ -176,7 +180,8 @@ def _guard(
 
 
 def _role(entry: Mapping[str, Any]) -> str:
-    return "own, changed" if "reduction" in entry["preprocessing"] else "foreign"
+    is_own = {"reduction", "corruption"} & set(entry["preprocessing"])
+    return "own, changed" if is_own else "foreign"
 
 
 def _false_alarms(own: Mapping[str, Any], share: Flagged, rate: float) -> str:
