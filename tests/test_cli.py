@@ -294,3 +294,33 @@ def test_what_does_not_fit_is_refused_before_it_is_fetched(tmp_path, monkeypatch
     flags += [f"--data_dir={tmp_path}", "--config.data.out_of_distribution=celeb_a"]
     assert cli.main(["main.py", *flags]) == 2
     assert "celeb_a: the images are" in capsys.readouterr().err
+
+
+def test_an_audit_of_a_folder(tmp_path, data_dir, capsys):
+    """Trains, judges, exports and says who would pass; files that cannot be read are listed."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(420):
+        pixels = rng.integers(0, 256, (9, 9, 3), np.uint8)
+        PIL.Image.fromarray(pixels).save(photos / f"{number}.png")
+    (photos / "broken.jpg").write_bytes(b"x")
+    flags = [f"--config={ROOT / 'configs' / 'audit.py'}", *SMALL, "--mode=audit"]
+    flags += [f"--workdir={tmp_path / 'run'}", f"--data_dir={data_dir}"]
+    flags += [f"--config.data.in_distribution=folder:{photos}", "--config.data.num_validation=400"]
+    flags += ["--config.data.out_of_distribution=noise,blurred:1,upside_down,contrast:0.1"]
+    flags += ["--config.data.num_test=40"]
+    assert cli.main(["main.py", *flags]) == 0
+    *_, page = capsys.readouterr().out.strip().splitlines()
+    assert page == f"audit: {tmp_path / 'run' / 'audit' / 'index.html'}"
+    text = (tmp_path / "run" / "audit" / "index.html").read_text()
+    assert "broken.jpg" in text and "own, blurred 1" in text
+    found = json.loads((tmp_path / "run" / "audit" / "audit.json").read_text())["sets"]
+    assert len(found) == 5 and found["noise/all"]["num_images"] == 40
+    assert (tmp_path / "run" / "export" / "client.py").exists()
+
+
+def test_an_audit_asks_for_a_folder(capsys, tmp_path):
+    path = ROOT / "configs" / "audit.py"
+    assert cli.main(["main.py", f"--config={path}", f"--workdir={tmp_path / 'w'}"]) == 2
+    assert "the path of an existing folder after `folder:`" in capsys.readouterr().err

@@ -49,6 +49,8 @@ def test_config(path, size):
     assert f"python main.py --config=configs/{path.name}{':small' if size else ''}" in says
     assert "minutes" in says and "AUROC" in says
     given = module.get_config(size) if size else module.get_config()
+    if path.stem == "audit":  # of a folder that must be given
+        given.data.in_distribution = "fashion_mnist"
     full = from_config_dict(given)
     specs.parse(full.data.in_distribution, "data.in_distribution")
     for name in full.data.out_of_distribution:

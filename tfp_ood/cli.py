@@ -20,6 +20,8 @@ Stages (--mode); each reads what the one before left in --workdir, and skips wha
   run        all of these (the default)
   export     after them: the model, with a guard against unusual images, for programs that have
              TensorFlow alone, and its model card: WORKDIR/export
+  audit      all of these, and a verdict: which foreign images would likelihood have let through,
+             and which the guard: WORKDIR/audit/index.html (see configs/audit.py)
 
 Finished runs side by side, on one page, WORKDIR/report/index.html:
 
@@ -30,7 +32,7 @@ and beside the figures of Nalisnick et al. (2019):
   python main.py --mode=paper --workdirs=runs/a,runs/b,runs/c --workdir=runs/paper
 
 The second experiment, on classifiers that are certain of digits turned upside down, is
-configs/rotated_digits.py; it has the same stages but `sample` and `export`.
+configs/rotated_digits.py; it has the same stages but `sample`, `export` and `audit`.
 
 A config is a Python file and is executed: use only those you trust.
 """
@@ -55,7 +57,8 @@ from tfp_ood.rotated_config import RotatedConfig
 from tfp_ood.workdir import WorkDir, open_workdir
 
 PAPER = "paper"
-MODES = ("prepare", "train", "evaluate", "sample", "report", "run", "export", PAPER)
+MODES = ("prepare", "train", "evaluate", "sample", "report", "run", "export", "audit", PAPER)
+_ASKED_FOR = ("export", "audit")  # stages that are no part of a run
 
 _OVERRIDE = re.compile(r"--?(no)?config\.(?P<key>[^=]+)(=(?P<value>.*))?$", re.DOTALL)
 _CONFIG_FILE_FAILED = "Error whilst parsing config file"  # how ml_collections begins
@@ -117,13 +120,24 @@ def run(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | None, 
     if mode not in (*stages, "run"):
         valid = ", ".join((*stages, "run"))
         raise UserError(f"--mode: got {mode!r}; valid with this config is one of {valid}.")
-    wanted = tuple(s for s in stages if s != "export") if mode == "run" else (mode,)
-    if isinstance(config, Config) and "report" in wanted and not config.data.out_of_distribution:
+    wanted = _wanted(mode, tuple(stages))
+    if (
+        isinstance(config, Config)
+        and {"report", "audit"} & set(wanted)
+        and not config.data.out_of_distribution
+    ):
         raise ConfigError("data.out_of_distribution", (), "at least one set to judge against")
     if mode != "prepare":  # which needs no work directory
         workdir.check(config)
     for stage in wanted:
         stages[stage](config, workdir, data_dir)
+
+
+def _wanted(mode: str, stages: tuple[str, ...]) -> tuple[str, ...]:
+    """The stages of a mode, in order: an audit is made of all, a run of all but the last two."""
+    if mode == "audit":
+        return stages
+    return tuple(stage for stage in stages if stage not in _ASKED_FOR) if mode == "run" else (mode,)
 
 
 def _parse(argv: Sequence[str]) -> flags.FlagValues | None:
@@ -311,11 +325,7 @@ def _sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
 def _report(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     from tfp_ood.reporting.report import write_report
 
-    sets = [(config.data.in_distribution, "test")]
-    for name in config.data.out_of_distribution:
-        source = specs.parse(name, "data.out_of_distribution")
-        sets.append((name, specs.foreign_label(source)))
-    result = write_report(workdir.root, sets, dataclasses.asdict(config))
+    result = write_report(workdir.root, _judged_sets(config), dataclasses.asdict(config))
     print("\n".join(result.verdict))
     print(f"report: {result.path}")
 
@@ -325,6 +335,24 @@ def _export(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     from tfp_ood.export import bundle
 
     print(f"export: {bundle.write_export(config, workdir, data_dir)}")
+
+
+def _audit(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    from tfp_ood.reporting.audit import write_audit
+
+    rate = config.export.false_alarm_rate
+    result = write_audit(workdir.root, _judged_sets(config), rate)
+    print("\n".join(result.verdict))
+    print(f"audit: {result.path}")
+
+
+def _judged_sets(config: Config) -> list[tuple[str, str]]:
+    """(name, split) of the score tables, the in-distribution set's first."""
+    sets = [(config.data.in_distribution, "test")]
+    for name in config.data.out_of_distribution:
+        source = specs.parse(name, "data.out_of_distribution")
+        sets.append((name, specs.foreign_label(source)))
+    return sets
 
 
 def _compare(workdirs: Sequence[str], folder: str, mode: str) -> None:
@@ -342,7 +370,8 @@ _STAGES: dict[str, Callable[[Config, WorkDir, str | None], None]] = {
     "evaluate": _evaluate,
     "sample": _sample,
     "report": _report,
-    "export": _export,  # only where it is asked for
+    "export": _export,
+    "audit": _audit,
 }
 
 

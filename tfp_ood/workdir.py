@@ -67,6 +67,11 @@ class WorkDir:
         """Folder of what is shipped: `model`, `model_card.md`, `client.py` (`export.bundle`)."""
         return self.root / "export"
 
+    @property
+    def audit(self) -> pathlib.Path:
+        """Folder of the audit's page (`reporting.audit`)."""
+        return self.root / "audit"
+
     def check(self, config: TrainedConfig) -> None:
         """Refuses a config that trains another model than the one that lives here.
 

@@ -19,7 +19,8 @@ import tensorflow as tf
 from tests.benchmarks import timing
 from tfp_ood import models
 from tfp_ood.config import Config
-from tfp_ood.export import guard, saved_model
+from tfp_ood.evaluation import guard
+from tfp_ood.export import saved_model
 
 CONFIG = Config()  # whose Glow is the quickstart's
 BATCH = CONFIG.evaluate.batch_size

@@ -12,8 +12,8 @@ import tensorflow as tf
 from tfp_ood.config import Config, DataConfig, ExportConfig, GlowConfig, TrainConfig
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError, ExportError, TrainingError, UserError
-from tfp_ood.evaluation import evaluate, tables
-from tfp_ood.export import bundle, guard, saved_model
+from tfp_ood.evaluation import evaluate, guard, tables
+from tfp_ood.export import bundle, saved_model
 from tfp_ood.training import fit
 from tfp_ood.workdir import open_workdir
 

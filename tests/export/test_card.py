@@ -8,7 +8,8 @@ from scipy import stats
 
 from tests.evaluation.fakes import table
 from tfp_ood.config import Config, DataConfig, ExportConfig, PixelCNNConfig
-from tfp_ood.export import card, guard
+from tfp_ood.evaluation import guard
+from tfp_ood.export import card
 from tfp_ood.reporting.summary import summarize
 
 TRAINING = {"num_steps": 12_345, "seconds": 678.9, "resumed_at_step": 0}

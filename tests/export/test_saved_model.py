@@ -18,7 +18,8 @@ from tests.contracts import CASES
 from tfp_ood import units
 from tfp_ood.config import MODEL_CONFIGS
 from tfp_ood.errors import ExportError
-from tfp_ood.export import guard, saved_model
+from tfp_ood.evaluation import guard
+from tfp_ood.export import saved_model
 
 NUM_DRAWS = 2
 NAMES = ["glow_class_conditional", "real_nvp_batch_norm", "pixel_cnn_categorical", "vae_logistic"]

@@ -5,8 +5,8 @@ import shutil
 
 from tfp_ood import files
 from tfp_ood.config import Config
-from tfp_ood.evaluation import evaluate
-from tfp_ood.export import guard, saved_model
+from tfp_ood.evaluation import evaluate, guard
+from tfp_ood.export import saved_model
 from tfp_ood.export.card import Facts, model_card
 from tfp_ood.reporting.summary import summarize
 from tfp_ood.training import fit

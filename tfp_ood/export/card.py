@@ -12,8 +12,8 @@ import numpy as np
 
 from tfp_ood.config import Config
 from tfp_ood.data import specs
+from tfp_ood.evaluation import guard
 from tfp_ood.evaluation.tables import ScoreTable
-from tfp_ood.export import guard
 from tfp_ood.reporting import names
 from tfp_ood.reporting.verdict import changes, split_sets, verdict
 

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from tfp_ood import units
 from tfp_ood.errors import ExportError
-from tfp_ood.export import guard
+from tfp_ood.evaluation import guard
+from tfp_ood.export.guard_graph import verdict_tensors
 from tfp_ood.models import LikelihoodModel
 
 SIGNATURES = ("log_prob", "sample", "guard")
@@ -75,7 +76,7 @@ def _guard(model: LikelihoodModel, num_draws: int, calibration: guard.Calibratio
     def verdict(images: tf.Tensor) -> dict[str, tf.Tensor]:
         log_prob = score(images)["log_prob"]
         bits = units.bits_per_dim(log_prob, model.num_dims)
-        return {"bits_per_dim": bits, **guard.verdict_tensors(calibration, log_prob)}
+        return {"bits_per_dim": bits, **verdict_tensors(calibration, log_prob)}
 
     return verdict
 

@@ -6,7 +6,8 @@ import tensorflow as tf
 from scipy import stats
 
 from tfp_ood.errors import EvaluationError, ExportError
-from tfp_ood.export import guard
+from tfp_ood.evaluation import guard
+from tfp_ood.export.guard_graph import verdict_tensors
 
 
 def reference(held_out, value, rate):
@@ -18,9 +19,7 @@ def reference(held_out, value, rate):
 
 
 def in_a_graph(calibration, values):
-    told = tf.function(lambda x: guard.verdict_tensors(calibration, x))(
-        tf.constant(values, tf.float32)
-    )
+    told = tf.function(lambda x: verdict_tensors(calibration, x))(tf.constant(values, tf.float32))
     return {name: tensor.numpy() for name, tensor in told.items()}
 
 
@@ -111,3 +110,20 @@ def test_too_few_held_out_images_are_refused():
         guard.calibrate(np.array([np.nan] * 100), 0.05)
     with pytest.raises(EvaluationError, match="held-out"):
         guard.calibrate(np.array([]), 0.05)
+
+
+def test_one_end_alone_flags_the_same_share_there():
+    held_out = np.random.default_rng(0).normal(-1000.0, 30.0, 999)
+    calibration = guard.calibrate(held_out, 0.05)
+    values = np.random.default_rng(1).normal(-1000.0, 30.0, 20_000)
+    flagged = guard.too_unlikely(calibration, values)
+    assert flagged.mean() == pytest.approx(0.05, abs=0.02)
+    # The guard spends half of its rate on either end.
+    two_sided = guard.verdicts(calibration, values)
+    low = two_sided["is_out_of_distribution"] & (two_sided["percentile"] < 50)
+    assert np.all(flagged[low]) and low.mean() == pytest.approx(0.025, abs=0.015)
+    assert guard.too_unlikely(calibration, [np.nan, -np.inf, np.inf]).tolist() == [
+        True,
+        True,
+        False,
+    ]

@@ -9,8 +9,8 @@ rank among them is equally likely, so that with the new image counted among its 
 is at most a with a chance of at most a, whatever the likelihoods' distribution. Both ends count:
 foreign images are often too likely, which a threshold on low likelihood lets through.
 
-The same function twice: `verdicts` in NumPy, for tables, and `verdict_tensors` in TensorFlow, for
-the exported model.
+`verdicts` is in NumPy, for tables; `export.guard_graph` has the same in TensorFlow, for the
+exported model.
 """
 
 import dataclasses
@@ -18,7 +18,6 @@ import fractions
 import math
 
 import numpy as np
-import tensorflow as tf
 
 from tfp_ood.errors import ExportError
 from tfp_ood.evaluation.metrics import checked
@@ -54,6 +53,12 @@ class Calibration:
         """
         rate = fractions.Fraction(str(self.false_alarm_rate))
         return math.floor(rate * (self.num_images + 1) / 2)
+
+    @property
+    def most_flagged_of_one_end(self) -> int:
+        """The same where only the unlikely end is looked at, at the same false-alarm rate."""
+        rate = fractions.Fraction(str(self.false_alarm_rate))
+        return math.floor(rate * (self.num_images + 1))
 
 
 def calibrate(log_probs: np.ndarray, false_alarm_rate: float) -> Calibration:
@@ -93,11 +98,7 @@ def verdicts(calibration: Calibration, log_prob: np.ndarray) -> dict[str, np.nda
       typicality_p_value: float32 [M], p as above, in (0, 1].
       is_out_of_distribution: bool [M], whether p is at most the false-alarm rate.
     """
-    values = np.asarray(log_prob, np.float32)
-    values = np.where(np.isnan(values), np.float32(-np.inf), values)
-    slack = np.where(np.isfinite(values), TIE * np.abs(values), np.float32(0.0))
-    below = np.searchsorted(calibration.log_probs, values - slack, "left")
-    not_above = np.searchsorted(calibration.log_probs, values + slack, "right")
+    below, not_above = _ranks(calibration, log_prob)
     count = calibration.num_images
     rank = 1 + np.minimum(not_above, count - below)
     return {
@@ -107,25 +108,21 @@ def verdicts(calibration: Calibration, log_prob: np.ndarray) -> dict[str, np.nda
     }
 
 
-def verdict_tensors(calibration: Calibration, log_prob: tf.Tensor) -> dict[str, tf.Tensor]:
-    """`verdicts` in a graph, with the held-out likelihoods as a constant.
+def too_unlikely(calibration: Calibration, log_prob: np.ndarray) -> np.ndarray:
+    """What a threshold on low likelihood alone, at the same false-alarm rate, would flag: bool [M].
 
     Args:
       calibration: the guard.
-      log_prob: float32 `[M]`.
-
-    Returns:
-      As `verdicts`.
+      log_prob: [M], nats per image; NaN is taken for unlikelier than all.
     """
-    sorted_log_probs = tf.constant(calibration.log_probs)
-    values = tf.where(tf.math.is_nan(log_prob), -math.inf, log_prob)
-    slack = tf.where(tf.math.is_finite(values), TIE * tf.abs(values), 0.0)
-    below = tf.searchsorted(sorted_log_probs, values - slack, "left")
-    not_above = tf.searchsorted(sorted_log_probs, values + slack, "right")
-    count = calibration.num_images
-    rank = 1 + tf.minimum(not_above, count - below)
-    return {
-        "percentile": 100.0 * tf.cast(below + not_above, tf.float32) / (2.0 * count),
-        "typicality_p_value": tf.minimum(1.0, 2.0 * tf.cast(rank, tf.float32) / (count + 1.0)),
-        "is_out_of_distribution": rank <= calibration.most_flagged,
-    }
+    _, not_above = _ranks(calibration, log_prob)
+    return 1 + not_above <= calibration.most_flagged_of_one_end
+
+
+def _ranks(calibration: Calibration, log_prob: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many held-out images are unlikelier, and how many are not likelier: int [M] each."""
+    values = np.asarray(log_prob, np.float32)
+    values = np.where(np.isnan(values), np.float32(-np.inf), values)
+    slack = np.where(np.isfinite(values), TIE * np.abs(values), np.float32(0.0))
+    below = np.searchsorted(calibration.log_probs, values - slack, "left")
+    return below, np.searchsorted(calibration.log_probs, values + slack, "right")
