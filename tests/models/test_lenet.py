@@ -75,3 +75,18 @@ def test_weight_decay_is_on_kernels_only(models, images):
     expected = TINY.weight_decay * sum(tf.reduce_sum(k**2) for k in kernels)
     assert len(kernels) == 4
     np.testing.assert_allclose(tf.add_n(model.losses), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "softmax"])
+def test_draws_differ_and_start_again_with_the_seed(kind):
+    """So that a table does not depend on which tables were made before it."""
+    model = LeNet(kind, TINY, SHAPE, NUM_EXAMPLES)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, *SHAPE), np.uint8)
+    rounds = []
+    for _ in range(2):
+        keras.utils.set_random_seed(5)
+        rounds.append([model.draw(pixels).numpy() for _ in range(3)])
+        model.draw(pixels[:1])
+    np.testing.assert_array_equal(rounds[0], rounds[1])
+    assert np.any(rounds[0][0] != rounds[0][1]) and np.any(rounds[0][1] != rounds[0][2])
+    np.testing.assert_allclose(np.sum(rounds, axis=-1), 1.0, rtol=1e-5)

@@ -67,7 +67,7 @@ def draw(found: Mapping[str, Any], labels: Mapping[str, str], paths: Sequence[An
             low, high = zip(*entry["auroc_interval"], strict=True)
             auroc_axes.fill_between(found["steps"], low, high, color=look["color"], alpha=0.15)
             auroc_axes.plot(found["steps"], entry["auroc"], **look, linewidth=2)
-    bits_axes.set_ylabel("-log p(x)  [bits/dim]", fontsize=12)
+    bits_axes.set_ylabel("-log p(x)  [bits/dim], likelier is up", fontsize=11)
     bits_axes.set_ylim(*_limits(list(sets.values())))
     auroc_axes.axhline(0.5, color="#555555", linewidth=1)
     auroc_axes.set(ylim=(-0.02, 1.02), xlim=(0, max(found["steps"][-1], 1)))
