@@ -9,6 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 RANKS = {
     **dict.fromkeys(
         [
+            "cluster",
             "config",
             "devices",
             "errors",
@@ -18,6 +19,7 @@ RANKS = {
             "options",
             "progress",
             "rotated_config",
+            "signals",
             "units",
             "workdir",
         ],

@@ -15,3 +15,7 @@ class TrainingError(UserError):
 
 class EvaluationError(UserError):
     """Scores that cannot be computed or do not belong to this run."""
+
+
+class WorkerLostError(Exception):
+    """Another worker of this training is gone: whoever started them should start all again."""
