@@ -1,8 +1,8 @@
 """SIGINT and SIGTERM end a run where the same command goes on."""
 
 import contextlib
+import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 
@@ -76,8 +76,8 @@ def deferred() -> Iterator[None]:
 
 
 def requested() -> int | None:
-    """The signal that waits, if any, in a `deferred` block."""
-    return _State.pending if _State.deferred else None
+    """The signal that came in the last, or present, `deferred` block, if any."""
+    return _State.pending
 
 
 def _install() -> None:
@@ -90,4 +90,5 @@ def _on_signal(number: int, frame: object) -> None:
         raise Stopped(number)
     _State.pending = number
     name = signal.Signals(number).name
-    print(f"\ntfp_ood: {name}: finishing this step; again to stop at once.", file=sys.stderr)
+    # Not by `print`, which may be what was interrupted.
+    os.write(2, f"\ntfp_ood: {name}: finishing this step; again to stop at once.\n".encode())

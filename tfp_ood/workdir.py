@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from tfp_ood import files
 from tfp_ood.errors import UserError
 
-
 _LOCK = ".lock"
 
 

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.models.test_flow import SHAPE, random_images, small_model
+from tfp_ood.cluster import Cluster
 from tfp_ood.config import TrainConfig
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
@@ -29,8 +30,10 @@ def test_non_finite_validation_ends_the_training_before_the_backup():
     callback.on_epoch_end(0, {"bits_per_dim": 3.0, "val_bits_per_dim": 3.0})
     with pytest.raises(TrainingError, match=r"validation became nan .* epoch 2.*learning_rate"):
         callback.on_epoch_end(1, {"bits_per_dim": 3.0, "val_bits_per_dim": float("nan")})
-    names = [type(c).__name__ for c in fit._callbacks(TrainConfig(), open_workdir("unused"))]
-    assert names.index("StopOnNonFinite") < names.index("BackupAndRestore")
+    callbacks_of_fit = fit._callbacks(TrainConfig(), open_workdir("unused"), Cluster())
+    names = [type(c).__name__ for c in callbacks_of_fit]
+    ordered = ("StopOnNonFinite", "BackupAndRestore", "StopWhenAsked")
+    assert [name for name in names if name in ordered] == list(ordered)
 
 
 def test_fit_ends_when_the_loss_explodes():

@@ -185,10 +185,11 @@ def test_a_damaged_record_of_the_training_is_named(tmp_path):
 
 def test_a_damaged_backup_is_named(tmp_path):
     workdir = open_workdir(tmp_path)
-    checkpoint = tf.train.Checkpoint(ckpt_saved_epoch=tf.Variable(3, dtype=tf.int64))
+    optimizer = tf.train.Checkpoint(_iterations=tf.Variable(40, dtype=tf.int64))
+    checkpoint = tf.train.Checkpoint(model=tf.train.Checkpoint(optimizer=optimizer))
     manager = tf.train.CheckpointManager(checkpoint, str(workdir.backup / "chief"), 1)
     index = pathlib.Path(f"{manager.save()}.index")
-    assert fit._saved_epoch(workdir) == 4
+    assert fit._saved_step(workdir) == 40
     index.write_bytes(index.read_bytes()[:5])
     with pytest.raises(TrainingError, match=r"backup .* is damaged"):
-        fit._saved_epoch(workdir)
+        fit._saved_step(workdir)

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_ood import signals
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 
@@ -67,19 +68,63 @@ class ValidateWithAverage(keras.callbacks.Callback):
         self._average.close()
 
 
+class StopWhenAsked(keras.callbacks.Callback):
+    """Ends the training after the step, or the validation, in which a signal came.
+
+    To come after the backup in the list of callbacks.
+
+    Args:
+      backup: writes the state, in the middle of an epoch too. None where workers need not have
+        seen the signal after the same step, and cannot write their common state: then the last
+        backup counts.
+      steps_per_epoch: steps between backups.
+    """
+
+    def __init__(self, backup: keras.callbacks.BackupAndRestore | None, steps_per_epoch: int):
+        super().__init__()
+        self._backup, self._steps_per_epoch = backup, steps_per_epoch
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Takes note of the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stops in the middle of an epoch; its last step still has a validation to come."""
+        number = signals.requested()
+        if number is None:
+            return
+        step = int(self.model.optimizer.iterations)
+        if step % self._steps_per_epoch == 0:
+            return
+        if self._backup is None:
+            raise signals.Stopped(number, f"at step {self._epoch * self._steps_per_epoch}")
+        # As after the epoch before: Keras will begin this one again, `fit` at its remaining steps.
+        self._backup.on_epoch_begin(self._epoch - 1)
+        self._backup.on_epoch_end(self._epoch - 1)
+        raise signals.Stopped(number, f"at step {step}")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stops after the epoch's own backup."""
+        number = signals.requested()
+        if number is not None:
+            raise signals.Stopped(number, f"at step {(epoch + 1) * self._steps_per_epoch}")
+
+
 class ShowImages(keras.callbacks.Callback):
     """Images for TensorBoard after every epoch: samples and, where a model has them, how it
     reconstructs given images.
 
     Args:
-      folder: of the event files.
+      folder: of the event files; None for a worker that only takes part in what several compute
+        together.
       images: uint8 `[N, H, W, C]`, to reconstruct.
       seed: of the samples, the same in every epoch, so that one sees them change.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], images: tf.Tensor, seed: int):
+    def __init__(self, folder: str | os.PathLike[str] | None, images: tf.Tensor, seed: int):
         super().__init__()
-        self._folder, self._images, self._seed = str(folder), images, seed
+        self._folder, self._images, self._seed = folder, images, seed
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Draws as many samples as there are images; none from families that are slow at it."""
@@ -89,10 +134,10 @@ class ShowImages(keras.callbacks.Callback):
         if hasattr(self.model, "reconstruct"):
             again = self.model.reconstruct(self._images)
             shown["reconstructions"] = tf.concat([self._images, again], axis=1)
-        if not shown:
+        if not shown or self._folder is None:
             return
         # One file per epoch: nothing is open, or lost, when a training is killed.
-        with tf.summary.create_file_writer(self._folder).as_default() as writer:
+        with tf.summary.create_file_writer(str(self._folder)).as_default() as writer:
             for name, images in shown.items():
                 tf.summary.image(name, _side_by_side(images), step=epoch)
             writer.close()

@@ -25,13 +25,20 @@ class WatchSets(keras.callbacks.Callback):
       workdir: whose training it is.
       sets: to take images from (`pipeline.open_sets`).
       resumed: an earlier process has seen the model before the first step.
+      writes: whether to leave anything. Of several workers the chief does; the others take part in
+        reading weights whose values are spread over all of them.
     """
 
     def __init__(
-        self, config: Config, workdir: WorkDir, sets: Sequence[pipeline.Split], resumed: bool
+        self,
+        config: Config,
+        workdir: WorkDir,
+        sets: Sequence[pipeline.Split],
+        resumed: bool,
+        writes: bool = True,
     ):
         super().__init__()
-        self._workdir, self._resumed = workdir, resumed
+        self._workdir, self._resumed, self._writes = workdir, resumed, writes
         self._batch_size = config.evaluate.batch_size
         self._images = [
             (split, *pipeline.some_images(split, config.evaluate.num_watched)) for split in sets
@@ -54,6 +61,8 @@ class WatchSets(keras.callbacks.Callback):
             )
             for split, index, images in self._images
         ]
+        if not self._writes:
+            return
         progress.write(self._workdir.progress, step, found)
         for one in found:
             # One file per epoch: nothing is open, or lost, when a training is killed.
