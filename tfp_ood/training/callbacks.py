@@ -13,6 +13,11 @@ from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 
 
+def steps_done(model: keras.Model) -> int:
+    """Steps of the optimizer, of all processes that trained the model."""
+    return int(tf.convert_to_tensor(model.optimizer.iterations))  # mirrored ones know no int()
+
+
 class StopOnNonFinite(keras.callbacks.Callback):
     """Ends the training with advice when the loss is no longer a number."""
 
@@ -20,7 +25,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         """Looks at the running mean of bits/dim, which a single NaN spoils for good."""
         value = float((logs or {})["bits_per_dim"])
         if not math.isfinite(value):
-            self._stop(f"loss became {value} at step {int(self.model.optimizer.iterations)}")
+            self._stop(f"loss became {value} at step {steps_done(self.model)}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Looks at the validation too, before the backup: the last step's weights spoil only it."""
@@ -94,7 +99,7 @@ class StopWhenAsked(keras.callbacks.Callback):
         number = signals.requested()
         if number is None:
             return
-        step = int(self.model.optimizer.iterations)
+        step = steps_done(self.model)
         if step % self._steps_per_epoch == 0:
             return
         if self._backup is None:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import re
 import sys
 import tempfile
 import time
@@ -184,14 +185,13 @@ def _lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
         tf.errors.AbortedError,
         tf.errors.CancelledError,
         tf.errors.DeadlineExceededError,
-        tf.errors.InternalError,
     ) as error:
         if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             raise
         number = signals.requested()
         if number is not None:  # all of them are being stopped
             raise signals.Stopped(number, "from the last backup") from error
-        reason = str(error).strip().splitlines()[0]
+        reason = re.sub(r"\{\{.*?\}\} *", "", str(error).strip().splitlines()[0])
         raise WorkerLostError(
             f"another worker is gone ({type(error).__name__}: {reason[:200]}). Start the same "
             "command on all workers: they go on from the last backup."

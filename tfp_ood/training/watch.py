@@ -9,7 +9,7 @@ from tfp_ood import progress
 from tfp_ood.config import Config
 from tfp_ood.data import pipeline
 from tfp_ood.keras import keras
-from tfp_ood.training.callbacks import averaged_weights
+from tfp_ood.training.callbacks import averaged_weights, steps_done
 from tfp_ood.workdir import WorkDir, slug
 
 
@@ -52,7 +52,7 @@ class WatchSets(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Looks with the weights that evaluation would use."""
         with averaged_weights(self.model):
-            self._look(int(self.model.optimizer.iterations))
+            self._look(steps_done(self.model))
 
     def _look(self, step: int) -> None:
         found = [
