@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import re
 import sys
 import tempfile
 import time
@@ -191,10 +190,9 @@ def _lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
         number = signals.requested()
         if number is not None:  # all of them are being stopped
             raise signals.Stopped(number, "from the last backup") from error
-        reason = re.sub(r"\{\{.*?\}\} *", "", str(error).strip().splitlines()[0])
         raise WorkerLostError(
-            f"another worker is gone ({type(error).__name__}: {reason[:200]}). Start the same "
-            "command on all workers: they go on from the last backup."
+            f"another worker is gone ({type(error).__name__}). Start the same command on all "
+            "workers: they go on from the last backup."
         ) from error
 
 
