@@ -116,6 +116,11 @@ def test_validation_on_two_devices_counts_every_image_once(finished, data_dir):
     assert copies.evaluate(parts, steps=2, verbose=0) == pytest.approx(expected, rel=1e-5)
 
 
+def test_one_device_needs_no_strategy():
+    """So that batches are computed in halves."""
+    assert fit.connect(CONFIG) is tf.distribute.get_strategy()
+
+
 def test_a_batch_that_does_not_divide_is_refused(data_dir, tmp_path):
     workdir = open_workdir(tmp_path / "run")
     config = changed(strategy="mirrored", batch_size=7)
@@ -136,7 +141,15 @@ class SendSignal(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize(("before", "stopped_at"), [(1, 2), (5, 6), (7, 8), (10, 11)])
+@pytest.mark.parametrize(
+    ("before", "stopped_at"),
+    [
+        pytest.param(1, 2, marks=pytest.mark.slow),
+        (5, 6),
+        (7, 8),
+        pytest.param(10, 11, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_run_goes_on_at_its_very_step(
     before, stopped_at, finished, data_dir, tmp_path, monkeypatch
 ):
@@ -144,9 +157,9 @@ def test_a_stopped_run_goes_on_at_its_very_step(
     workdir, config = open_workdir(tmp_path / "run"), changed(steps_per_epoch=4)
     with monkeypatch.context() as patch:
         patch.setattr(fit, "_images", lambda job: SendSignal(before))
-        with pytest.raises(signals.Stopped, match=f"at step {stopped_at}") as stopped:
-            with signals.handled():
-                fit.train(config, workdir, data_dir)
+        stops = pytest.raises(signals.Stopped, match=f"at step {stopped_at}")
+        with stops as stopped, signals.handled():
+            fit.train(config, workdir, data_dir)
     assert stopped.value.exit_code == 143 and not fit.is_trained(workdir)
     fit.train(config, workdir, data_dir)
     assert fit.training_facts(workdir)["resumed_at_step"] == stopped_at
@@ -316,8 +329,3 @@ def test_a_signal_ends_a_real_run_and_the_same_command_goes_on(number, code, sta
         assert time.monotonic() < deadline + _DEADLINE and again.process.poll() is None
         time.sleep(0.05)
     assert f"resuming at step {step} of 4000" in again.text()
-
-
-def test_workers_that_are_not_there_are_not_needed_by_one_replica():
-    """One device is no strategy at all, so that batches are computed in halves."""
-    assert fit.connect(CONFIG) is tf.distribute.get_strategy()
