@@ -52,6 +52,14 @@ def test_deferring_takes_the_handlers_back():
             send(signal.SIGTERM)
 
 
+def test_handlers_are_out_of_the_way_of_long_calls():
+    with signals.handled():
+        with signals.unhandled():
+            assert [signal.getsignal(n) for n in CODES] == [signal.SIG_DFL] * 2
+        with pytest.raises(signals.Stopped):
+            send(signal.SIGTERM)
+
+
 def test_a_program_that_handles_nothing_keeps_its_own():
     with pytest.raises(KeyboardInterrupt), signals.deferred():
         signal.signal(signal.SIGINT, signal.default_int_handler)

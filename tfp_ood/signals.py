@@ -75,6 +75,20 @@ def deferred() -> Iterator[None]:
         raise Stopped(_State.pending)
 
 
+@contextlib.contextmanager
+def unhandled() -> Iterator[None]:
+    """Lets both signals end the process in the block, as they do by default.
+
+    For calls into C++ that may wait for hours: handlers in Python run only after them.
+    """
+    for number in _State.numbers:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        _install()
+
+
 def requested() -> int | None:
     """The signal that came in the last, or present, `deferred` block, if any."""
     return _State.pending

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfp_ood import cluster
+from tfp_ood import cluster, signals
 from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.data.pipeline import Shard
 
@@ -17,7 +17,7 @@ def connect(config: Config) -> tf.distribute.Strategy:
     workers once: later calls get the same strategy.
 
     Raises:
-      ConfigError: the batch does not divide by the replicas, or XLA is asked of several.
+      ConfigError: the batch does not divide by the replicas.
       UserError: TF_CONFIG is missing or malformed.
     """
     kind = cluster.kind(config)
@@ -57,7 +57,7 @@ def distribute(
 
 
 def _check(train: TrainConfig, num_replicas: int) -> None:
-    """Refuses what several replicas cannot train as one would."""
+    """Refuses what several replicas cannot train as one does: their shares must be equal."""
     if train.batch_size % num_replicas:
         valid = f"a multiple of {num_replicas}, the replicas that share each batch"
         raise ConfigError("train.batch_size", train.batch_size, valid)
@@ -70,7 +70,8 @@ def _multi_worker(workers: cluster.Cluster) -> tf.distribute.Strategy:
         f"{', '.join(workers.workers)}",
         flush=True,
     )
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    with signals.unhandled():  # nothing is lost while nothing is computed
+        return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def _mirrored() -> tf.distribute.Strategy:
