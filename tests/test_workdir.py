@@ -3,16 +3,19 @@
 import dataclasses
 import json
 import os
+import pathlib
 import socket
 import subprocess
 import sys
 
 import pytest
 
-from tfp_ood import files
+from tfp_ood import cli, files
 from tfp_ood.config import Config
 from tfp_ood.errors import UserError
 from tfp_ood.workdir import open_workdir
+
+QUICKSTART = pathlib.Path(__file__).parents[1] / "configs" / "quickstart.py"
 
 
 def test_another_config_is_refused_by_name(tmp_path):
@@ -76,6 +79,30 @@ def test_a_second_run_is_told_who_is_in(holder, tmp_path):
     said = rf"in use by another run: process {holder.pid} on {socket.gethostname()}, since 20\d\d-"
     with pytest.raises(UserError, match=said), open_workdir(tmp_path / "run").locked():
         pytest.fail("went in")
+
+
+def test_the_command_line_is_refused_with_code_2(holder, tmp_path, capsys):
+    flags = [f"--config={QUICKSTART}", f"--workdir={tmp_path / 'run'}"]
+    for mode in ("run", "train", "evaluate", "sample", "report"):
+        assert cli.main(["main.py", *flags, f"--mode={mode}"]) == 2
+        error = capsys.readouterr().err
+        assert f"in use by another run: process {holder.pid}" in error and error.count("\n") == 1
+    assert cli.main(["main.py", "--workdirs=a", f"--workdir={tmp_path / 'run'}"]) == 2
+    assert "in use by another run" in capsys.readouterr().err
+
+
+def test_a_comparison_does_not_lock_what_it_reads(holder, tmp_path, capsys):
+    runs = f"--workdirs={tmp_path / 'run'}"
+    assert cli.main(["main.py", runs, f"--workdir={tmp_path / 'page'}"]) == 2
+    assert "is not a run with a current report" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_ends_the_command_with_code_2(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    flags = [f"--config={QUICKSTART}", f"--workdir={tmp_path / 'file' / 'run'}"]
+    assert cli.main(["main.py", *flags, "--mode=train"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("tfp_ood: --workdir: ") and error.count("\n") == 1
 
 
 def test_kill_9_gives_the_directory_back_and_its_leftovers_go(holder, tmp_path):

@@ -121,10 +121,13 @@ def test_one_device_needs_no_strategy():
     assert fit.connect(CONFIG) is tf.distribute.get_strategy()
 
 
-def test_a_batch_that_does_not_divide_is_refused(data_dir, tmp_path):
+@pytest.mark.parametrize(
+    ("key", "value", "valid"), [("batch_size", 7, "a multiple of 2"), ("xla", "on", "auto or off")]
+)
+def test_what_two_devices_cannot_share_is_refused(key, value, valid, data_dir, tmp_path):
     workdir = open_workdir(tmp_path / "run")
-    config = changed(strategy="mirrored", batch_size=7)
-    with pytest.raises(ConfigError, match=r"train\.batch_size: got 7; valid is a multiple of 2"):
+    config = changed(strategy="mirrored", **{key: value})
+    with pytest.raises(ConfigError, match=rf"train\.{key}: got {value!r}; valid is {valid}"):
         fit.train(config, workdir, data_dir)
     assert not workdir.root.exists()
 

@@ -17,7 +17,7 @@ def connect(config: Config) -> tf.distribute.Strategy:
     workers once: later calls get the same strategy.
 
     Raises:
-      ConfigError: the batch does not divide by the replicas.
+      ConfigError: the batch does not divide by the replicas, or XLA is asked of several.
       UserError: TF_CONFIG is missing or malformed.
     """
     kind = cluster.kind(config)
@@ -61,6 +61,8 @@ def _check(train: TrainConfig, num_replicas: int) -> None:
     if train.batch_size % num_replicas:
         valid = f"a multiple of {num_replicas}, the replicas that share each batch"
         raise ConfigError("train.batch_size", train.batch_size, valid)
+    if train.xla == "on" and num_replicas > 1:  # replicas exchange gradients within the step
+        raise ConfigError("train.xla", "on", f"auto or off with {num_replicas} replicas")
 
 
 @functools.cache
