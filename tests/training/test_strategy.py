@@ -241,7 +241,7 @@ def wait_for_backup(workdir, runs):
         time.sleep(0.01)
 
 
-LONG = {"num_steps": 80, "steps_per_epoch": 10}
+LONG = {"num_steps": 40, "steps_per_epoch": 10}
 LONG_FLAGS = [f"--config.train.{key}={value}" for key, value in LONG.items()]
 LONG_FLAGS.append("--config.evaluate.num_watched=0")
 
