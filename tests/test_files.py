@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from tfp_ood import files
@@ -21,3 +25,52 @@ def test_an_error_leaves_the_old_file_and_no_other(tmp_path):
         raise KeyboardInterrupt
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def ended_process():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_leftovers_of_dead_processes_are_removed_and_nothing_else(tmp_path):
+    dead = ended_process()
+    names = [f".a.{dead}.tmp.json", f"scores/.b.c.{dead}.tmp.parquet", f".d.{os.getpid()}.tmp.npy"]
+    kept = ["a.json", f".e.{os.getppid()}.tmp.json", f"e.{dead}.tmp.json", ".f.tmp", ".g.x.tmp.y"]
+    kept.append(f"scores/deep/.h.{dead}.tmp.json")  # no place of ours
+    for name in (*names, *kept):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("half")
+    (tmp_path / f".model.{dead}.tmp").mkdir()
+    (tmp_path / f".model.{dead}.tmp" / "weights.index").write_text("half")
+    files.remove_leftovers(tmp_path)
+    left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert left == set(kept) and not (tmp_path / f".model.{dead}.tmp").exists()
+
+
+def test_the_names_that_writers_use_are_leftovers(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "getpid", ended_process)
+    with files.replacing(tmp_path / "a.b.parquet") as path:
+        path.write_text("")
+        with files.replacing(tmp_path / "no_suffix") as other:
+            other.write_text("")
+            with files.replacing_folder(tmp_path / "folder") as folder:
+                files.remove_leftovers(tmp_path)
+                assert not any(p.exists() for p in (path, other, folder))
+                for p in (path, other):
+                    p.write_text("")
+                folder.mkdir()
+
+
+def test_a_held_file_is_refused_until_it_is_given_back(tmp_path):
+    path = tmp_path / ".lock"
+    with files.held(path, "me"):
+        assert path.read_text() == "me"
+        with pytest.raises(files.HeldError, match="me"), files.held(path, "you"):
+            pass
+        assert path.read_text() == "me"
+    assert not path.exists()
+    path.write_text("a longer note of a killed process")
+    with files.held(path, "you"):
+        assert path.read_text() == "you"

@@ -9,6 +9,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 RANKS = {
     **dict.fromkeys(
         [
+            "cluster",
             "config",
             "devices",
             "errors",
@@ -19,6 +20,7 @@ RANKS = {
             "paper_facts",
             "progress",
             "rotated_config",
+            "signals",
             "units",
             "workdir",
         ],

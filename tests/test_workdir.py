@@ -1,12 +1,21 @@
 """A work directory belongs to one training config."""
 
 import dataclasses
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
 
 import pytest
 
+from tfp_ood import cli, files
 from tfp_ood.config import Config
 from tfp_ood.errors import UserError
 from tfp_ood.workdir import open_workdir
+
+QUICKSTART = pathlib.Path(__file__).parents[1] / "configs" / "quickstart.py"
 
 
 def test_another_config_is_refused_by_name(tmp_path):
@@ -42,3 +51,102 @@ def test_images_that_changed_are_refused(tmp_path):
     for call in (workdir.check_images, lambda version: workdir.claim(Config(), version)):
         with pytest.raises(UserError, match=r"in_distribution have changed since the training"):
             call("new")
+
+
+HOLD = """
+import sys, time
+from tfp_ood.workdir import open_workdir
+with open_workdir(sys.argv[1]).locked():
+    print("in", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture(name="holder")
+def _holder(tmp_path):
+    """A real process that is in `tmp_path / "run"`."""
+    path = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "in\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_second_run_is_told_who_is_in(holder, tmp_path):
+    said = rf"in use by another run: process {holder.pid} on {socket.gethostname()}, since 20\d\d-"
+    with pytest.raises(UserError, match=said), open_workdir(tmp_path / "run").locked():
+        pytest.fail("went in")
+
+
+def test_the_command_line_is_refused_with_code_2(holder, tmp_path, capsys):
+    flags = [f"--config={QUICKSTART}", f"--workdir={tmp_path / 'run'}"]
+    for mode in ("run", "train", "evaluate", "sample", "report"):
+        assert cli.main(["main.py", *flags, f"--mode={mode}"]) == 2
+        error = capsys.readouterr().err
+        assert f"in use by another run: process {holder.pid}" in error and error.count("\n") == 1
+    assert cli.main(["main.py", "--workdirs=a", f"--workdir={tmp_path / 'run'}"]) == 2
+    assert "in use by another run" in capsys.readouterr().err
+
+
+def test_a_comparison_does_not_lock_what_it_reads(holder, tmp_path, capsys):
+    runs = f"--workdirs={tmp_path / 'run'}"
+    assert cli.main(["main.py", runs, f"--workdir={tmp_path / 'page'}"]) == 2
+    assert "is not a run with a current report" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_ends_the_command_with_code_2(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    flags = [f"--config={QUICKSTART}", f"--workdir={tmp_path / 'file' / 'run'}"]
+    assert cli.main(["main.py", *flags, "--mode=train"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("tfp_ood: --workdir: ") and error.count("\n") == 1
+
+
+def test_kill_9_gives_the_directory_back_and_its_leftovers_go(holder, tmp_path):
+    workdir = open_workdir(tmp_path / "run")
+    half = workdir.root / f".config.{holder.pid}.tmp.json"
+    half.write_text("{")
+    with pytest.raises(UserError), workdir.locked():
+        pass
+    assert half.exists()
+    holder.kill()
+    holder.wait()
+    with workdir.locked():
+        assert not half.exists()
+        assert json.loads((workdir.root / ".lock").read_text())["process"] == os.getpid()
+    assert not list(workdir.root.iterdir())
+
+
+def test_a_run_that_is_refused_leaves_no_directory(tmp_path):
+    workdir = open_workdir(tmp_path / "run")
+    with pytest.raises(UserError), workdir.locked():
+        raise UserError("wrong images")
+    assert not workdir.root.exists()
+    with workdir.locked():
+        workdir.claim(Config())
+    assert sorted(p.name for p in workdir.root.iterdir()) == ["config.json", "images.txt"]
+
+
+def test_a_lock_that_is_not_written_yet_is_respected(tmp_path):
+    held = files.held(tmp_path / ".lock", "")
+    refused = pytest.raises(UserError, match=r"another run\. Wait")
+    with held, refused, open_workdir(tmp_path).locked():
+        pass
+
+
+def test_a_place_without_permission_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    refused = pytest.raises(UserError, match=r"--workdir: .* cannot be written .*Not a directory")
+    with refused, open_workdir(tmp_path / "file" / "run").locked():
+        pass
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)  # root is let in everywhere
+    refused = pytest.raises(UserError, match=r"cannot be written .*Permission denied")
+    with refused, open_workdir(tmp_path).locked():
+        pass

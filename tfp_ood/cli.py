@@ -37,6 +37,7 @@ configs/rotated_digits.py; it has the same stages but `sample`, `export` and `au
 A config is a Python file and is executed: use only those you trust.
 """
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -48,11 +49,11 @@ from absl import flags
 from ml_collections import config_flags
 from ml_collections.config_flags import tuple_parser
 
+from tfp_ood import cluster, devices, rotated, rotated_config, signals
 from tfp_ood import config as config_lib
-from tfp_ood import devices, rotated, rotated_config
 from tfp_ood.config import Config, ConfigError
 from tfp_ood.data import specs
-from tfp_ood.errors import UserError
+from tfp_ood.errors import UserError, WorkerLostError
 from tfp_ood.rotated_config import RotatedConfig
 from tfp_ood.workdir import WorkDir, open_workdir
 
@@ -63,6 +64,7 @@ _ASKED_FOR = ("export", "audit")  # stages that are no part of a run
 _OVERRIDE = re.compile(r"--?(no)?config\.(?P<key>[^=]+)(=(?P<value>.*))?$", re.DOTALL)
 _CONFIG_FILE_FAILED = "Error whilst parsing config file"  # how ml_collections begins
 _EXIT_WRONG_INPUT = 2
+_EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 _EXIT_INTERRUPTED = 130
 
 
@@ -90,20 +92,32 @@ def define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command line; returns the exit code: 0, 2 for wrong input, 130 for an interrupt."""
+    """Runs one command line; returns the exit code.
+
+    0; 2 for wrong input; 130 for an interrupt (SIGINT) and 143 for SIGTERM, after which the same
+    command goes on; 75 when another worker is gone, after which it goes on if all are started.
+    """
     argv = list(sys.argv if argv is None else argv)
     try:
         values = _parse(argv)
         if values is None:
             return 0
-        if values.workdirs:
-            _compare(values.workdirs, values.workdir, values.mode)
-            return 0
-        config = _checked_config(values)
-        run(config, open_workdir(values.workdir or "."), values.data_dir, values.mode)
+        with signals.handled():
+            if values.workdirs:
+                with open_workdir(values.workdir).locked():
+                    _compare(values.workdirs, values.workdir, values.mode)
+                return 0
+            config = _checked_config(values)
+            run(config, open_workdir(values.workdir or "."), values.data_dir, values.mode)
     except UserError as error:
         print(f"tfp_ood: {error}", file=sys.stderr)
         return _EXIT_WRONG_INPUT
+    except WorkerLostError as error:
+        print(f"tfp_ood: {error}", file=sys.stderr)
+        return _EXIT_TRY_AGAIN
+    except signals.Stopped as stopped:
+        print(f"\ntfp_ood: {stopped}", file=sys.stderr)
+        return stopped.exit_code
     except KeyboardInterrupt:
         print("\ntfp_ood: interrupted; the same command goes on from here.", file=sys.stderr)
         return _EXIT_INTERRUPTED
@@ -127,10 +141,30 @@ def run(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | None, 
         and not config.data.out_of_distribution
     ):
         raise ConfigError("data.out_of_distribution", (), "at least one set to judge against")
-    if mode != "prepare":  # which needs no work directory
-        workdir.check(config)
-    for stage in wanted:
-        stages[stage](config, workdir, data_dir)
+    process = cluster.of(config)
+    if not process.is_chief:  # whose stages read what the chief writes
+        wanted = tuple(stage for stage in wanted if stage in ("prepare", "train"))
+    with contextlib.ExitStack() as stack:
+        if mode != "prepare":  # which needs no work directory
+            workdir.check(config)
+            if process.is_chief:
+                stack.enter_context(workdir.locked())
+        if "train" in wanted and process.num_workers > 1:
+            _join(config, workdir)
+        for stage in wanted:
+            stages[stage](config, workdir, data_dir)
+
+
+def _join(config: Config, workdir: WorkDir) -> None:
+    """Joins the other workers, if there is anything to train.
+
+    That is possible before TensorFlow's first operation only, and preparing data may run some.
+    """
+    devices.start_tensorflow(look_for_devices=False)
+    from tfp_ood.training import fit, strategy
+
+    if not fit.is_trained(workdir):
+        strategy.connect(config)
 
 
 def _wanted(mode: str, stages: tuple[str, ...]) -> tuple[str, ...]:

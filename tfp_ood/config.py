@@ -149,6 +149,10 @@ class TrainConfig:
     """Compile the step with XLA; `auto` is on for GPUs and off for CPUs."""
     precision: str = option("float32", choices=("float32", "mixed_bfloat16"))
     """Arithmetic of the networks; log-dets and likelihoods are float32 always."""
+    strategy: str = option("auto", choices=("auto", "single", "mirrored", "multi_worker"))
+    """Where the training runs, which does not change what is trained. `single`: on one device;
+    `mirrored`: on all GPUs of this machine; `multi_worker`: in the processes that the environment
+    variable TF_CONFIG names; `auto`: whichever there is more of."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +201,10 @@ class Config:
     def training_facts(self) -> dict[str, Any]:
         """All that a trained model depends on; what it is judged against may change later."""
         facts = dataclasses.asdict(self)
-        del facts["evaluate"], facts["sample"], facts["export"]
+        # A run may be resumed on other devices.
+        for key in ("evaluate", "sample", "export"):
+            del facts[key]
+        del facts["train"]["strategy"]
         for key in ("out_of_distribution", "num_test"):
             del facts["data"][key]
         if self.data.unreadable == "error":  # as before there was this key: such runs go on

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from absl import logging
 
 
-def start_tensorflow(in_halves: bool = True) -> None:
+def start_tensorflow(in_halves: bool = True, look_for_devices: bool = True) -> None:
     """Imports TensorFlow without its start-up notes, which would bury ours, and shares the cores.
 
     For command lines, before anything else imports it; the first call decides. The notes come from
@@ -19,6 +19,7 @@ def start_tensorflow(in_halves: bool = True) -> None:
     Args:
       in_halves: what follows computes batches in two halves (`share_cores`); the classifiers of the
         rotated digits do not, and need all cores for each operation.
+      look_for_devices: which starts TensorFlow; not before it has joined other workers.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.set_verbosity(logging.ERROR)
@@ -28,7 +29,9 @@ def start_tensorflow(in_halves: bool = True) -> None:
         tf.config.list_physical_devices()
         if in_halves:
             share_cores()
-        tf.config.list_logical_devices()  # looks for drivers, once more with notes
+        share_gpus()
+        if look_for_devices:
+            tf.config.list_logical_devices()  # looks for drivers, once more with notes
 
 
 def share_cores() -> None:
@@ -45,6 +48,18 @@ def share_cores() -> None:
     # TensorFlow refuses once it has started, and has no public way to ask whether it has.
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(max(1, _num_cores() // 2))
+
+
+def share_gpus() -> None:
+    """Takes memory of GPUs as it is needed, not all at once, so that others may use them too.
+
+    As `share_cores`, before TensorFlow's first operation.
+    """
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):
+            tf.config.experimental.set_memory_growth(gpu, True)
 
 
 @contextlib.contextmanager

@@ -19,3 +19,7 @@ class EvaluationError(UserError):
 
 class ExportError(UserError):
     """A model, or a guard, that cannot be exported."""
+
+
+class WorkerLostError(Exception):
+    """Another worker of this training is gone: whoever started them should start all again."""

@@ -1,10 +1,15 @@
-"""Files and folders that are either whole or absent."""
+"""Files and folders that are either whole or absent, and files that one process holds."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
+import re
 import shutil
 from collections.abc import Iterator
+
+_TEMPORARY = re.compile(r"\..+\.(?P<process>\d{1,9})\.tmp(\.[^.]+)?")
+"""What `replacing` and `replacing_folder` write to."""
 
 
 @contextlib.contextmanager
@@ -47,3 +52,80 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Removes what killed processes were writing by `replacing` or `replacing_folder`.
+
+    Looks in `folder` and the folders in it. Files of living processes stay; those of this one's
+    number are older than it (in a container every process may have the same), so that this is to
+    be called before anything is written.
+    """
+    folder = pathlib.Path(folder)
+    for path in (*folder.glob(".*.tmp*"), *folder.glob("*/.*.tmp*")):
+        found = _TEMPORARY.fullmatch(path.name)
+        if not found or _is_alive(int(found["process"])):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    """Whether a process of this number, other than this one, runs on this machine."""
+    if process in (0, os.getpid()):
+        return False
+    try:
+        os.kill(process, 0)  # signal 0 is none: it only asks
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class HeldError(Exception):
+    """A file is held by another process; the argument is what that one wrote into it."""
+
+
+@contextlib.contextmanager
+def held(path: str | os.PathLike[str], note: str) -> Iterator[None]:
+    """Holds a file, which is made, for this process; a kill gives it back, as does the kernel.
+
+    Args:
+      path: of the file, which is removed at the end. Its folder must exist.
+      note: who holds it, for others to read.
+
+    Raises:
+      HeldError: another process, or another block in this one, holds it.
+      OSError: the file cannot be made or held here.
+    """
+    path = pathlib.Path(path)
+    handle = _hold(path)
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, note.encode())
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # before it is given back: nobody else's file
+        os.close(handle)
+
+
+def _hold(path: pathlib.Path) -> int:
+    """A descriptor of the file at `path` that is locked."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held it may have removed it after it was opened here.
+            if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        except BlockingIOError:
+            text = os.pread(handle, 1000, 0).decode(errors="replace")
+            os.close(handle)
+            raise HeldError(text) from None
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)

@@ -1,16 +1,21 @@
 """The work directory of a run: its layout, and whose it is."""
 
+import contextlib
 import dataclasses
+import datetime
 import hashlib
 import json
 import os
 import pathlib
 import re
+import socket
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 from tfp_ood import files
 from tfp_ood.errors import UserError
+
+_LOCK = ".lock"
 
 
 class TrainedConfig(Protocol):
@@ -71,6 +76,36 @@ class WorkDir:
     def audit(self) -> pathlib.Path:
         """Folder of the audit's page (`reporting.audit`)."""
         return self.root / "audit"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other runs out, and removes what killed ones were writing.
+
+        The file `.lock` says who is in. It is given back by the kernel when the process is killed.
+
+        Raises:
+          UserError: another run is in, or the directory cannot be written.
+        """
+        is_new = not self.root.exists()
+        with contextlib.ExitStack() as stack:
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(files.held(self.root / _LOCK, _who()))
+                files.remove_leftovers(self.root)
+            except files.HeldError as error:
+                raise UserError(
+                    f"{self.root} is in use by another run{_describe(str(error))}. "
+                    "Wait until it has ended, or use another --workdir."
+                ) from None
+            except OSError as error:
+                raise UserError(f"--workdir: {self.root} cannot be written ({error}).") from error
+            try:
+                yield
+            finally:
+                stack.close()
+                if is_new:  # what was refused leaves no trace
+                    with contextlib.suppress(OSError):
+                        self.root.rmdir()
 
     def check(self, config: TrainedConfig) -> None:
         """Refuses a config that trains another model than the one that lives here.
@@ -136,6 +171,21 @@ class WorkDir:
 def open_workdir(path: str | os.PathLike[str]) -> WorkDir:
     """The work directory at a path, which need not exist yet."""
     return WorkDir(pathlib.Path(path).expanduser().absolute())
+
+
+def _who() -> str:
+    """This process, for the lock's file."""
+    started = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
+    return json.dumps({"process": os.getpid(), "host": socket.gethostname(), "started": started})
+
+
+def _describe(who: str) -> str:
+    """Words for what `_who` wrote, "" for a file that is not written yet."""
+    try:
+        found = json.loads(who)
+        return f": process {found['process']} on {found['host']}, since {found['started']}"
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def slug(text: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_ood import progress
+from tfp_ood import models, progress
 from tfp_ood.config import Config, ConfigError, DataConfig, GlowConfig, TrainConfig, to_config_dict
 from tfp_ood.errors import DataError, TrainingError, UserError
 from tfp_ood.training import fit
@@ -156,6 +156,20 @@ def test_optimizer_is_the_one_of_the_config():
     assert plain.global_clipnorm is None and not plain.use_ema
 
 
+def test_weights_that_spoil_the_validation_are_not_backed_up(monkeypatch, tmp_path, data_dir):
+    given = []
+
+    def stop(self, *args, callbacks, **kwargs):
+        given.extend(type(callback).__name__ for callback in callbacks)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(models.LikelihoodModel, "fit", stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit.train(CONFIG, open_workdir(tmp_path / "run"), data_dir)
+    ordered = ("StopOnNonFinite", "BackupAndRestore", "StopWhenAsked")
+    assert [name for name in given if name in ordered] == list(ordered)
+
+
 def test_config_is_recorded(finished):
     assert json.loads(finished.config.read_text())["model"]["num_hidden"] == 4
 
@@ -185,10 +199,11 @@ def test_a_damaged_record_of_the_training_is_named(tmp_path):
 
 def test_a_damaged_backup_is_named(tmp_path):
     workdir = open_workdir(tmp_path)
-    checkpoint = tf.train.Checkpoint(ckpt_saved_epoch=tf.Variable(3, dtype=tf.int64))
+    optimizer = tf.train.Checkpoint(_iterations=tf.Variable(40, dtype=tf.int64))
+    checkpoint = tf.train.Checkpoint(model=tf.train.Checkpoint(optimizer=optimizer))
     manager = tf.train.CheckpointManager(checkpoint, str(workdir.backup / "chief"), 1)
     index = pathlib.Path(f"{manager.save()}.index")
-    assert fit._saved_epoch(workdir) == 4
+    assert fit._saved_step(workdir) == 40
     index.write_bytes(index.read_bytes()[:5])
     with pytest.raises(TrainingError, match=r"backup .* is damaged"):
-        fit._saved_epoch(workdir)
+        fit._saved_step(workdir)

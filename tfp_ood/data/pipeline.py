@@ -1,5 +1,7 @@
 """One path from any data set to uint8 batches of the model's shape, for training and scoring."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
@@ -8,6 +10,7 @@ from tfp_ood.data.splits import ROLES, Split, open_sets, open_split
 
 __all__ = [
     "ROLES",
+    "Shard",
     "Split",
     "load",
     "open_sets",
@@ -25,8 +28,22 @@ _READ_BATCH = 500
 _LAST_PASS = 2**62
 
 
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """The part of every batch that one of several processes reads; by default all of it."""
+
+    index: int = 0
+    count: int = 1
+    """Processes that read."""
+    num_replicas: int = 1
+    """Devices, over all processes, that share a batch: a multiple of `count`."""
+
+
+_WHOLE = Shard()
+
+
 def training_stream(
-    split: Split, batch_size: int, seed: int, start_step: int = 0
+    split: Split, batch_size: int, seed: int, start_step: int = 0, shard: Shard = _WHOLE
 ) -> tf.data.Dataset:
     """An endless stream of shuffled batches.
 
@@ -41,25 +58,32 @@ def training_stream(
 
     Args:
       split: what to read.
-      batch_size: images per batch.
+      batch_size: images per batch, over all replicas; a multiple of `shard.num_replicas`.
       seed: of the order.
       start_step: number of batches to leave out at the start.
+      shard: which images of each batch to give. Those of all shards are the batch of one process.
 
     Returns:
-      Data set of {"image": uint8 [B, H, W, C], "label": int64 [B]}, with B unknown to the graph.
+      Data set of {"image": uint8 [B, H, W, C], "label": int64 [B]}, with B unknown to the graph
+      and `batch_size / shard.num_replicas`: a batch for each replica of the shard in turn.
     """
     first_pass, offset = divmod(start_step * batch_size, split.num_images)
     passes = tf.data.Dataset.range(first_pass, _LAST_PASS)
     num_bytes = split.num_images * int(np.prod(split.image_shape))
     if num_bytes < MEMORY_LIMIT:
-        batches = _from_memory(split, passes, offset, batch_size, seed)
+        batches = _from_memory(split, passes, offset, batch_size, seed, shard)
     else:
-        batches = _from_disk(split, passes, offset, batch_size, seed)
+        batches = _from_disk(split, passes, offset, batch_size, seed, shard)
+    if shard.num_replicas > 1:
+        # It is, and who knows need not agree with other replicas at every step that all have more.
+        batches = batches.apply(
+            tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        )
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def _from_memory(
-    split: Split, passes: tf.data.Dataset, offset: int, batch_size: int, seed: int
+    split: Split, passes: tf.data.Dataset, offset: int, batch_size: int, seed: int, shard: Shard
 ) -> tf.data.Dataset:
     images, labels = (tf.convert_to_tensor(part) for part in load(split))
 
@@ -73,12 +97,13 @@ def _from_memory(
     def gather(indices: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"image": tf.gather(images, indices), "label": tf.gather(labels, indices)}
 
-    indices = passes.flat_map(order).skip(offset).batch(batch_size)
+    indices = passes.flat_map(order).skip(offset).shard(shard.count, shard.index)
+    indices = indices.batch(batch_size // shard.num_replicas)
     return indices.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def _from_disk(
-    split: Split, passes: tf.data.Dataset, offset: int, batch_size: int, seed: int
+    split: Split, passes: tf.data.Dataset, offset: int, batch_size: int, seed: int, shard: Shard
 ) -> tf.data.Dataset:
     records = split.records()
 
@@ -89,12 +114,17 @@ def _from_disk(
         return records.shuffle(_SHUFFLE_BUFFER, seed=number, reshuffle_each_iteration=False)
 
     # Left-out records are skipped before they are decoded.
-    stream = passes.flat_map(shuffled).skip(offset)
-    return _decoded(split, stream).batch(batch_size)
+    stream = passes.flat_map(shuffled).skip(offset).shard(shard.count, shard.index)
+    return _decoded(split, stream).batch(batch_size // shard.num_replicas)
 
 
-def scoring_batches(split: Split, batch_size: int) -> tf.data.Dataset:
+def scoring_batches(split: Split, batch_size: int, shard: Shard = _WHOLE) -> tf.data.Dataset:
     """Every image once, in the split's fixed order, which does not depend on `batch_size`.
+
+    Args:
+      split: what to read.
+      batch_size: images per batch.
+      shard: of the images, each of which is in one shard only.
 
     Returns:
       Finite data set of {"index": int64 [B], "image": uint8 [B, H, W, C], "label": int64 [B]};
@@ -104,7 +134,10 @@ def scoring_batches(split: Split, batch_size: int) -> tf.data.Dataset:
     def with_index(index: tf.Tensor, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {"index": index, **example}
 
-    examples = _decoded(split, split.records()).enumerate().map(with_index)
+    # Shared out before they are decoded.
+    records = split.records().shard(shard.count, shard.index)
+    indices = tf.data.Dataset.range(shard.index, split.num_images, shard.count)
+    examples = tf.data.Dataset.zip((indices, _decoded(split, records))).map(with_index)
     return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 

@@ -148,10 +148,15 @@ class LikelihoodModel(keras.Model):
 
     def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Bits/dim of a batch as evaluation measures it, with one noise draw."""
+        batch, num_images = {"image": batch["image"]}, tf.shape(batch["image"])[0]
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            # A replica may be out of images before others are, and kernels refuse empty batches.
+            another = tf.zeros([1, *self.image_shape], tf.uint8)
+            batch = {"image": tf.concat([batch["image"], another], 0)}
         scores = in_halves(
             lambda part, number: self._scores(part["image"], 1), batch, bool(self.jit_compile)
         )
-        bits = units.bits_per_dim(scores["log_prob"], self.num_dims)
+        bits = units.bits_per_dim(scores["log_prob"][:num_images], self.num_dims)
         self._bits_per_dim.update_state(bits)
         return {"bits_per_dim": self._bits_per_dim.result()}
 

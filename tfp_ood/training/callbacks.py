@@ -5,8 +5,16 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import tensorflow as tf
+
+from tfp_ood import signals
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
+
+
+def steps_done(model: keras.Model) -> int:
+    """Steps of the optimizer, of all processes that trained the model."""
+    return int(tf.convert_to_tensor(model.optimizer.iterations))  # mirrored ones know no int()
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
@@ -16,7 +24,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
         """Looks at the running mean of bits/dim, which a single NaN spoils for good."""
         value = float((logs or {})["bits_per_dim"])
         if not math.isfinite(value):
-            self._stop(f"loss became {value} at step {int(self.model.optimizer.iterations)}")
+            self._stop(f"loss became {value} at step {steps_done(self.model)}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Looks at the validation too, before the backup: the last step's weights spoil only it."""
@@ -62,3 +70,46 @@ class ValidateWithAverage(keras.callbacks.Callback):
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         """Puts the weights back."""
         self._average.close()
+
+
+class StopWhenAsked(keras.callbacks.Callback):
+    """Ends the training after the step, or the validation, in which a signal came.
+
+    To come after the backup in the list of callbacks.
+
+    Args:
+      backup: writes the state, in the middle of an epoch too. None where workers need not have
+        seen the signal after the same step, and cannot write their common state: then the last
+        backup counts.
+      steps_per_epoch: steps between backups.
+    """
+
+    def __init__(self, backup: keras.callbacks.BackupAndRestore | None, steps_per_epoch: int):
+        super().__init__()
+        self._backup, self._steps_per_epoch = backup, steps_per_epoch
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Takes note of the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stops in the middle of an epoch; its last step still has a validation to come."""
+        number = signals.requested()
+        if number is None:
+            return
+        step = steps_done(self.model)
+        if step % self._steps_per_epoch == 0:
+            return
+        if self._backup is None:
+            raise signals.Stopped(number, f"at step {self._epoch * self._steps_per_epoch}")
+        # As after the epoch before: Keras will begin this one again, `fit` at its remaining steps.
+        self._backup.on_epoch_begin(self._epoch - 1)
+        self._backup.on_epoch_end(self._epoch - 1)
+        raise signals.Stopped(number, f"at step {step}")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stops after the epoch's own backup."""
+        number = signals.requested()
+        if number is not None:
+            raise signals.Stopped(number, f"at step {(epoch + 1) * self._steps_per_epoch}")

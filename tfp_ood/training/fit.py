@@ -1,19 +1,24 @@
 """Training of any family: one Keras `fit`, resumed where it was killed."""
 
+import contextlib
+import dataclasses
 import json
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_ood import files, models
+from tfp_ood import cluster, files, models, signals
 from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.data import pipeline
-from tfp_ood.errors import TrainingError
+from tfp_ood.errors import TrainingError, WorkerLostError
 from tfp_ood.keras import keras
-from tfp_ood.training.callbacks import StopOnNonFinite, ValidateWithAverage
+from tfp_ood.training.callbacks import StopOnNonFinite, StopWhenAsked, ValidateWithAverage
+from tfp_ood.training.strategy import connect, distribute
 from tfp_ood.training.tensorboard import dashboard
 from tfp_ood.training.watch import WatchSets
 from tfp_ood.training.weights import read_facts, read_weights
@@ -42,12 +47,27 @@ def training_facts(workdir: WorkDir) -> dict[str, Any]:
     return read_facts(workdir.model / _FACTS)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """What every part of one training needs to know."""
+
+    config: Config
+    workdir: WorkDir
+    strategy: tf.distribute.Strategy
+    process: cluster.Cluster
+    train_split: pipeline.Split
+    validation: pipeline.Split
+    sets: list[pipeline.Split]
+    """To be watched (`WatchSets`)."""
+
+
 def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     """Trains the config's model, from where an earlier call was killed if there was one.
 
     Leaves the weights (their moving average, if there is one) in `workdir.model`. The noise and
     the order of images depend on the seed and the step only, so that a resumed training ends with
-    the weights of one that was never killed.
+    the weights of one that was never killed. Several workers (`cluster`) call this together, with
+    one work directory that all of them see; the chief alone leaves anything in it.
 
     Args:
       config: what to train.
@@ -55,11 +75,15 @@ def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
       data_dir: of TFDS.
 
     Raises:
-      ConfigError: a class-conditional model and images of other classes.
+      ConfigError: a class-conditional model and images of other classes; a batch that does not
+        divide by the devices.
       DataError: the images are not there or do not fit.
       TrainingError: the loss is not a number any more, or the backup is damaged.
       UserError: `workdir` belongs to another config or cannot be written.
+      WorkerLostError: another worker is gone; the last backup is whole.
+      signals.Stopped: the process got SIGINT or SIGTERM; the same call goes on.
     """
+    strategy = connect(config)  # first: it may have to precede TensorFlow's first operation
     train_split = pipeline.open_split(config.data.in_distribution, "train", config.data, data_dir)
     validation = pipeline.open_split(
         config.data.in_distribution, "validation", config.data, data_dir
@@ -67,36 +91,101 @@ def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     # Foreign images that do not fit must be known before hours of training, not after.
     sets = pipeline.open_sets(config.data, data_dir)
     _check_labels(config, train_split)
-    workdir.claim(config, train_split.version)
-    model = models.build(config)
-    steps_per_epoch, num_epochs = _epochs(config.train)
-    first_epoch = _saved_epoch(workdir)
-    batches = pipeline.training_stream(
-        train_split, config.train.batch_size, config.seed, first_epoch * steps_per_epoch
-    )
-    if first_epoch:
-        print(f"resuming at step {first_epoch * steps_per_epoch} of {config.train.num_steps}")
+    process = cluster.of(config)
+    job = _Job(config, workdir, strategy, process, train_split, validation, sets)
+    if process.is_chief:
+        workdir.claim(config, train_split.version)
+    with _lost_workers_named(strategy), strategy.scope():
+        _train(job)
+
+
+def _train(job: _Job) -> None:
+    """Trains, under the strategy's scope."""
+    model = models.build(job.config)
+    first_step = _saved_step(job.workdir)
+    if first_step:
+        print(f"resuming at step {first_step} of {job.config.train.num_steps}", flush=True)
     else:
-        model.initialize(_first_images(batches))
-    model.compile(optimizer=_optimizer(config.train), jit_compile=_use_xla(config.train))
+        model.initialize(_first_images(_training_stream(job, 0, pipeline.Shard())))
+    settings = job.config.train
+    model.compile(optimizer=_optimizer(settings), jit_compile=_use_xla(settings, job.strategy))
     start = time.monotonic()
-    history = model.fit(
-        batches,
-        epochs=num_epochs,
-        steps_per_epoch=steps_per_epoch,
-        validation_data=pipeline.scoring_batches(validation, config.evaluate.batch_size),
-        callbacks=[
-            *_watch(config, workdir, sets, bool(first_epoch)),
-            ValidateWithAverage(),
-            StopOnNonFinite(),
-            *dashboard(config, workdir, _first_of(validation)),
-            # Deleted by `_save`, only once the weights are safe.
-            keras.callbacks.BackupAndRestore(str(workdir.backup), delete_checkpoint=False),
-        ],
-        verbose=1 if sys.stdout.isatty() else 2,
+    with signals.deferred():
+        history = _fit(job, model, first_step)
+        facts = _facts(job, model, history, first_step, time.monotonic() - start)
+        _save(job, model, facts)
+
+
+def _fit(job: _Job, model: models.LikelihoodModel, first_step: int) -> dict[str, list[float]]:
+    """Runs the remaining steps; returns the history of the last call of Keras."""
+    steps_per_epoch, num_epochs = _epochs(job.config.train)
+    epoch, done = divmod(first_step, steps_per_epoch)
+    # What is left of an epoch that a signal broke off is one of its own: Keras counts in epochs.
+    if done:
+        history = _fit_epochs(job, model, first_step, epoch + 1, steps_per_epoch - done)
+        epoch, first_step = epoch + 1, first_step + steps_per_epoch - done
+        if epoch == num_epochs:
+            return history
+    return _fit_epochs(job, model, first_step, num_epochs, steps_per_epoch)
+
+
+def _fit_epochs(
+    job: _Job, model: models.LikelihoodModel, first_step: int, end: int, num_steps: int
+) -> dict[str, list[float]]:
+    """Runs epochs of `num_steps` each, from the backup, if there is one, to epoch `end`."""
+    batch_size, num_replicas = job.config.evaluate.batch_size, job.strategy.num_replicas_in_sync
+    each = -(-batch_size // num_replicas)
+    validation = distribute(
+        job.strategy, lambda shard: pipeline.scoring_batches(job.validation, each, shard)
     )
-    facts = _facts(config, model, history.history, first_epoch, time.monotonic() - start)
-    _save(model, workdir, facts)
+    return model.fit(
+        distribute(job.strategy, lambda shard: _training_stream(job, first_step, shard)),
+        epochs=end,
+        steps_per_epoch=num_steps,
+        validation_data=validation,
+        # Of several replicas some may be out of images in the last step: they get none.
+        validation_steps=_num_validations(job, each),
+        callbacks=_callbacks(job, bool(first_step)),
+        verbose=(1 if sys.stdout.isatty() else 2) if job.process.is_chief else 0,
+    ).history
+
+
+def _training_stream(job: _Job, first_step: int, shard: pipeline.Shard) -> tf.data.Dataset:
+    train = job.config.train
+    return pipeline.training_stream(
+        job.train_split, train.batch_size, job.config.seed, first_step, shard
+    )
+
+
+def _num_validations(job: _Job, batch_size: int) -> int | None:
+    """Steps of a validation in batches of that size for every replica; None to let Keras see."""
+    num_replicas, num_workers = job.strategy.num_replicas_in_sync, job.process.num_workers
+    if num_replicas == 1:
+        return None
+    num_images = -(-job.validation.num_images // num_workers)  # of the first, who has most
+    return -(-num_images // (batch_size * (num_replicas // num_workers)))
+
+
+@contextlib.contextmanager
+def _lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Tells errors of TensorFlow that mean that another worker is gone from all others."""
+    try:
+        yield
+    except (
+        tf.errors.UnavailableError,
+        tf.errors.AbortedError,
+        tf.errors.CancelledError,
+        tf.errors.DeadlineExceededError,
+    ) as error:
+        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            raise
+        number = signals.requested()
+        if number is not None:  # all of them are being stopped
+            raise signals.Stopped(number, "from the last backup") from error
+        raise WorkerLostError(
+            f"another worker is gone ({type(error).__name__}). Start the same command on all "
+            "workers: they go on from the last backup."
+        ) from error
 
 
 def load_trained(config: Config, workdir: WorkDir) -> models.LikelihoodModel:
@@ -137,15 +226,15 @@ def _epochs(train: TrainConfig) -> tuple[int, int]:
     return steps_per_epoch, train.num_steps // steps_per_epoch
 
 
-def _saved_epoch(workdir: WorkDir) -> int:
-    """Number of epochs that the backup of a killed training holds; 0 without a backup."""
+def _saved_step(workdir: WorkDir) -> int:
+    """Number of steps that the backup of a killed training holds; 0 without a backup."""
     checkpoint = tf.train.latest_checkpoint(workdir.backup / "chief")
     if checkpoint is None:
         return 0
     # What BackupAndRestore will start from; the batches must start there too.
-    name = "ckpt_saved_epoch/.ATTRIBUTES/VARIABLE_VALUE"
+    name = "model/optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"
     try:
-        return int(tf.train.load_variable(checkpoint, name)) + 1
+        return int(tf.train.load_variable(checkpoint, name))
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise TrainingError(
             f"The backup {checkpoint} is damaged ({type(error).__name__}). "
@@ -188,48 +277,67 @@ def _learning_rate(train: TrainConfig) -> keras.optimizers.schedules.LearningRat
     )
 
 
-def _use_xla(train: TrainConfig) -> bool:
+def _use_xla(train: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
     """On CPUs XLA makes a small network's step somewhat faster and a large one's much slower."""
+    # Replicas exchange gradients within the step, which XLA does not compile.
     if train.xla == "auto":
-        return bool(tf.config.list_logical_devices("GPU"))
+        return bool(tf.config.list_logical_devices("GPU")) and strategy.num_replicas_in_sync == 1
     return train.xla == "on"
 
 
-def _watch(
-    config: Config, workdir: WorkDir, sets: list[pipeline.Split], resumed: bool
-) -> list[WatchSets]:
-    return [WatchSets(config, workdir, sets, resumed)] if config.evaluate.num_watched else []
+def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
+    # Deleted by `_save`, only once the weights are safe.
+    backup = keras.callbacks.BackupAndRestore(str(job.workdir.backup), delete_checkpoint=False)
+    shown = next(iter(pipeline.scoring_batches(job.validation, _NUM_SHOWN)))["image"]
+    return [
+        *_watch(job, resumed),
+        ValidateWithAverage(),
+        StopOnNonFinite(),
+        *dashboard(job.config, job.workdir, shown, job.process.is_chief),
+        backup,
+        StopWhenAsked(
+            backup if job.process.num_workers == 1 else None, _epochs(job.config.train)[0]
+        ),
+    ]
 
 
-def _first_of(split: pipeline.Split) -> tf.Tensor:
-    """The first images of a set, uint8 `[N, H, W, C]`."""
-    return next(iter(pipeline.scoring_batches(split, _NUM_SHOWN)))["image"]
+def _watch(job: _Job, resumed: bool) -> list[WatchSets]:
+    if not job.config.evaluate.num_watched:
+        return []
+    return [WatchSets(job.config, job.workdir, job.sets, resumed, job.process.is_chief)]
 
 
 def _facts(
-    config: Config,
+    job: _Job,
     model: models.LikelihoodModel,
     history: dict[str, list[float]],
-    first_epoch: int,
+    first_step: int,
     seconds: float,
 ) -> dict[str, Any]:
-    steps_per_epoch, num_epochs = _epochs(config.train)
-    num_steps = (num_epochs - first_epoch) * steps_per_epoch
+    config = job.config
+    num_steps = config.train.num_steps
+    num_images = (num_steps - first_step) * config.train.batch_size
     return {
         "family": config.model.family,
         "num_parameters": model.num_parameters(),
         "log_prob_kind": model.log_prob_kind,
-        "num_steps": num_epochs * steps_per_epoch,
-        "resumed_at_step": first_epoch * steps_per_epoch,
+        "num_steps": num_steps,
+        "resumed_at_step": first_step,
+        "num_replicas": job.strategy.num_replicas_in_sync,
         "seconds": round(seconds, 1),
         # Of this process alone; of none of its steps where a kill left nothing but the saving.
-        "images_per_second": round(num_steps * config.train.batch_size / seconds, 1) or None,
+        "images_per_second": round(num_images / seconds, 1) or None,
         "validation_bits_per_dim": history.get("val_bits_per_dim", [None])[-1],
     }
 
 
-def _save(model: models.LikelihoodModel, workdir: WorkDir, facts: dict[str, Any]) -> None:
-    with files.replacing_folder(workdir.model) as folder:
+def _save(job: _Job, model: models.LikelihoodModel, facts: dict[str, Any]) -> None:
+    if not job.process.is_chief:
+        # What is spread over the workers is read by all of them together.
+        with tempfile.TemporaryDirectory() as folder:
+            model.save_weights(f"{folder}/{_WEIGHTS}")
+        return
+    with files.replacing_folder(job.workdir.model) as folder:
         model.save_weights(folder / _WEIGHTS)
         (folder / _FACTS).write_text(json.dumps(facts, indent=2) + "\n")
-    tf.io.gfile.rmtree(str(workdir.backup))
+    tf.io.gfile.rmtree(str(job.workdir.backup))

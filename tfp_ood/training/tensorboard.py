@@ -25,7 +25,7 @@ _METRICS = ("validation", "train")
 
 
 def dashboard(
-    config: Config, workdir: WorkDir, images: tf.Tensor
+    config: Config, workdir: WorkDir, images: tf.Tensor, writes: bool = True
 ) -> list[keras.callbacks.Callback]:
     """Callbacks that write all but the judged sets.
 
@@ -33,8 +33,12 @@ def dashboard(
       config: of the run.
       workdir: of the run.
       images: uint8 `[N, H, W, C]`, for models that reconstruct.
+      writes: whether to write. Of several workers the chief does; the others take part in what all
+        compute together.
     """
     folder = workdir.tensorboard
+    if not writes:
+        return [ShowImages(None, images, config.seed)]
     return [
         Throughput(config.train.batch_size),  # before Keras writes what it measures
         keras.callbacks.TensorBoard(str(folder), write_graph=False),
@@ -115,14 +119,15 @@ class ShowImages(keras.callbacks.Callback):
     reconstructs given images.
 
     Args:
-      folder: of the event files.
+      folder: of the event files; None for a worker that only takes part in what several compute
+        together.
       images: uint8 `[N, H, W, C]`, to reconstruct.
       seed: of the samples, the same in every epoch, so that one sees them change.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], images: tf.Tensor, seed: int):
+    def __init__(self, folder: str | os.PathLike[str] | None, images: tf.Tensor, seed: int):
         super().__init__()
-        self._folder, self._images, self._seed = str(folder), images, seed
+        self._folder, self._images, self._seed = folder, images, seed
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Draws as many samples as there are images; none from families that are slow at it."""
@@ -132,10 +137,10 @@ class ShowImages(keras.callbacks.Callback):
         if hasattr(self.model, "reconstruct"):
             again = self.model.reconstruct(self._images)
             shown["reconstructions"] = tf.concat([self._images, again], axis=1)
-        if not shown:
+        if not shown or self._folder is None:
             return
         # One file per epoch: nothing is open, or lost, when a training is killed.
-        with tf.summary.create_file_writer(self._folder).as_default() as writer:
+        with tf.summary.create_file_writer(str(self._folder)).as_default() as writer:
             for name, images in shown.items():
                 tf.summary.image(name, side_by_side(images), step=epoch)
             writer.close()

@@ -9,7 +9,7 @@ from tfp_ood import progress
 from tfp_ood.config import Config
 from tfp_ood.data import pipeline
 from tfp_ood.keras import keras
-from tfp_ood.training.callbacks import averaged_weights
+from tfp_ood.training.callbacks import averaged_weights, steps_done
 from tfp_ood.training.tensorboard import side_by_side
 from tfp_ood.workdir import WorkDir, slug
 
@@ -28,13 +28,20 @@ class WatchSets(keras.callbacks.Callback):
       workdir: whose training it is.
       sets: to take images from (`pipeline.open_sets`).
       resumed: an earlier process has seen the model before the first step.
+      writes: whether to leave anything. Of several workers the chief does; the others take part in
+        reading weights whose values are spread over all of them.
     """
 
     def __init__(
-        self, config: Config, workdir: WorkDir, sets: Sequence[pipeline.Split], resumed: bool
+        self,
+        config: Config,
+        workdir: WorkDir,
+        sets: Sequence[pipeline.Split],
+        resumed: bool,
+        writes: bool = True,
     ):
         super().__init__()
-        self._workdir, self._resumed = workdir, resumed
+        self._workdir, self._resumed, self._writes = workdir, resumed, writes
         self._batch_size = config.evaluate.batch_size
         self._images = [
             (split, *pipeline.some_images(split, config.evaluate.num_watched)) for split in sets
@@ -48,7 +55,7 @@ class WatchSets(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Looks with the weights that evaluation would use."""
         with averaged_weights(self.model):
-            self._look(int(self.model.optimizer.iterations))
+            self._look(steps_done(self.model))
 
     def _look(self, step: int) -> None:
         found = [
@@ -57,6 +64,8 @@ class WatchSets(keras.callbacks.Callback):
             )
             for split, index, images in self._images
         ]
+        if not self._writes:
+            return
         progress.write(self._workdir.progress, step, found)
         for one, (*_, images) in zip(found, self._images, strict=True):
             # One file per epoch: nothing is open, or lost, when a training is killed.

@@ -1,0 +1,91 @@
+"""The `tf.distribute` strategy of a training, and how data are divided among its replicas."""
+
+import functools
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfp_ood import cluster, signals
+from tfp_ood.config import Config, ConfigError, TrainConfig
+from tfp_ood.data.pipeline import Shard
+
+
+def connect(config: Config) -> tf.distribute.Strategy:
+    """The strategy of a config. With several workers it waits until all of them are there.
+
+    For several workers this must come before TensorFlow's first operation. A process joins its
+    workers once: later calls get the same strategy.
+
+    Raises:
+      ConfigError: the batch does not divide by the replicas, or XLA is asked of several.
+      UserError: TF_CONFIG is missing or malformed.
+    """
+    kind = cluster.kind(config)
+    if kind == "multi_worker":
+        workers = cluster.of(config)
+        # Before the others are waited for: a mistake that all of them have.
+        _check(config.train, workers.num_workers)
+        found = _multi_worker(workers)
+    elif kind == "mirrored" or (kind == "auto" and len(_gpus()) > 1):
+        found = _mirrored()
+    else:
+        found = tf.distribute.get_strategy()
+    _check(config.train, found.num_replicas_in_sync)
+    return found
+
+
+def distribute(
+    strategy: tf.distribute.Strategy, dataset_of: Callable[[Shard], tf.data.Dataset]
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+    """A data set of which each replica gets its own part.
+
+    Args:
+      strategy: of the training.
+      dataset_of: makes the part of one process, in batches for one replica.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return dataset_of(Shard())
+    return strategy.distribute_datasets_from_function(
+        lambda context: dataset_of(
+            Shard(
+                context.input_pipeline_id,
+                context.num_input_pipelines,
+                context.num_replicas_in_sync,
+            )
+        )
+    )
+
+
+def _check(train: TrainConfig, num_replicas: int) -> None:
+    """Refuses what several replicas cannot train as one does: their shares must be equal."""
+    if train.batch_size % num_replicas:
+        valid = f"a multiple of {num_replicas}, the replicas that share each batch"
+        raise ConfigError("train.batch_size", train.batch_size, valid)
+    if train.xla == "on" and num_replicas > 1:  # replicas exchange gradients within the step
+        raise ConfigError("train.xla", "on", f"auto or off with {num_replicas} replicas")
+
+
+@functools.cache
+def _multi_worker(workers: cluster.Cluster) -> tf.distribute.Strategy:
+    print(
+        f"worker {workers.index} of {workers.num_workers}: waiting for the others at "
+        f"{', '.join(workers.workers)}",
+        flush=True,
+    )
+    with signals.unhandled():  # nothing is lost while nothing is computed
+        return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _mirrored() -> tf.distribute.Strategy:
+    if _gpus():
+        return tf.distribute.MirroredStrategy()
+    devices = [device.name for device in tf.config.list_logical_devices("CPU")]
+    # CPUs share their memory; the collective operations that are the default would gain nothing,
+    # and their keys clash between the strategies of one process.
+    return tf.distribute.MirroredStrategy(
+        devices, cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
+
+
+def _gpus() -> list[tf.config.LogicalDevice]:
+    return tf.config.list_logical_devices("GPU")
