@@ -22,7 +22,8 @@ caption { text-align: left; padding: .3rem 0; }
 th, td { border-bottom: 1px solid #bbb; padding: .35rem .8rem .35rem 0; text-align: right;
   vertical-align: top; font-variant-numeric: tabular-nums; }
 th:first-child { text-align: left; }
-.facts td { text-align: left; overflow-wrap: anywhere; }
+.facts th, .facts td { text-align: left; }
+.facts td { overflow-wrap: anywhere; }
 .small { display: block; color: #555; font-size: .85em; white-space: nowrap; }
 figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; }
