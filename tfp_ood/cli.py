@@ -54,6 +54,7 @@ from tfp_ood import config as config_lib
 from tfp_ood.config import Config, ConfigError
 from tfp_ood.data import specs
 from tfp_ood.errors import UserError, WorkerLostError
+from tfp_ood.files import FULL
 from tfp_ood.rotated_config import RotatedConfig
 from tfp_ood.workdir import WorkDir, open_workdir
 
@@ -95,7 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit code.
 
     0; 2 for wrong input; 130 for an interrupt (SIGINT) and 143 for SIGTERM, after which the same
-    command goes on; 75 when another worker is gone, after which it goes on if all are started.
+    command goes on; 75 when another worker is gone, after which it goes on if all are started, or
+    when the disk is full.
     """
     argv = list(sys.argv if argv is None else argv)
     try:
@@ -114,6 +116,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _EXIT_WRONG_INPUT
     except WorkerLostError as error:
         print(f"tfp_ood: {error}", file=sys.stderr)
+        return _EXIT_TRY_AGAIN
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        print(
+            f"tfp_ood: the disk is full, or a quota is used up ({error}). What was finished is "
+            "kept: make room and run the same command.",
+            file=sys.stderr,
+        )
         return _EXIT_TRY_AGAIN
     except signals.Stopped as stopped:
         print(f"\ntfp_ood: {stopped}", file=sys.stderr)

@@ -1,12 +1,16 @@
 """Files and folders that are either whole or absent, and files that one process holds."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import pathlib
 import re
 import shutil
 from collections.abc import Iterator
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of the OSErrors that mean that there is no room: of the disk, of a quota, of a limit."""
 
 _TEMPORARY = re.compile(r"\..+\.(?P<process>\d{1,9})\.tmp(\.[^.]+)?")
 """What `replacing` and `replacing_folder` write to."""

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import sys
 import tempfile
 import time
@@ -95,7 +96,7 @@ def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     job = _Job(config, workdir, strategy, process, train_split, validation, sets)
     if process.is_chief:
         workdir.claim(config, train_split.version)
-    with _lost_workers_named(strategy), strategy.scope():
+    with _lost_workers_named(strategy), _full_disk_named(), strategy.scope():
         _train(job)
 
 
@@ -186,6 +187,18 @@ def _lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
             f"another worker is gone ({type(error).__name__}). Start the same command on all "
             "workers: they go on from the last backup."
         ) from error
+
+
+@contextlib.contextmanager
+def _full_disk_named() -> Iterator[None]:
+    """Tells TensorFlow's many errors that mean that there is no room as Python does."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for number in files.FULL:
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number)) from error
+        raise
 
 
 def load_trained(config: Config, workdir: WorkDir) -> models.LikelihoodModel:
