@@ -62,7 +62,8 @@ def _read(root: pathlib.Path, name: str) -> Run:
         for key in keys[1:]:  # the newest of what is read below
             summary["datasets"][key]["scores"]["log_prob"]["auroc_interval"]
         family = names.family(summary["model"]["family"])
-        summary["diagnosis"], summary["model"]["num_parameters"]
+        summary["model"]["num_parameters"]
+        summary["diagnosis"].get("second_order", {"sets": {}})["sets"]
         config["seed"], config["train"]["num_steps"], config["train"]["batch_size"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EvaluationError(
