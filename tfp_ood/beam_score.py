@@ -3,9 +3,9 @@
   python -m tfp_ood.beam_score --export=runs/quickstart/export --input='photos/*.jpg' \\
       --output=scores/photos --size_change=resize --channel_change=convert
 
-writes scores/photos-00000-of-00004.parquet and so on: a row for every image, with the columns of the
-score table, what the guard says, and the file that the image is from. What cannot be read or decoded
-is listed in scores/photos-skipped-*.jsonl. Needs the extra: pip install 'tfp_ood[beam]'.
+writes scores/photos-00000-of-00004.parquet and so on: a row for every image, with the columns of
+the score table, what the guard says, and the file that the image is from. What cannot be read or
+decoded is listed in scores/photos-skipped-*.jsonl. Needs the extra: pip install 'tfp_ood[beam]'.
 
 All other flags are Apache Beam's: --runner=DataflowRunner, FlinkRunner, SparkRunner and what they
 take. Without --runner one process on this machine does the work.
@@ -54,8 +54,8 @@ def _parser() -> _Parser:
     add(
         "--input",
         required=True,
-        help="Pattern of *.tfrecord* files or of image files (* within a folder, ** across folders), "
-        "or tfds:NAME[:SPLIT], read from --data_dir.",
+        help="Pattern of *.tfrecord* files or of image files (* within a folder, ** across "
+        "folders), or tfds:NAME[:SPLIT], read from --data_dir.",
     )
     add("--output", required=True, help="How the names of the written files begin.")
     add(
@@ -99,9 +99,12 @@ def _run(argv: Sequence[str]) -> str:
     import tfp_ood.beam  # noqa: F401 - says what to install, before anything slow
 
     options = _beam_options(rest)
+    from apache_beam.io.filesystems import FileSystems
+
     from tfp_ood.beam import inference, pipeline, remote, sources
     from tfp_ood.config import DataConfig
 
+    FileSystems.set_options(options)  # such as the host of hdfs://, before anything is looked at
     export = inference.open_export(flags.export)
     source = sources.parse(flags.input, flags.input_format, flags.data_dir, flags.name)
     data = DataConfig(

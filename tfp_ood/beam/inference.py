@@ -63,8 +63,8 @@ def open_export(path: str) -> Export:
     missing = [name for name in SIGNATURES if name not in signatures]
     if missing:
         raise ExportError(
-            f"--export: the SavedModel in {model} has no signature {' and no '.join(missing)}, only "
-            f"{', '.join(sorted(signatures)) or 'none'}; valid is what --mode=export writes."
+            f"--export: the SavedModel in {model} lacks the signature {', '.join(missing)}; it has "
+            f"{', '.join(sorted(signatures)) or 'none'}. Valid is what --mode=export writes."
         )
     images = signatures["log_prob"].structured_input_signature[1].get("images")
     if images is None or images.dtype != tf.uint8 or images.shape.rank != 4:

@@ -1,4 +1,4 @@
-"""Files wherever Beam finds them (local, gs://, s3://, hdfs://, ...), for libraries that need paths.
+"""Files wherever Beam finds them (local, gs://, s3://, hdfs://), for libraries that need paths.
 
 All access goes through Beam's FileSystems, so that one set of credentials and extras
 (`apache-beam[gcp]`, `[aws]`, `[azure]`, `[hadoop]`) serves the input, the model and the output.
@@ -85,7 +85,7 @@ def local_file(path: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def local_saved_model(path: str) -> Iterator[str]:
-    """A folder on this machine with the SavedModel at `path`: itself, or a copy, which is removed."""
+    """A folder on this machine with the SavedModel at `path`: itself, or a copy for the while."""
     if is_local(path):
         yield path
         return
