@@ -12,14 +12,22 @@ take. Without --runner one process on this machine does the work.
 """
 
 import argparse
+import dataclasses
 import difflib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from tfp_ood.config import DataConfig
 from tfp_ood.errors import DataError, UserError
 
+if TYPE_CHECKING:  # they need the extra
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from tfp_ood.beam.pipeline import Counts
+
 _EXIT_WRONG_INPUT = 2
-_LOCAL_RUNNER = "FnApiRunner"
+_LOCAL = ("direct", "switchingdirect", "fnapi")
 _BATCH_SIZE = 250  # as the client's
 
 
@@ -69,17 +77,23 @@ def _parser() -> _Parser:
     add(
         "--size_change",
         default="error",
-        choices=("error", "resize", "crop", "pad"),
+        choices=_choices("size_change"),
         help="For images of another size than the model's; error ends the run.",
     )
     add(
         "--channel_change",
         default="error",
-        choices=("error", "convert"),
+        choices=_choices("channel_change"),
         help="For images of another number of channels; error ends the run.",
     )
     add("--batch_size", type=_positive, default=_BATCH_SIZE, help="Images per call of the model.")
     return parser
+
+
+def _choices(key: str) -> tuple[str, ...]:
+    """What `config.data.<key>` may be: the flags are the same."""
+    (field,) = (field for field in dataclasses.fields(DataConfig) if field.name == key)
+    return field.metadata["choices"]
 
 
 def _positive(text: str) -> int:
@@ -98,11 +112,10 @@ def _run(argv: Sequence[str]) -> str:
     flags, rest = _parser().parse_known_args(argv)
     import tfp_ood.beam  # noqa: F401 - says what to install, before anything slow
 
-    options = _beam_options(rest)
+    options = beam_options(rest)
     from apache_beam.io.filesystems import FileSystems
 
     from tfp_ood.beam import inference, pipeline, remote, sources
-    from tfp_ood.config import DataConfig
 
     FileSystems.set_options(options)  # such as the host of hdfs://, before anything is looked at
     export = inference.open_export(flags.export)
@@ -117,35 +130,42 @@ def _run(argv: Sequence[str]) -> str:
     return _summary(pipeline.run(job, options), output)
 
 
-def _beam_options(rest: Sequence[str]) -> "object":
-    """Beam's PipelineOptions of the flags that are not ours.
+def beam_options(argv: Sequence[str]) -> "PipelineOptions":
+    """Beam's options out of the flags that are not this program's.
+
+    Args:
+      argv: without them.
 
     Raises:
-      UserError: a flag is neither ours nor Beam's. Runners in Java have flags that only they know,
-        so that with them only what looks like one of ours is refused.
+      UserError: a flag is neither this program's nor Beam's. Runners in Java have flags that only
+        they know, so that with them only what looks like one of this program's is refused.
     """
     from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-    options = PipelineOptions(list(rest))
+    options = PipelineOptions(list(argv))
     standard = options.view_as(StandardOptions)
-    if standard.runner in (None, "DirectRunner"):
+    is_local = (standard.runner or "direct").lower().removesuffix("runner") in _LOCAL
+    if is_local:
         # What Beam makes of DirectRunner fetches a program from the network, or falls back to a
         # runner that does not know WriteToParquet (github.com/apache/beam/issues/41078).
-        standard.runner = _LOCAL_RUNNER
-    known = set(options.get_all_options())
-    ours = [option for action in _parser()._actions for option in action.option_strings]
-    for argument in rest:
+        standard.runner = "FnApiRunner"
+    for argument in _unknown_to_beam(options, argv):
         name = argument.split("=")[0]
-        if not name.startswith("--") or name.lstrip("-").removeprefix("no_") in known:
-            continue
-        close = difflib.get_close_matches(name, ours, n=1, cutoff=0.8)
-        if close or standard.runner == _LOCAL_RUNNER:
-            hint = f" (did you mean {close[0]}?)" if close else ""
-            raise UserError(f"{name}: neither this program nor Beam has this flag{hint}.")
+        close = difflib.get_close_matches(name, _parser().format_usage().split(), 1, cutoff=0.8)
+        if close or is_local:
+            hint = f" (did you mean {close[0]}?)" if close else " (see --help)"
+            raise UserError(f"got {argument!r}, a flag of neither this program nor Beam{hint}.")
     return options
 
 
-def _summary(counts: "object", output: str) -> str:
+def _unknown_to_beam(options: "PipelineOptions", argv: Sequence[str]) -> list[str]:
+    """What Beam would discard with a warning that goes by unseen."""
+    parsers = []
+    options.get_all_options(add_extra_args_fn=parsers.append)
+    return parsers[0].parse_known_args(list(argv))[1]
+
+
+def _summary(counts: "Counts", output: str) -> str:
     """One line: how many images were scored, how many left out, and where it all is.
 
     Raises:

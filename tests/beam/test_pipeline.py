@@ -16,6 +16,7 @@ from tests.contracts import CASES
 from tfp_ood import beam_score, units
 from tfp_ood.config import DataConfig
 from tfp_ood.data import pipeline as data_pipeline
+from tfp_ood.errors import UserError
 from tfp_ood.evaluation import guard, images
 from tfp_ood.export import saved_model
 
@@ -23,7 +24,7 @@ beam = pytest.importorskip("apache_beam", reason="the extra [beam] is not instal
 
 from apache_beam.io.localfilesystem import LocalFileSystem  # noqa: E402 - after the skip
 
-from tfp_ood.beam import rows, sources  # noqa: E402
+from tfp_ood.beam import inference, rows, sources  # noqa: E402
 
 pytestmark = pytest.mark.beam
 
@@ -227,6 +228,10 @@ class FakeFileSystem(LocalFileSystem):
     def scheme(cls):
         return "fake"
 
+    def split(self, path):
+        head, tail = super().split(_unnamed(path))
+        return f"fake://{head}", tail
+
     def __getattribute__(self, name):
         plain = object.__getattribute__(self, name)
         if name not in ("open", "exists", "match", "create", "mkdirs", "rename", "delete"):
@@ -266,7 +271,7 @@ def test_scores_that_are_not_finite_are_left_out(made):
     place = sources.Place("a.tfrecord", 3, 1, in_records=True)
     told = {"log_prob": 1.0, "log_det": float("nan"), "log_prob_latent": 2.0}
     prediction = beam.ml.inference.base.PredictionResult(np.zeros(SHAPE, np.uint8), told)
-    export = beam_score_export(made)
+    export = inference.open_export(str(made[2]))
     source = sources.Input("*", "tfrecord", "a", "all")
     (tagged,) = rows.ToRow(source, export).process((place, prediction))
     assert tagged.tag == sources.SKIPPED
@@ -277,10 +282,15 @@ def test_scores_that_are_not_finite_are_left_out(made):
     }
 
 
-def beam_score_export(made):
-    from tfp_ood.beam import inference
-
-    return inference.open_export(str(made[2]))
+def test_flags_of_runners_elsewhere_are_passed_on():
+    given = ["--runner=FlinkRunner", "--flink_master=a:1", "--only_in_java=3", "--extra_package=p"]
+    told = beam_score.beam_options(given).get_all_options(retain_unknown_options=True)
+    assert told["runner"] == "FlinkRunner" and told["flink_master"] == "a:1"
+    assert told["only_in_java"] == "3" and told["extra_packages"] == ["p"]
+    with pytest.raises(UserError, match="did you mean --batch_size"):
+        beam_score.beam_options([*given, "--batchsize=3"])
+    for local in ([], ["--runner=DirectRunner"], ["--runner=direct"]):
+        assert beam_score.beam_options(local).get_all_options()["runner"] == "FnApiRunner"
 
 
 @pytest.mark.parametrize(
@@ -293,7 +303,8 @@ def beam_score_export(made):
         (["--input=tfds:mnist:train2", "--data_dir={0}"], "no TFDS split 'train2' of mnist"),
         (["--input=none://x/*.png"], "cannot be looked for"),
         (["--input={0}/*.png", "--size_chnge=crop"], "(did you mean --size_change?)"),
-        (["--input={0}/*.png", "--nonsense=1"], "neither this program nor Beam has this flag"),
+        (["--input={0}/*.png", "--nonsense=1"], "got '--nonsense=1', a flag of neither this"),
+        (["--input={0}/*.png", "--extra_package=x", "y"], "got 'y'"),
         (["--input={0}/*.png", "--size_change=x"], "argument --size_change: invalid choice"),
         (["--input={0}/*.png", "--batch_size=0"], "valid is an integer of at least 1"),
     ],

@@ -67,7 +67,7 @@ def open_export(path: str) -> Export:
             f"{', '.join(sorted(signatures)) or 'none'}. Valid is what --mode=export writes."
         )
     images = signatures["log_prob"].structured_input_signature[1].get("images")
-    if images is None or images.dtype != tf.uint8 or images.shape.rank != 4:
+    if images is None or images.dtype != tf.uint8 or not images.shape[1:].is_fully_defined():
         raise ExportError(
             f"--export: log_prob of the SavedModel in {model} does not take images as uint8 "
             "[N, H, W, C]; valid is what --mode=export writes."

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import apache_beam as beam
 import tensorflow as tf
@@ -16,15 +16,13 @@ from tfp_ood.data.specs import IMAGE_SUFFIXES, SPECS, DatasetSpec
 from tfp_ood.errors import DataError
 from tfp_ood.options import one_of
 
-FORMATS = ("auto", "tfrecord", "images")
-"""Of --input_format; `auto` goes by the pattern."""
-
 SKIPPED = "skipped"
 """The tag of what is left out, and the name of the metric that counts it."""
 
 _TFDS = "tfds:"
 _IMAGE_KEYS = ("image/encoded", "image")
 _LABEL_KEYS = ("image/class/label", "label")
+_MAX_BYTES = 1 << 30  # a pattern may match films and archives, which would fill a worker's memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +70,7 @@ def parse(text: str, kind: str, data_dir: str | None, name: str | None = None) -
 
     Args:
       text: a pattern, or `tfds:NAME[:SPLIT]`.
-      kind: one of `FORMATS`.
+      kind: `tfrecord` or `images`; or `auto`, to go by the pattern.
       data_dir: of TFDS; None for its own default.
       name: for the column `dataset`; None for `text`, or NAME.
 
@@ -147,10 +145,13 @@ def skipped_place(place: Place, reason: str) -> beam.pvalue.TaggedOutput:
 
 
 class ReadImageFile(beam.DoFn):
-    """Matched files -> `Encoded`, one each."""
+    """Matched files -> `Encoded`, one each; what is too large for an image is tagged."""
 
-    def process(self, file: FileMetadata) -> Iterator[Encoded]:
+    def process(self, file: FileMetadata) -> Iterable:
         """Reads one file."""
+        if file.size_in_bytes > _MAX_BYTES:
+            yield skipped(file.path, None, f"it has more than {_MAX_BYTES:,} bytes")
+            return
         place = Place(file.path, 0, files.NO_LABEL, in_records=False)
         yield Encoded(place, remote.read(file.path))
 
