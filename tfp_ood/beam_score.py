@@ -14,6 +14,7 @@ take. Without --runner one process on this machine does the work.
 import argparse
 import dataclasses
 import difflib
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -149,9 +150,10 @@ def beam_options(argv: Sequence[str]) -> "PipelineOptions":
         # What Beam makes of DirectRunner fetches a program from the network, or falls back to a
         # runner that does not know WriteToParquet (github.com/apache/beam/issues/41078).
         standard.runner = "FnApiRunner"
+    ours = re.findall(r"--\w+", _parser().format_usage())
     for argument in _unknown_to_beam(options, argv):
         name = argument.split("=")[0]
-        close = difflib.get_close_matches(name, _parser().format_usage().split(), 1, cutoff=0.8)
+        close = difflib.get_close_matches(name, ours, 1, cutoff=0.8)
         if close or is_local:
             hint = f" (did you mean {close[0]}?)" if close else " (see --help)"
             raise UserError(f"got {argument!r}, a flag of neither this program nor Beam{hint}.")
