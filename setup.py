@@ -1,4 +1,4 @@
-"""Installation: `pip install .`; extras `[gpu]` and `[test]`."""
+"""Installation: `pip install .`; extras `[beam]`, `[gpu]` and `[test]`."""
 
 import pathlib
 
@@ -32,6 +32,7 @@ setup(
         "tqdm>=4.66,<5",
     ],
     extras_require={
+        "beam": ["apache-beam>=2.77,<3"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "test": ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff>=0.12,<0.18"],
     },

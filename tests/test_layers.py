@@ -32,6 +32,8 @@ RANKS = {
     "evaluation": 4,
     "reporting": 5,
     "export": 5,
+    "beam": 6,
+    "beam_score": 6,
     "rotated": 6,
     "cli": 6,
 }

@@ -137,6 +137,20 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path, sizes):
         files.decode(str(tmp_path / "a.png"))
 
 
+def test_content_is_decoded_as_files_are(tmp_path):
+    image = Image.new("LA", (3, 2), (200, 100))
+    pixels = _decoded(image, tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    np.testing.assert_array_equal(files.decode_content(content), pixels)
+    with pytest.raises(DataError, match=r"it is no image of PNG, JPEG, GIF, WEBP, BMP, TIFF$"):
+        files.decode_content(b"x")
+    with pytest.raises(DataError, match="runcated"):
+        files.decode_content(content[:50])
+    _bomb(tmp_path / "b.png")
+    with pytest.raises(DataError, match="pixels"):
+        files.decode_content((tmp_path / "b.png").read_bytes())
+
+
 def test_floating_point_images_are_refused(tmp_path):
     Image.fromarray(np.ones([3, 3], np.float32)).save(tmp_path / "a.tiff")
     with pytest.raises(DataError, match="floating-point"):

@@ -4,6 +4,7 @@ import concurrent.futures
 import dataclasses
 import functools
 import hashlib
+import io
 import os
 import struct
 import warnings
@@ -11,7 +12,7 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from tfp_ood.data.specs import Shape, image_files
@@ -159,6 +160,20 @@ def decode(path: str) -> np.ndarray:
         raise DataError(f"{path}: cannot be read as an image ({error}).") from error
 
 
+def decode_content(content: bytes) -> np.ndarray:
+    """The same for the content of a file that has no path on this machine.
+
+    Raises:
+      DataError: as `decode`; the message does not name the file.
+    """
+    try:
+        return _decode(io.BytesIO(content))
+    except UnidentifiedImageError as error:  # whose message has nothing but the object's address
+        raise DataError(f"it is no image of {', '.join(_FORMATS)}") from error
+    except _UNREADABLE as error:
+        raise DataError(str(error) or type(error).__name__) from error
+
+
 _UNREADABLE = (
     OSError,
     SyntaxError,
@@ -174,8 +189,8 @@ _UNREADABLE = (
 """What Pillow raises for files that are damaged, or made to do damage."""
 
 
-def _decode(path: str) -> np.ndarray:
-    with Image.open(path, formats=_FORMATS) as image:
+def _decode(file: str | io.BytesIO) -> np.ndarray:
+    with Image.open(file, formats=_FORMATS) as image:
         # The header tells the size before anything is decoded.
         if image.width * image.height > _MAX_PIXELS:
             size = f"{image.width:,} x {image.height:,}"

@@ -1,0 +1,341 @@
+"""The Beam pipeline, by Beam's local runner: the numbers of this process, from every input."""
+
+import gzip
+import json
+import pathlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tests import contracts
+from tests.contracts import CASES
+from tfp_ood import beam_score, units
+from tfp_ood.config import DataConfig
+from tfp_ood.data import pipeline as data_pipeline
+from tfp_ood.errors import UserError
+from tfp_ood.evaluation import guard, images
+from tfp_ood.export import saved_model
+
+beam = pytest.importorskip("apache_beam", reason="the extra [beam] is not installed")
+
+from apache_beam.io.localfilesystem import LocalFileSystem  # noqa: E402 - after the skip
+
+from tfp_ood.beam import inference, rows, sources  # noqa: E402
+
+pytestmark = pytest.mark.beam
+
+SHAPE = (28, 28, 1)
+CHANGES = ("--size_change=resize", "--channel_change=convert")
+
+
+@pytest.fixture(scope="module", name="made")
+def _made(tmp_path_factory):
+    """A model, its guard, and the folder that it was exported to."""
+    path = tmp_path_factory.mktemp("run") / "export"
+    case = CASES["glow"]
+    model, rng = contracts.build(case, image_shape=SHAPE), np.random.default_rng(1)
+    model.initialize(rng.integers(0, 256, (32, *SHAPE), np.uint8))
+    for variable in model.trainable_variables:
+        variable.assign_add(rng.normal(0, 0.01, variable.shape))
+    held_out = model.log_prob(rng.integers(0, 256, (50, *SHAPE), np.uint8))
+    calibration = guard.calibrate(held_out.numpy(), 0.1)
+    saved_model.write(path / "model", model, 1, calibration)
+    return model, calibration, path
+
+
+@pytest.fixture(name="score")
+def _score(made, tmp_path, capsys):
+    """Runs the command line; gives the exit code, what it said, the rows and what was left out."""
+
+    def score(*flags, export=made[2], output=tmp_path / "scores" / "out"):
+        code = beam_score.main([f"--export={export}", f"--output={output}", *flags])
+        said = capsys.readouterr()
+        local = pathlib.Path(str(output).removeprefix("fake://"))
+        shards = sorted(local.parent.glob("out-*-of-*.parquet"))
+        table = pa.concat_tables(map(pq.read_table, shards)) if shards else None
+        if table is not None:
+            table = table.sort_by([("source", "ascending"), ("index", "ascending")])
+        lines = [
+            json.loads(line)
+            for path in sorted(local.parent.glob("out-skipped-*.jsonl"))
+            for line in path.read_text().splitlines()
+        ]
+        skipped = sorted(lines, key=lambda line: (line["file"], line["record"] or 0))
+        return code, said.out + said.err, table, skipped
+
+    return score
+
+
+def check(table, pixels, made):
+    """All columns that are made of the pixels, against the model in this process."""
+    model, calibration, _ = made
+    told = {k: v.numpy() for k, v in model.statistics(pixels, 1).items()}
+    assert table.num_rows == len(pixels)
+    for name, values in told.items():
+        assert table.schema.field(name).type == pa.float64()
+        np.testing.assert_allclose(table[name], values, rtol=1e-5, atol=1e-4)
+    bits = units.bits_per_dim(table["log_prob"].to_numpy(), model.num_dims)
+    np.testing.assert_array_equal(table["bits_per_dim"], bits)
+    for name, values in images.columns(pixels).items():
+        np.testing.assert_array_equal(table[name], values)
+    expected = guard.verdicts(calibration, table["log_prob"].to_numpy())
+    for name, values in expected.items():
+        np.testing.assert_allclose(table[name], values, rtol=1e-6)
+
+
+def png(array):
+    return tf.io.encode_png(array).numpy()
+
+
+def example(**features):
+    kinds = {bytes: ("bytes_list", tf.train.BytesList), int: ("int64_list", tf.train.Int64List)}
+    made = {}
+    for name, value in features.items():
+        key, kind = kinds[type(value)]
+        made[name.replace("__", "/")] = tf.train.Feature(**{key: kind(value=[value])})
+    return tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString()
+
+
+def write_records(path, records):
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record)
+
+
+def random_images(count, seed=5):
+    return np.random.default_rng(seed).integers(0, 256, (count, *SHAPE), np.uint8)
+
+
+def test_a_tfds_set_has_the_numbers_of_this_process(score, made, data_dir):
+    code, said, table, skipped = score(
+        "--input=tfds:fashion_mnist", f"--data_dir={data_dir}", "--batch_size=3"
+    )
+    assert code == 0 and said.startswith("7 images scored, 0 left out: "), said
+    assert skipped == []
+    split = data_pipeline.open_split("fashion_mnist", "foreign", DataConfig(), data_dir)
+    pixels, labels = data_pipeline.load(split)
+    check(table, pixels, made)
+    assert table["index"].to_pylist() == list(range(7))
+    assert table["label"].to_pylist() == labels.tolist()
+    assert set(table["dataset"].to_pylist()) == {"fashion_mnist"}
+    assert set(table["split"].to_pylist()) == {"test"}
+    name = "fashion_mnist-test.tfrecord-00000-of-00001"
+    assert [s.rpartition("/")[2] for s in table["source"].to_pylist()] == [
+        f"{name}#{i}" for i in range(7)
+    ]
+    assert table.column_names == [
+        *("dataset", "split", "index", "label", "log_prob", "bits_per_dim"),
+        *("log_det", "log_prob_latent", "pixel_mean", "pixel_variance", "png_bytes"),
+        *("percentile", "typicality_p_value", "is_out_of_distribution", "source"),
+    ]
+    facts = json.loads(table.schema.metadata[rows.METADATA_KEY])
+    assert facts["preprocessing"] == {
+        "image_shape": [28, 28, 1],
+        "size_change": "error",
+        "channel_change": "error",
+        "transposed": False,
+    }
+    assert facts["export"] == str(made[2] / "model") and facts["export_fingerprint"]
+
+
+def test_record_files_and_what_is_broken_in_them(score, made, tmp_path):
+    pixels = random_images(6)
+    good = [example(image__encoded=png(p), label=i) for i, p in enumerate(pixels)]
+    cut = example(image__encoded=png(pixels[0])[:80])
+    write_records(
+        tmp_path / "a.tfrecord",
+        [good[0], cut, example(picture=png(pixels[0])), b"\xff\xff", good[1], example(image=b"x")],
+    )
+    write_records(tmp_path / "plain", good[2:4])
+    with gzip.open(tmp_path / "b.tfrecord.gz", "wb") as file:
+        file.write((tmp_path / "plain").read_bytes())
+    write_records(tmp_path / "c.tfrecord", good[4:])
+    content = (tmp_path / "c.tfrecord").read_bytes()
+    (tmp_path / "c.tfrecord").write_bytes(content[:-20])  # within the second record
+    code, said, table, skipped = score(f"--input={tmp_path}/*.tfrecord*", "--name=mine")
+    assert code == 0 and said.startswith("5 images scored, 5 left out (listed in "), said
+    check(table, pixels[:5], made)
+    assert table["label"].to_pylist() == [0, 1, 2, 3, 4]
+    assert table["index"].to_pylist() == [0, 4, 0, 1, 0]
+    assert set(table["dataset"].to_pylist()) == {"mine"}
+    assert set(table["split"].to_pylist()) == {"all"}
+    assert [(s["file"], s["record"]) for s in skipped] == [
+        *((str(tmp_path / "a.tfrecord"), record) for record in (1, 2, 3, 5)),
+        (str(tmp_path / "c.tfrecord"), 1),
+    ]
+    reasons = [line["reason"] for line in skipped]
+    assert "no feature image/encoded or image" in reasons[1] and "it has picture" in reasons[1]
+    assert reasons[2] == "the record is not a tf.train.Example"
+    assert reasons[3].startswith("it is no image of PNG, ")
+    assert "damaged from here on" in reasons[4]
+
+
+def folder_of_odd_images(path):
+    """Sizes, channels and formats differ; two files are no images."""
+    rng = np.random.default_rng(0)
+    shapes = {"dog/a.png": (30, 20), "dog/b.jpg": (12, 50, 3), "cat/z.png": (28, 28)}
+    for name, shape in shapes.items():
+        file = path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(file)
+    (path / "cat" / "cut.jpg").write_bytes((path / "dog" / "b.jpg").read_bytes()[:200])
+    (path / "cat" / "words.png").write_text("not an image")
+
+
+def test_image_files_of_odd_shapes(score, made, tmp_path):
+    folder = tmp_path / "photos"
+    folder_of_odd_images(folder)
+    code, said, table, skipped = score(f"--input={folder}/**", "--input_format=images", *CHANGES)
+    assert code == 0 and said.startswith("3 images scored, 2 left out (listed in "), said
+    data = DataConfig(size_change="resize", channel_change="convert", unreadable="skip")
+    split = data_pipeline.open_split(f"folder:{folder}", "foreign", data, None)
+    pixels, _ = data_pipeline.load(split)
+    check(table, pixels, made)
+    names = ["cat/z.png", "dog/a.png", "dog/b.jpg"]
+    assert table["source"].to_pylist() == [str(folder / name) for name in names]
+    assert set(table["index"].to_pylist()) == {0} and set(table["label"].to_pylist()) == {-1}
+    assert [(s["file"], s["record"]) for s in skipped] == [
+        (str(folder / "cat" / name), None) for name in ("cut.jpg", "words.png")
+    ]
+    facts = json.loads(table.schema.metadata[rows.METADATA_KEY])
+    assert facts["preprocessing"]["size_change"] == "resize"
+    assert facts["preprocessing"]["channel_change"] == "convert"
+
+
+def test_another_shape_ends_the_run_where_no_change_is_allowed(score, tmp_path):
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
+    code, said, table, _ = score(f"--input={tmp_path}/*.png")
+    assert code == 2 and table is None
+    assert "a.png: the images are 20x30 RGB, the model's 28x28 gray" in said, said
+    assert "--size_change=resize" in said and "config" not in said
+
+
+def test_nothing_that_can_be_read_is_an_error(score, tmp_path):
+    (tmp_path / "a.png").write_text("x")
+    code, said, _, skipped = score(f"--input={tmp_path}/*.png")
+    assert code == 2 and "No image was scored, 1 left out (listed in " in said
+    assert len(skipped) == 1
+
+
+class FakeFileSystem(LocalFileSystem):
+    """Local files behind a scheme that only Beam knows."""
+
+    @classmethod
+    def scheme(cls):
+        return "fake"
+
+    def split(self, path):
+        head, tail = super().split(_unnamed(path))
+        return f"fake://{head}", tail
+
+    def __getattribute__(self, name):
+        plain = object.__getattribute__(self, name)
+        if name not in ("open", "exists", "match", "create", "mkdirs", "rename", "delete"):
+            return plain
+        return lambda *args, **kwargs: _named_fake(plain(*map(_unnamed, args), **kwargs))
+
+
+def _unnamed(value):
+    """Paths without the scheme, alone or in lists."""
+    if isinstance(value, list):
+        return [_unnamed(part) for part in value]
+    return value.removeprefix("fake://") if isinstance(value, str) else value
+
+
+def _named_fake(value):
+    """The files of matches with the scheme."""
+    for match in value if isinstance(value, list) else ():
+        for file in match.metadata_list:
+            file.path = f"fake://{file.path}"
+    return value
+
+
+def test_everything_may_be_on_a_remote_file_system(score, made, tmp_path):
+    pixels = random_images(3)
+    write_records(tmp_path / "a.tfrecord", [example(image=png(p)) for p in pixels])
+    code, said, table, _ = score(
+        f"--input=fake://{tmp_path}/a.tfrecord",
+        export=f"fake://{made[2]}",
+        output=f"fake://{tmp_path}/scores/out",
+    )
+    assert code == 0 and said.startswith("3 images scored"), said
+    check(table, pixels, made)
+    assert table["source"].to_pylist()[2] == f"fake://{tmp_path}/a.tfrecord#2"
+
+
+def test_scores_that_are_not_finite_are_left_out(made):
+    place = sources.Place("a.tfrecord", 3, 1, in_records=True)
+    told = {"log_prob": 1.0, "log_det": float("nan"), "log_prob_latent": 2.0}
+    prediction = beam.ml.inference.base.PredictionResult(np.zeros(SHAPE, np.uint8), told)
+    export = inference.open_export(str(made[2]))
+    source = sources.Input("*", "tfrecord", "a", "all")
+    (tagged,) = rows.ToRow(source, export).process((place, prediction))
+    assert tagged.tag == sources.SKIPPED
+    assert tagged.value == {
+        "file": "a.tfrecord",
+        "record": 3,
+        "reason": "log_det is not a finite number",
+    }
+
+
+def test_flags_of_runners_elsewhere_are_passed_on():
+    given = ["--runner=FlinkRunner", "--flink_master=a:1", "--only_in_java=3", "--extra_package=p"]
+    told = beam_score.beam_options(given).get_all_options(retain_unknown_options=True)
+    assert told["runner"] == "FlinkRunner" and told["flink_master"] == "a:1"
+    assert told["only_in_java"] == "3" and told["extra_packages"] == ["p"]
+    with pytest.raises(UserError, match="did you mean --batch_size"):
+        beam_score.beam_options([*given, "--batchsize=3"])
+    for local in ([], ["--runner=DirectRunner"], ["--runner=direct"]):
+        assert beam_score.beam_options(local).get_all_options()["runner"] == "FnApiRunner"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--input={0}/*.tfrecord"], r"no file matches '{0}/*.tfrecord'"),
+        (["--input={0}/none*"], "neither TFRecord (*.tfrecord*) nor images"),
+        (["--input={0}", "--input_format=images"], "is a folder; valid is a pattern"),
+        (["--input=tfds:mnits"], "(did you mean mnist?)"),
+        (["--input=tfds:mnist:train2", "--data_dir={0}"], "no TFDS split 'train2' of mnist"),
+        (["--input=none://x/*.png"], "cannot be looked for"),
+        (["--input={0}/*.png", "--size_chnge=crop"], "(did you mean --size_change?)"),
+        (["--input={0}/*.png", "--nonsense=1"], "got '--nonsense=1', a flag of neither this"),
+        (["--input={0}/*.png", "--extra_package=x", "y"], "got 'y'"),
+        (["--input={0}/*.png", "--size_change=x"], "argument --size_change: invalid choice"),
+        (["--input={0}/*.png", "--batch_size=0"], "valid is an integer of at least 1"),
+    ],
+)
+def test_wrong_inputs_are_named_before_work(score, tmp_path, flags, said):
+    code, told, table, _ = score(*(flag.format(tmp_path) for flag in flags))
+    assert code == 2 and table is None
+    assert said.format(tmp_path) in told and told.startswith("tfp_ood: ")
+
+
+def test_a_wrong_export_is_named(score, tmp_path):
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    given = f"--input={tmp_path}/a.png"
+    code, said, *_ = score(given, export=tmp_path / "nowhere")
+    assert code == 2 and "--export: got" in said and "WORKDIR/export" in said
+    module = tf.Module()
+    function = tf.function(
+        lambda images: {"x": images}, input_signature=[tf.TensorSpec([], tf.uint8)]
+    )
+    signatures = {"log_prob": function.get_concrete_function()}
+    tf.saved_model.save(module, str(tmp_path / "export"), signatures=signatures)
+    code, said, *_ = score(given, export=tmp_path / "export")
+    assert code == 2 and "lacks the signature guard; it has log_prob." in said
+    (tmp_path / "export" / "saved_model.pb").write_bytes(b"x")
+    code, said, *_ = score(given, export=tmp_path / "export")
+    assert code == 2 and "cannot be loaded" in said
+
+
+def test_shards_of_two_runs_are_not_mixed(score, tmp_path):
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    given = f"--input={tmp_path}/a.png"
+    assert score(given)[0] == 0
+    code, said, *_ = score(given)
+    assert code == 2 and "of another run; valid is a new name" in said

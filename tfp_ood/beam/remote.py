@@ -1,0 +1,103 @@
+"""Files wherever Beam finds them (local, gs://, s3://, hdfs://), for libraries that need paths.
+
+All access goes through Beam's FileSystems, so that one set of credentials and extras
+(`apache-beam[gcp]`, `[aws]`, `[azure]`, `[hadoop]`) serves the input, the model and the output.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from tfp_ood.errors import UserError
+
+_SAVED_MODEL_FOLDERS = ("", "variables", "assets")
+"""Relative; not every file system of Beam lists folders below folders."""
+
+
+def absolute(path: str) -> str:
+    """The path from any folder of this machine; what names a file system is left as it is."""
+    return os.path.abspath(os.path.expanduser(path)) if is_local(path) else path
+
+
+def is_local(path: str) -> bool:
+    """Whether the path is one of the machine that asks."""
+    return FileSystems.get_scheme(path) is None
+
+
+def some_match(pattern: str) -> bool:
+    """Whether there is a file of this pattern, as Beam matches (`*` within a folder, `**` across).
+
+    Raises:
+      BeamIOError, ValueError: the file system cannot be asked, or is not installed.
+    """
+    return bool(FileSystems.match([pattern], limits=[1])[0].metadata_list)
+
+
+def new_output(prefix: str) -> str:
+    """How the names of files begin that are to be written, from any folder of this machine.
+
+    Raises:
+      UserError: some exist. Shards of two runs would lie side by side, and be read as one.
+    """
+    path = absolute(prefix)
+    try:
+        is_taken = some_match(f"{path}-*.parquet") or some_match(f"{path}-skipped-*.jsonl")
+    # Each file system has errors of its own, ValueError for one that is not installed among them.
+    except Exception as error:
+        raise UserError(f"--output: {prefix!r} cannot be looked at ({error}).") from error
+    if is_taken:
+        raise UserError(
+            f"--output: there are files {prefix}-* of another run; valid is a new name, "
+            "or remove them."
+        )
+    return path
+
+
+def read(path: str) -> bytes:
+    """The content of a file, not decompressed."""
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def local_file(path: str) -> Iterator[str]:
+    """A file on this machine with the content of `path`, decompressed if its suffix says .gz etc.
+
+    The file itself where that will do, else a copy, which is removed in the end. A copy takes as
+    much room in the temporary folder as the file.
+    """
+    is_plain = CompressionTypes.detect_compression_type(path) == CompressionTypes.UNCOMPRESSED
+    if is_local(path) and is_plain:
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(prefix="tfp_ood-") as copy:
+        with FileSystems.open(path) as file:
+            shutil.copyfileobj(file, copy)
+        copy.flush()
+        yield copy.name
+
+
+@contextlib.contextmanager
+def local_saved_model(path: str) -> Iterator[str]:
+    """A folder on this machine with the SavedModel at `path`: itself, or a copy for the while."""
+    if is_local(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="tfp_ood-") as root:
+        for folder in _SAVED_MODEL_FOLDERS:
+            part = FileSystems.join(path, folder) if folder else path
+            (found,) = FileSystems.match([FileSystems.join(part, "*")])
+            for file in found.metadata_list:
+                _copy(file.path, pathlib.Path(root) / folder / file.path.rsplit("/", 1)[-1])
+        yield root
+
+
+def _copy(path: str, local: pathlib.Path) -> None:
+    local.parent.mkdir(parents=True, exist_ok=True)
+    local.write_bytes(read(path))

@@ -1,0 +1,151 @@
+"""Encoded images -> images in the model's shape -> rows of the table."""
+
+import json
+import math
+from collections.abc import Iterable
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+from apache_beam.ml.inference.base import PredictionResult
+
+from tfp_ood import units
+from tfp_ood.beam.inference import Export
+from tfp_ood.beam.sources import Encoded, Input, Place, skipped_place
+from tfp_ood.config import DataConfig
+from tfp_ood.data import files, shaping
+from tfp_ood.data.specs import DatasetSpec
+from tfp_ood.errors import DataError
+from tfp_ood.evaluation import images
+
+METADATA_KEY = b"tfp_ood_beam"
+"""Where the metadata of a shard hold its facts, as JSON. It is not the key of score tables, which
+hold one whole set in order, with facts of the training that an exported model does not carry."""
+
+SCORED = "scored"
+"""The name of the metric that counts rows."""
+
+_GUARD = ("percentile", "typicality_p_value")
+_IMAGE = ("pixel_mean", "pixel_variance", "png_bytes")
+
+
+def schema(source: Input, export: Export, data: DataConfig) -> pa.Schema:
+    """Columns and metadata of every shard.
+
+    Args:
+      source: the images.
+      export: the model.
+      data: the model's shape, and how images are brought to it.
+    """
+    name = pa.dictionary(pa.int32(), pa.string())
+    floats = ("log_prob", "bits_per_dim", *export.terms, *_IMAGE, *_GUARD)
+    fields = [
+        ("dataset", name),
+        ("split", name),
+        ("index", pa.int64()),
+        ("label", pa.int64()),
+        *((column, pa.float64()) for column in floats),
+        ("is_out_of_distribution", pa.bool_()),
+        ("source", pa.string()),
+    ]
+    facts = {
+        "dataset": source.name,
+        "split": source.split,
+        "input": source.pattern,
+        "preprocessing": {
+            "image_shape": list(data.image_shape),
+            "size_change": data.size_change,
+            "channel_change": data.channel_change,
+            "transposed": bool(source.spec and source.spec.transposed),
+        },
+        "export": export.path,
+        "export_fingerprint": export.fingerprint,
+    }
+    encoded = json.dumps(facts, sort_keys=True)
+    return pa.schema(fields, metadata={METADATA_KEY: encoded})
+
+
+class ToImage(beam.DoFn):
+    """`Encoded` -> (`Place`, uint8 `image_shape`), what cannot be decoded is tagged."""
+
+    def __init__(self, data: DataConfig, spec: DatasetSpec | None):
+        """Keeps what is done to every image.
+
+        Args:
+          data: the model's shape, and how images are brought to it.
+          spec: of the TFDS data set, if it is one, whose images TFDS itself decodes: the same
+            pixels as in training.
+        """
+        self._data = data
+        self._spec = spec
+
+    def process(self, element: Encoded) -> Iterable:
+        """Decodes one image and brings it to the model's shape.
+
+        Raises:
+          DataError: its shape is another, and may not be changed. That ends the pipeline.
+        """
+        try:
+            image = self._decoded(element.content)
+        except DataError as error:
+            yield skipped_place(element.place, str(error))
+            return
+        yield element.place, self._in_shape(image, element.place)
+
+    def _decoded(self, content: bytes) -> np.ndarray:
+        if self._spec is None:
+            return files.decode_content(content)
+        import tensorflow_datasets as tfds  # slow to import: only for its own sets
+
+        feature = tfds.features.Image(shape=self._spec.native_shape)
+        try:
+            image = feature.decode_example(content)
+            image = tf.ensure_shape(image, self._spec.native_shape).numpy()
+        except tf.errors.InvalidArgumentError as error:
+            raise DataError(error.message.split("\n")[0]) from error
+        return image.transpose(1, 0, 2) if self._spec.transposed else image
+
+    def _in_shape(self, image: np.ndarray, place: Place) -> np.ndarray:
+        try:
+            plan = shaping.plan(place.source, image.shape, image.shape[:2], self._data)
+        except DataError as error:
+            # The flags of this program are the config's keys.
+            raise DataError(str(error).replace("--config.data.", "--")) from None
+        return plan.apply(tf.constant(image)).numpy()
+
+
+class ToRow(beam.DoFn):
+    """(`Place`, what the model tells) -> dict by column; what is not finite is tagged."""
+
+    def __init__(self, source: Input, export: Export):
+        """Keeps what is the same in all rows.
+
+        Args:
+          source: the images.
+          export: the model.
+        """
+        self._names = {"dataset": source.name, "split": source.split}
+        self._terms = export.terms
+        self._num_dims = export.num_dims
+
+    def process(self, element: tuple[Place, PredictionResult]) -> Iterable:
+        """Makes the row of one image."""
+        place, result = element
+        told = result.inference
+        bad = [name for name in ("log_prob", *self._terms) if not math.isfinite(told[name])]
+        if bad:
+            yield skipped_place(place, f"{bad[0]} is not a finite number")
+            return
+        beam.metrics.Metrics.counter("tfp_ood", SCORED).inc()
+        measures = images.columns(result.example[np.newaxis])
+        yield {
+            **told,
+            **self._names,
+            "index": place.index,
+            "label": place.label,
+            # Of the float64, as in score tables.
+            "bits_per_dim": units.bits_per_dim(told["log_prob"], self._num_dims),
+            **{name: float(values[0]) for name, values in measures.items()},
+            "source": place.source,
+        }

@@ -1,0 +1,201 @@
+"""What --input stands for, and the encoded images in its files."""
+
+import dataclasses
+import os
+import posixpath
+from collections.abc import Iterable
+
+import apache_beam as beam
+import tensorflow as tf
+from apache_beam.io.filesystem import FileMetadata
+from google.protobuf.message import DecodeError
+
+from tfp_ood.beam import remote
+from tfp_ood.data import files, prepare
+from tfp_ood.data.specs import IMAGE_SUFFIXES, SPECS, DatasetSpec
+from tfp_ood.errors import DataError
+from tfp_ood.options import one_of
+
+SKIPPED = "skipped"
+"""The tag of what is left out, and the name of the metric that counts it."""
+
+_TFDS = "tfds:"
+_IMAGE_KEYS = ("image/encoded", "image")
+_LABEL_KEYS = ("image/class/label", "label")
+_MAX_BYTES = 1 << 30  # a pattern may match films and archives, which would fill a worker's memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Input:
+    """A pattern of files with images."""
+
+    pattern: str
+    kind: str
+    """`tfrecord` or `images`."""
+    name: str
+    """For the column `dataset`."""
+    split: str
+    """For the column `split`: that of TFDS, or `all`."""
+    spec: DatasetSpec | None = None
+    """Of a TFDS data set."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where an image comes from, and its label."""
+
+    file: str
+    index: int
+    """Number of the record within its file, from 0; 0 for an image file."""
+    label: int
+    in_records: bool
+    """Whether the file holds records, not one image."""
+
+    @property
+    def source(self) -> str:
+        """The same in one text: FILE#INDEX, or FILE for an image file."""
+        return f"{self.file}#{self.index}" if self.in_records else self.file
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """An image as it is stored."""
+
+    place: Place
+    content: bytes
+
+
+def parse(text: str, kind: str, data_dir: str | None, name: str | None = None) -> Input:
+    """What --input stands for.
+
+    Args:
+      text: a pattern, or `tfds:NAME[:SPLIT]`.
+      kind: `tfrecord` or `images`; or `auto`, to go by the pattern.
+      data_dir: of TFDS; None for its own default.
+      name: for the column `dataset`; None for `text`, or NAME.
+
+    Raises:
+      DataError: nothing matches, or it is not known what is in the files.
+    """
+    if text.startswith(_TFDS):
+        found = _parse_tfds(text, data_dir)
+        return dataclasses.replace(found, name=name or found.name)
+    pattern = remote.absolute(text)
+    if kind == "auto":
+        kind = _guess(text)
+    if remote.is_local(pattern) and os.path.isdir(pattern):
+        raise DataError(f"--input: {text!r} is a folder; valid is a pattern, such as {text}/*.png.")
+    _check_match(pattern, f"--input: no file matches {text!r}; valid is a pattern of files.")
+    return Input(pattern, kind, name or text, "all")
+
+
+def _guess(text: str) -> str:
+    if text.lower().endswith(IMAGE_SUFFIXES):
+        return "images"
+    if ".tfrecord" in posixpath.basename(text):
+        return "tfrecord"
+    raise DataError(
+        f"--input: got {text!r}, which says neither TFRecord (*.tfrecord*) nor images "
+        f"(*{', *'.join(IMAGE_SUFFIXES)}); add --input_format=tfrecord or --input_format=images."
+    )
+
+
+def _parse_tfds(text: str, data_dir: str | None) -> Input:
+    name, _, split = text.removeprefix(_TFDS).partition(":")
+    if name not in SPECS:
+        raise DataError(
+            f"--input: got {text!r}; valid is tfds:NAME or tfds:NAME:SPLIT, with NAME "
+            f"{one_of(SPECS, name)}."
+        )
+    spec = SPECS[name]
+    split = split or spec.test_split
+    root = data_dir if data_dir and not remote.is_local(data_dir) else prepare.data_root(data_dir)
+    folder = posixpath.join(root, spec.relative_dir)
+    # As TFDS names its files: fashion_mnist-test.tfrecord-00000-of-00001, emnist-train.tfrecord-...
+    files_name = spec.relative_dir.split("/")[0]
+    pattern = posixpath.join(folder, f"{files_name}-{split}.tfrecord*")
+    valid = f"{spec.train_split} or {spec.test_split}"
+    _check_match(
+        pattern,
+        f"--input: there is no TFDS split {split!r} of {name} in {folder}; valid is {valid}, after "
+        "python main.py --mode=prepare with the same --data_dir.",
+    )
+    return Input(pattern, "tfrecord", name, split, spec)
+
+
+def _check_match(pattern: str, message: str) -> None:
+    try:
+        found = remote.some_match(pattern)
+    # Each file system has errors of its own, ValueError for one that is not installed among them.
+    except Exception as error:
+        raise DataError(f"--input: {pattern!r} cannot be looked for ({error}).") from error
+    if not found:
+        raise DataError(message)
+
+
+def skipped(file: str, record: int | None, reason: str) -> beam.pvalue.TaggedOutput:
+    """An image that is left out, and why."""
+    beam.metrics.Metrics.counter("tfp_ood", SKIPPED).inc()
+    return beam.pvalue.TaggedOutput(SKIPPED, {"file": file, "record": record, "reason": reason})
+
+
+def skipped_place(place: Place, reason: str) -> beam.pvalue.TaggedOutput:
+    """The same for an image that was found."""
+    return skipped(place.file, place.index if place.in_records else None, reason)
+
+
+class ReadImageFile(beam.DoFn):
+    """Matched files -> `Encoded`, one each; what is too large for an image is tagged."""
+
+    def process(self, file: FileMetadata) -> Iterable:
+        """Reads one file."""
+        if file.size_in_bytes > _MAX_BYTES:
+            yield skipped(file.path, None, f"it has more than {_MAX_BYTES:,} bytes")
+            return
+        place = Place(file.path, 0, files.NO_LABEL, in_records=False)
+        yield Encoded(place, remote.read(file.path))
+
+
+class ReadRecords(beam.DoFn):
+    """Matched TFRecord files of `tf.train.Example` -> `Encoded`; what cannot be read is tagged."""
+
+    def __init__(self, spec: DatasetSpec | None):
+        """Keeps how the features are called.
+
+        Args:
+          spec: of the TFDS data set, if it is one.
+        """
+        self._image_keys = (spec.image_key,) if spec else _IMAGE_KEYS
+        self._label_keys = tuple(filter(None, [spec.label_key])) if spec else _LABEL_KEYS
+
+    def process(self, file: FileMetadata) -> Iterable:
+        """Reads one file, record after record: their numbers are known only in order."""
+        number = -1
+        with remote.local_file(file.path) as path:
+            try:
+                for number, record in enumerate(tf.data.TFRecordDataset(path).as_numpy_iterator()):
+                    yield self._encoded(file.path, number, record)
+            except tf.errors.DataLossError as error:
+                reason = f"the file is damaged from here on ({error.message})"
+                yield skipped(file.path, number + 1, reason)
+
+    def _encoded(self, path: str, number: int, record: bytes) -> Encoded | beam.pvalue.TaggedOutput:
+        try:
+            features = tf.train.Example.FromString(record).features.feature
+        except DecodeError:
+            return skipped(path, number, "the record is not a tf.train.Example")
+        for key in self._image_keys:
+            # Looking up a key that is missing would add it.
+            values = features[key].bytes_list.value if key in features else ()
+            if len(values) == 1:
+                place = Place(path, number, self._label(features), in_records=True)
+                return Encoded(place, values[0])
+        wanted = " or ".join(self._image_keys)
+        found = ", ".join(sorted(features)) or "none"
+        return skipped(path, number, f"no feature {wanted} with one text of bytes; it has {found}")
+
+    def _label(self, features: object) -> int:
+        for key in self._label_keys:
+            if key in features and len(features[key].int64_list.value) == 1:
+                return int(features[key].int64_list.value[0])
+        return files.NO_LABEL
