@@ -29,14 +29,6 @@ def changed(config=CONFIG, **train):
     return dataclasses.replace(config, train=dataclasses.replace(config.train, **train))
 
 
-@pytest.fixture(scope="module", name="data_dir")
-def _data_dir(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data")
-    tiny.store_set("fashion_mnist", path)
-    tiny.store_set("mnist", path, seed=1)
-    return str(path)
-
-
 @pytest.fixture(scope="module", name="finished")
 def _finished(tmp_path_factory, data_dir):
     """The run that one process on one device makes."""

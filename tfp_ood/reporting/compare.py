@@ -9,8 +9,7 @@ from tfp_ood import files
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import compare_plots, ensemble, page
 from tfp_ood.reporting.report import ReportResult
-from tfp_ood.reporting.runs import Run, read_runs
-from tfp_ood.workdir import open_workdir
+from tfp_ood.reporting.runs import Run, open_page_folder, read_runs
 
 _CAUGHT = 0.95
 
@@ -29,14 +28,8 @@ def write_comparison(
     Raises:
       EvaluationError: a run is not finished, its tables are damaged, or `folder` is one of them.
     """
-    folder = open_workdir(folder).root
     runs = read_runs(workdirs)
-    if folder in {open_workdir(path).root for path in workdirs}:
-        raise EvaluationError(
-            f"--workdir: {folder} is one of the runs, whose own report it would replace; "
-            "valid is another folder."
-        )
-    report = folder / "report"
+    report = open_page_folder(workdirs, folder) / "report"
     pictures = {name: [report / f"{name}.{kind}" for kind in ("png", "pdf")] for name in _FIGURES}
     compare_plots.likelihoods(runs, pictures["likelihoods"])
     compare_plots.roc_curves(runs, pictures["roc"])

@@ -12,7 +12,7 @@ from tfp_ood.reporting import page, paper_match, paper_plots
 from tfp_ood.reporting.paper_findings import Measured, measured
 from tfp_ood.reporting.paper_match import set_name
 from tfp_ood.reporting.report import ReportResult
-from tfp_ood.reporting.runs import Run, read_runs
+from tfp_ood.reporting.runs import Run, open_page_folder, read_runs
 from tfp_ood.workdir import open_workdir
 
 _QUANTITIES = {"bits_per_dim": "bits/dim", "auroc": "AUROC", "fpr95": "FPR95"}
@@ -42,15 +42,9 @@ def write_paper_page(
     Raises:
       EvaluationError: a run is not finished, its tables are damaged, or `folder` is one of them.
     """
-    folder = open_workdir(folder).root
     runs = read_runs(workdirs)
+    report = open_page_folder(workdirs, folder) / "report"
     roots = dict(zip([run.label for run in runs], map(open_workdir, workdirs), strict=True))
-    if folder in {root.root for root in roots.values()}:
-        raise EvaluationError(
-            f"--workdir: {folder} is one of the runs, whose own report it would replace; "
-            "valid is another folder."
-        )
-    report = folder / "report"
     rows = [(number, run, _ours(number, run)) for number in NUMBERS for run in runs]
     rows = [row for row in rows if row[2] is not None]
     found = measured(runs)

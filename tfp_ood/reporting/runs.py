@@ -53,6 +53,23 @@ def read_runs(workdirs: Sequence[str | os.PathLike[str]]) -> list[Run]:
     return [_read(root, name) for root, name in zip(roots, short, strict=True)]
 
 
+def open_page_folder(
+    workdirs: Sequence[str | os.PathLike[str]], folder: str | os.PathLike[str]
+) -> pathlib.Path:
+    """The folder of a page about several runs, absolute.
+
+    Raises:
+      EvaluationError: it is one of the runs.
+    """
+    root = open_workdir(folder).root
+    if root in {open_workdir(path).root for path in workdirs}:
+        raise EvaluationError(
+            f"--workdir: {root} is one of the runs, whose own report it would replace; "
+            "valid is another folder."
+        )
+    return root
+
+
 def _read(root: pathlib.Path, name: str) -> Run:
     try:
         config = json.loads((root / "config.json").read_text())
