@@ -79,7 +79,8 @@ def deferred() -> Iterator[None]:
 def unhandled() -> Iterator[None]:
     """Lets both signals end the process in the block, as they do by default.
 
-    For calls into C++ that may wait for hours: handlers in Python run only after them.
+    For calls into C++ that may wait for hours: handlers in Python run only after them. What such a
+    call installs itself stays: TensorFlow takes SIGTERM while it waits for other workers.
     """
     for number in _State.numbers:
         signal.signal(number, signal.SIG_DFL)

@@ -278,7 +278,7 @@ def test_workers_go_on_after_one_was_killed(victim, start_two, data_dir, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_worker_that_waits_for_others_can_be_stopped(start, tmp_path):
+def test_a_worker_that_waits_for_others_can_be_interrupted(start, tmp_path):
     text = json.dumps(
         {
             "cluster": {"worker": ["localhost:1", "localhost:2"]},
@@ -291,8 +291,9 @@ def test_a_worker_that_waits_for_others_can_be_stopped(start, tmp_path):
         assert time.monotonic() < deadline and run.process.poll() is None, run.text()
         time.sleep(0.05)
     time.sleep(2)
-    run.process.send_signal(signal.SIGTERM)
-    assert run.process.wait(timeout=60) == -signal.SIGTERM
+    # Not SIGTERM, of which TensorFlow takes note for itself while it waits.
+    run.process.send_signal(signal.SIGINT)
+    assert run.process.wait(timeout=60) == -signal.SIGINT
     assert not (tmp_path / "run").exists()
 
 
