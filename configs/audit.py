@@ -6,8 +6,9 @@
 Trains a small Glow on a folder of images (of any size and format; what cannot be read is left out
 and listed), judges it against the standard suite below, exports the guard and writes
 runs/audit/audit/index.html. Name what you fear yourself with
---config.data.out_of_distribution=folder:OTHER,cifar10,noise. It takes ten to fifteen minutes on two
-cores; what to expect is an AUROC below 0.5 for sets that are simpler than the folder's images.
+--config.data.out_of_distribution=folder:OTHER,cifar10,noise. Measured on two cores: 2,000 faces of
+32x32 pixels and 13 sets, 6 minutes; likelihood would have let through most images of 11 sets (house
+numbers: 99 %, AUROC 0.03), the guard of 4.
 """
 
 import ml_collections
@@ -41,7 +42,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.unreadable = "skip"
     config.data.num_test = 1_000
     config.model.num_levels = 3
-    config.train.num_steps = 1_000
+    config.train.num_steps = 400
     config.train.steps_per_epoch = 100
     config.train.warmup_steps = 100
     config.train.learning_rate = 3e-3

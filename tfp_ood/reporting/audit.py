@@ -123,7 +123,7 @@ def verdict(
 def _pictures_section(path: pathlib.Path, labels: Mapping[str, str]) -> str:
     caption = (
         "The likeliest images of every set. Orange frame, P: passes both. Blue frame, G: only the "
-        "guard stops it. Gray frame, L: likelihood alone stops it."
+        "guard stops it. Gray frame, L: a threshold on likelihood stops it."
     )
     alt = f"The likeliest images of {', '.join(labels.values())}, and which detector stops them"
     return page.section("What would pass", page.figure("extremes", path, alt, caption))
