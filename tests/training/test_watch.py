@@ -11,7 +11,7 @@ from tests.training.test_fit import CONFIG
 from tfp_ood import progress
 from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError
-from tfp_ood.training import fit
+from tfp_ood.training import fit, watch
 from tfp_ood.workdir import open_workdir
 
 KEYS = ["fashion_mnist/test", "mnist/test"]
@@ -81,3 +81,17 @@ def test_foreign_images_that_do_not_fit_are_named_before_anything_is_written(tmp
     with pytest.raises(DataError, match="50"):
         fit.train(dataclasses.replace(CONFIG, data=data), workdir, data_dir)
     assert not workdir.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mnist", "mnist.test"),
+        ("contrast:0.5", "contrast_0.5.test"),
+        ("folder:/x/my photos", "my_photos-"),
+    ],
+)
+def test_curves_have_names_that_say_something(name, expected):
+    one = progress.scored(name, "test", np.arange(1), np.zeros(1), 12)
+    assert watch._run_name(one).startswith(expected)
+    assert watch._run_name(one).endswith(".test") and "/" not in watch._run_name(one)

@@ -69,7 +69,7 @@ class WatchSets(keras.callbacks.Callback):
         progress.write(self._workdir.progress, step, found)
         for one, (*_, images) in zip(found, self._images, strict=True):
             # One file per epoch: nothing is open, or lost, when a training is killed.
-            folder = self._workdir.tensorboard / "sets" / f"{slug(one.dataset)}.{slug(one.split)}"
+            folder = self._workdir.tensorboard / "sets" / _run_name(one)
             order = np.argsort(-one.log_prob, kind="stable")
             with tf.summary.create_file_writer(str(folder)).as_default() as writer:
                 tf.summary.scalar("sets/bits_per_dim", np.mean(one.bits_per_dim), step)
@@ -84,3 +84,9 @@ class WatchSets(keras.callbacks.Callback):
         starts = range(0, len(images), self._batch_size)
         parts = [self.model.log_prob(images[start:][: self._batch_size]) for start in starts]
         return np.concatenate(parts)
+
+
+def _run_name(one: progress.Scored) -> str:
+    """What TensorBoard calls the curve of a set: "contrast:0.5" is "contrast_0.5.test"."""
+    name = slug(one.dataset) if "/" in one.dataset else one.dataset.replace(":", "_")
+    return f"{name}.{one.split}"
