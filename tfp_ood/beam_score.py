@@ -19,6 +19,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tfp_ood import devices
 from tfp_ood.config import DataConfig
 from tfp_ood.errors import DataError, UserError
 
@@ -114,6 +115,7 @@ def _run(argv: Sequence[str]) -> str:
     import tfp_ood.beam  # noqa: F401 - says what to install, before anything slow
 
     options = beam_options(rest)
+    devices.start_tensorflow()
     from apache_beam.io.filesystems import FileSystems
 
     from tfp_ood.beam import inference, pipeline, remote, sources

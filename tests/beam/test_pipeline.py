@@ -56,8 +56,9 @@ def _score(made, tmp_path, capsys):
         said = capsys.readouterr()
         local = pathlib.Path(str(output).removeprefix("fake://"))
         shards = sorted(local.parent.glob("out-*-of-*.parquet"))
-        table = pa.concat_tables(map(pq.read_table, shards)) if shards else None
-        if table is not None:
+        table = None
+        if code == 0:
+            table = pa.concat_tables(map(pq.read_table, shards))
             table = table.sort_by([("source", "ascending"), ("index", "ascending")])
         lines = [
             json.loads(line)
@@ -333,9 +334,10 @@ def test_a_wrong_export_is_named(score, tmp_path):
     assert code == 2 and "cannot be loaded" in said
 
 
-def test_shards_of_two_runs_are_not_mixed(score, tmp_path):
+@pytest.mark.parametrize("old", ["out-00001-of-00003.parquet", "out-skipped-00000-of-00001.jsonl"])
+def test_shards_of_two_runs_are_not_mixed(score, tmp_path, old):
     Image.new("L", (28, 28)).save(tmp_path / "a.png")
-    given = f"--input={tmp_path}/a.png"
-    assert score(given)[0] == 0
-    code, said, *_ = score(given)
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / old).write_text("x")
+    code, said, *_ = score(f"--input={tmp_path}/a.png")
     assert code == 2 and "of another run; valid is a new name" in said
