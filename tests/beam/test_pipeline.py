@@ -338,6 +338,6 @@ def test_a_wrong_export_is_named(score, tmp_path):
 def test_shards_of_two_runs_are_not_mixed(score, tmp_path, old):
     Image.new("L", (28, 28)).save(tmp_path / "a.png")
     (tmp_path / "scores").mkdir()
-    (tmp_path / "scores" / old).write_text("x")
+    (tmp_path / "scores" / old).write_bytes(b"")
     code, said, *_ = score(f"--input={tmp_path}/a.png")
     assert code == 2 and "of another run; valid is a new name" in said
