@@ -25,7 +25,12 @@ NUM_DRAWS = 2
 NAMES = ["glow_class_conditional", "real_nvp_batch_norm", "pixel_cnn_categorical", "vae_logistic"]
 ELSEWHERE = pathlib.Path(__file__).with_name("elsewhere.py")
 FORBIDDEN = ("tensorflow_probability", "tf_keras", "tfp_ood")
-QUIET = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
+QUIET = {
+    # Without the path on which this package may lie.
+    **{key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "CUDA_VISIBLE_DEVICES": "",
+}
 
 
 def moved(case, **how):
