@@ -3,11 +3,13 @@
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import pathlib
 import re
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Numbers of the OSErrors that mean that there is no room: of the disk, of a quota, of a limit."""
@@ -37,6 +39,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike[str], facts: Any) -> None:
+    """Writes facts, of finite numbers only, for people and programs; whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
 
 
 @contextlib.contextmanager

@@ -172,3 +172,12 @@ def one_of(names: Iterable[str], given: Any = None) -> str:
     close = difflib.get_close_matches(given, names, n=1) if isinstance(given, str) else []
     hint = f" (did you mean {close[0]}?)" if close else ""
     return f"one of {', '.join(names)}{hint}"
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of a nested config."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -69,7 +69,8 @@ def test_who_stops_an_image():
 def test_files_that_could_not_be_read_are_listed_once():
     skipped = {"skipped": [["a/b.png", "truncated"], ["<c>.jpg", "empty"]]}
     own = table([3.0], "folder:/x/photos", "test", preprocessing=skipped)
-    blurred = table([3.0], "blurred:1", "test", preprocessing=skipped)
+    corruption = {"corruption": {"of": own.dataset, "kind": "blurred", "strength": 1.0}}
+    blurred = table([3.0], "blurred:1", "test", preprocessing={**skipped, **corruption})
     labels = {own.key: "photos", blurred.key: "own, blurred 1"}
     section = audit._skipped_section([own, blurred], labels)
     assert section.count("truncated") == 1 and "2 files were left out" in section

@@ -15,7 +15,7 @@ from tfp_ood.data import specs
 from tfp_ood.evaluation import guard
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.reporting import names
-from tfp_ood.reporting.verdict import changes, split_sets, verdict
+from tfp_ood.reporting.verdict import changes, is_changed_own, split_sets, verdict
 
 _CAUGHT, _MISSED = 0.95, 0.5  # shares of a foreign set that the guard flags
 _TWO_SIDED_95 = 1.959964  # standard deviations of a normal that hold 95 % of it
@@ -180,8 +180,7 @@ def _guard(
 
 
 def _role(entry: Mapping[str, Any]) -> str:
-    is_own = {"reduction", "corruption"} & set(entry["preprocessing"])
-    return "own, changed" if is_own else "foreign"
+    return "own, changed" if is_changed_own(entry["preprocessing"]) else "foreign"
 
 
 def _false_alarms(own: Mapping[str, Any], share: Flagged, rate: float) -> str:

@@ -1,6 +1,5 @@
 """An audit: which foreign images would likelihood let through, and what would the guard do?"""
 
-import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from tfp_ood.evaluation.tables import ScoreTable, read_score_table, table_path
 from tfp_ood.reporting import audit_plots, page
 from tfp_ood.reporting.report import ReportResult
 from tfp_ood.reporting.summary import summarize
+from tfp_ood.reporting.verdict import is_changed_own
 from tfp_ood.workdir import open_workdir
 
 _MOST = 0.5
@@ -62,8 +62,7 @@ def write_audit(
     title = f"Would likelihood have caught it? An audit of {labels[tables[0].key]}"
     path = page.write(folder, title, sections)
     facts = {"false_alarm_rate": false_alarm_rate, "verdict": sentences, "sets": found}
-    with files.replacing(folder / "audit.json") as temporary:
-        temporary.write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
+    files.write_json(folder / "audit.json", facts)
     return ReportResult(path, sentences)
 
 
@@ -80,8 +79,8 @@ alone: see the preparation in the run&rsquo;s report.</li>
 
 
 def judge(table: ScoreTable, calibration: Calibration) -> dict[str, Any]:
-    """Shares of a set's images that pass: `by_likelihood`, `by_guard`, and `flagged_likely`, what
-    the guard flags as too likely."""
+    """`num_images` of a set, and shares of them: `passes_likelihood`, `passes_guard`, and
+    `flagged_as_too_likely`, what the guard flags for that."""
     said = guard.verdicts(calibration, table.log_prob)
     too_unlikely = guard.too_unlikely(calibration, table.log_prob)
     flagged = said["is_out_of_distribution"]
@@ -163,10 +162,10 @@ def _skipped_section(tables: Sequence[ScoreTable], labels: Mapping[str, str]) ->
     rows = [
         [labels[table.key], name, reason]
         for table in tables
+        # Sets made of the own images lack the same files.
+        if not is_changed_own(table.metadata["preprocessing"])
         for name, reason in table.metadata["preprocessing"].get("skipped", [])
     ]
-    # Sets made of the own images lack the same files.
-    rows = [list(row) for row in dict.fromkeys(map(tuple, rows)) if not row[0].startswith("own, ")]
     if not rows:
         return ""
     caption = f"{len(rows):,} files were left out"

@@ -1,6 +1,5 @@
 """Several finished runs -> one page that lays them side by side."""
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -45,8 +44,7 @@ def write_comparison(
     ]
     path = page.write(report, "Several models, side by side", sections)
     facts = {"verdict": sentences, "runs": [_facts(run) for run in runs], "ensembles": ensembles}
-    with files.replacing(report / "comparison.json") as temporary:
-        temporary.write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
+    files.write_json(report / "comparison.json", facts)
     return ReportResult(path, sentences)
 
 

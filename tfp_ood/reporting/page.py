@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfp_ood import files
+from tfp_ood.options import flat
 
 _STYLE = """
 body { color: #1a1a1a; background: #fff; font: 17px/1.5 system-ui, sans-serif;
@@ -109,18 +110,7 @@ def config_section(config: Mapping[str, Any] | None) -> str:
     """The settings of a run as a section; nothing where they are not known."""
     if config is None:
         return ""
-    return section("Settings", facts_table("The config of this run", _flatten(config)))
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> list[list[Any]]:
-    """Rows of dotted key and value."""
-    rows: list[list[Any]] = []
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            rows += _flatten(value, f"{prefix}{key}.")
-        else:
-            rows.append([f"{prefix}{key}", value])
-    return rows
+    return section("Settings", facts_table("The config of this run", list(flat(config))))
 
 
 def facts_table(caption: str, rows: Sequence[Sequence[Any]]) -> str:

@@ -1,6 +1,5 @@
 """Finished runs beside the figures and findings of the paper, on one page."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -59,8 +58,7 @@ def write_paper_page(
         sections.append(_finding_section(name, found[name], pictures))
     sections.append(_moments_section(runs))
     path = page.write(report, "The paper's figures, and ours", sections)
-    with files.replacing(report / "paper.json") as temporary:
-        temporary.write_text(json.dumps(_facts(rows, found), indent=2, allow_nan=False) + "\n")
+    files.write_json(report / "paper.json", _facts(rows, found))
     return ReportResult(path, sentences)
 
 
@@ -175,7 +173,8 @@ def _finding_section(
         return page.section(_TITLES[name], words + "<p><b>Ours:</b> not run.</p>")
     rows = [
         [
-            page.escape(one.run.label) + page.small("smaller" if _is_smaller(one) else "its size"),
+            page.escape(one.run.label)
+            + page.small("smaller" if paper_match.is_smaller(one.run) else "its size"),
             page.escape(one.about),
             page.escape(one.figures),
             "yes" if one.agrees else "<b>no</b>",
@@ -189,10 +188,6 @@ def _finding_section(
         if path.exists()
     )
     return page.section(_TITLES[name], words + table + figures)
-
-
-def _is_smaller(one: Measured) -> bool:
-    return paper_match.is_smaller(one.run)
 
 
 def _moments_section(runs: Sequence[Run]) -> str:

@@ -92,8 +92,7 @@ def write_report(
     page = html.write_page(
         folder, summary, figures[0], samples, config, pairs, pair_labels, sections
     )
-    with files.replacing(folder / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    files.write_json(folder / "summary.json", summary)
     return ReportResult(page, verdict(summary))
 
 

@@ -56,8 +56,12 @@ def _outcome(auroc: float, metrics: Mapping[str, float]) -> str:
 
 def _is_unequal(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     # The change is what such a set is about.
-    is_own = {"reduction", "corruption"} & set(other["preprocessing"])
-    return changes(own) != changes(other) and not is_own
+    return changes(own) != changes(other) and not is_changed_own(other["preprocessing"])
+
+
+def is_changed_own(preprocessing: Mapping[str, Any]) -> bool:
+    """Whether a set with this record is made of the own test images, changed on purpose."""
+    return bool({"reduction", "corruption"} & set(preprocessing))
 
 
 def changes(entry: Mapping[str, Any]) -> str:

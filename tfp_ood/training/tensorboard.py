@@ -11,7 +11,6 @@ hparams   every number and word of the config, with the last bits/dim
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -19,6 +18,7 @@ from tensorboard.plugins.hparams import api as hp
 
 from tfp_ood.config import Config
 from tfp_ood.keras import keras
+from tfp_ood.options import flat
 from tfp_ood.workdir import WorkDir
 
 _METRICS = ("validation", "train")
@@ -83,7 +83,7 @@ class ShowConfig(keras.callbacks.Callback):
 
     def __init__(self, config: Config, folder: str | os.PathLike[str]):
         super().__init__()
-        self._values = dict(_flat(dataclasses.asdict(config)))
+        self._values = dict(flat(dataclasses.asdict(config)))
         self._folder = str(folder)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -98,15 +98,6 @@ class ShowConfig(keras.callbacks.Callback):
             hp.hparams_config(hparams=[hp.HParam(key) for key in self._values], metrics=metrics)
             hp.hparams({key: _plain(value) for key, value in self._values.items()})
             writer.close()
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _plain(value: Any) -> bool | int | float | str:
