@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tests.data import tiny
+from tests.data.test_damage import spoil
 from tfp_ood import cli
 from tfp_ood.data import prepare, specs
 
@@ -263,6 +265,21 @@ def test_classifiers_of_rotated_digits_have_no_export(tmp_path, capsys):
 def test_training_without_data_names_prepare(tmp_path, capsys):
     assert cli.main(command(tmp_path / "run", tmp_path / "empty", "--mode=train")) == 2
     assert "--mode=prepare" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("split", "mode"), [("train", "train"), ("test", "evaluate")])
+def test_a_damaged_record_is_named_and_nothing_is_lost(
+    split, mode, workdir, data_dir, tmp_path, capsys
+):
+    data = pathlib.Path(shutil.copytree(data_dir, tmp_path / "data"))
+    run = tmp_path / "run"
+    if mode == "evaluate":
+        shutil.copytree(workdir, run)
+        (run / "scores" / "mnist.test.parquet").unlink()
+    path = spoil(data, "mnist" if mode == "evaluate" else "fashion_mnist", split)
+    assert cli.main(command(run, data, f"--mode={mode}")) == 2
+    assert f"{path} is damaged (corrupted record" in capsys.readouterr().err
+    assert cli.main(command(run, data_dir)) == 0  # with whole data: the same command goes on
 
 
 def test_the_whole_loop_on_tfds_mock_data(tmp_path, data_dir, monkeypatch):

@@ -61,6 +61,7 @@ from tfp_ood.workdir import WorkDir, open_workdir
 PAPER = "paper"
 MODES = ("prepare", "train", "evaluate", "sample", "report", "run", "export", "audit", PAPER)
 _ASKED_FOR = ("export", "audit")  # stages that are no part of a run
+_READ_IMAGES = ("train", "evaluate", "export")
 
 _OVERRIDE = re.compile(r"--?(no)?config\.(?P<key>[^=]+)(=(?P<value>.*))?$", re.DOTALL)
 _CONFIG_FILE_FAILED = "Error whilst parsing config file"  # how ml_collections begins
@@ -163,7 +164,20 @@ def run(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | None, 
         if "train" in wanted and process.num_workers > 1:
             _join(config, workdir)
         for stage in wanted:
-            stages[stage](config, workdir, data_dir)
+            with _damage_named(stage, config, data_dir):
+                stages[stage](config, workdir, data_dir)
+
+
+def _damage_named(
+    stage: str, config: Config | RotatedConfig, data_dir: str | None
+) -> contextlib.AbstractContextManager:
+    """Makes stages that read images say which file is damaged; others need no TensorFlow."""
+    if stage not in _READ_IMAGES:
+        return contextlib.nullcontext()
+    devices.start_tensorflow(in_halves=isinstance(config, Config))
+    from tfp_ood.data import damage
+
+    return damage.named([config.data.in_distribution, *config.data.out_of_distribution], data_dir)
 
 
 def _join(config: Config, workdir: WorkDir) -> None:

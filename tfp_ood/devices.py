@@ -26,6 +26,7 @@ def start_tensorflow(in_halves: bool = True, look_for_devices: bool = True) -> N
     with _held_back_stderr():
         import tensorflow as tf
 
+        tf.get_logger().setLevel("ERROR")
         tf.config.list_physical_devices()
         if in_halves:
             share_cores()
