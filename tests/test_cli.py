@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import PIL.Image
+import pyarrow.parquet as pq
 import pytest
 import tensorflow_datasets as tfds
 
@@ -218,6 +219,29 @@ def test_another_training_config_is_refused(workdir, data_dir, capsys):
     assert cli.main(command(workdir, data_dir, "--config.train.learning_rate=0.5")) == 2
     assert "config.train.learning_rate was 0.004, now 0.5" in capsys.readouterr().err
     assert (workdir / "model" / "training.json").stat().st_mtime_ns == before
+
+
+def test_the_trained_config_holds_if_told(workdir, data_dir, tmp_path, capsys):
+    run = shutil.copytree(workdir, tmp_path / "run")
+    (run / "scores" / "mnist.test.parquet").unlink()
+    flags = ["--config.train.learning_rate=0.5", "--config.model.num_steps=2", "--mode=evaluate"]
+    assert cli.main(command(run, data_dir, *flags)) == 2
+    assert "or --trained_config, which" in capsys.readouterr().err
+    assert cli.main(command(run, data_dir, "--trained_config", *flags)) == 0
+    said = capsys.readouterr().out
+    assert "as it was trained: config.train.learning_rate was 0.004, not 0.5\n" in said
+    assert "as it was trained: config.model.num_steps was 1, not 2\n" in said
+    for name in ("mnist", "fashion_mnist"):  # the scores that the trained config gives
+        path = pathlib.Path("scores") / f"{name}.test.parquet"
+        assert pq.read_table(run / path).equals(pq.read_table(workdir / path))
+
+
+def test_the_trained_config_needs_a_training(workdir, data_dir, tmp_path, capsys):
+    assert cli.main(command(tmp_path / "run", data_dir, "--trained_config")) == 2
+    assert "nothing was trained in" in capsys.readouterr().err
+    rotated = f"--config={ROOT / 'configs' / 'rotated_digits.py'}"
+    assert cli.main(["main.py", rotated, f"--workdir={workdir}", "--trained_config"]) == 2
+    assert "config.json does not fit this --config" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The config: every wrong key, type and value is named, with what is valid."""
 
 import dataclasses
+import json
 import subprocess
 import sys
 
@@ -8,7 +9,13 @@ import pytest
 
 from tests.config_changes import changed
 from tfp_ood import config as config_lib
-from tfp_ood.config import Config, ConfigError, DataConfig, from_config_dict
+from tfp_ood.config import (
+    Config,
+    ConfigError,
+    DataConfig,
+    EvaluateConfig,
+    from_config_dict,
+)
 
 
 def test_defaults_are_valid_and_survive_the_round_trip():
@@ -76,6 +83,23 @@ def test_training_facts_leave_out_what_may_change_afterwards():
     ):
         facts = other.training_facts()
         assert config_lib.fingerprint(facts) != config_lib.fingerprint(Config().training_facts())
+
+
+@pytest.mark.parametrize("unreadable", ["error", "skip"])
+@pytest.mark.parametrize("family", config_lib.MODEL_CONFIGS)
+def test_a_config_as_trained_has_what_was_trained_and_keeps_the_rest(family, unreadable):
+    trained = from_config_dict(config_lib.defaults(family))
+    trained = dataclasses.replace(
+        trained, seed=7, data=dataclasses.replace(trained.data, unreadable=unreadable)
+    )
+    data = DataConfig(out_of_distribution=("noise",), unreadable="skip", size_change="pad")
+    other = Config(data=data, evaluate=EvaluateConfig(batch_size=3))
+    facts = json.loads(json.dumps(trained.training_facts()))
+    found = other.as_trained(facts)
+    assert found.training_facts() == trained.training_facts()
+    assert found.evaluate == other.evaluate and found.data.out_of_distribution == ("noise",)
+    with pytest.raises(ConfigError, match="no such key"):
+        other.as_trained({**facts, "unknown": 1})
 
 
 def test_every_key_of_every_family_is_described():

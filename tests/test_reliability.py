@@ -15,8 +15,10 @@ import time
 import pyarrow.parquet as pq
 import pytest
 
-from tests.test_cli import ROOT, command
+from tests.test_cli import QUICKSTART, ROOT, command
 from tfp_ood import cli
+from tfp_ood.config import Config
+from tfp_ood.data import pipeline
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +75,34 @@ def scores(workdir):
 
 def leftovers(workdir):
     return [path for path in workdir.rglob(".*") if re.search(r"\.tmp(\.|$)", path.name)]
+
+
+PREPARE = """
+import sys
+import pytest
+from tests.data import tiny
+from tfp_ood import cli
+from tfp_ood.data import mirrors, prepare
+
+parts = tiny.arrays(num_train=5000)
+tiny.pin(pytest.MonkeyPatch(), "mnist", parts)
+mirrors.MIRRORS["mnist"] = mirrors.Mirror("this test", lambda folder: parts)
+prepare.unreachable = lambda urls: {"example.invalid": "cannot be reached"}
+sys.exit(cli.main(["main.py", *sys.argv[1:]]))
+"""
+
+
+def test_kill_9_while_preparing(tmp_path):
+    sets = ["--config.data.in_distribution=mnist", "--config.data.out_of_distribution=noise"]
+    argv = ["-c", PREPARE, f"--config={QUICKSTART}", *sets]
+    argv += ["--mode=prepare", f"--data_dir={tmp_path}"]
+    process = start(argv)
+    kill_when(process, lambda: list(tmp_path.glob(".preparing-*/mnist/*/*")))
+    assert [path.name[:11] for path in tmp_path.iterdir()] == [".preparing-"]
+    assert run(argv)[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["mnist"]
+    split = pipeline.open_split("mnist", "train", Config().data, str(tmp_path))
+    assert len(pipeline.load(split)[0]) == 5000 - Config().data.num_validation
 
 
 def test_kill_9_while_scoring(workdir, data_dir):

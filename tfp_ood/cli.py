@@ -90,6 +90,8 @@ def define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
     flags.DEFINE_list("workdirs", [], "Finished runs to lay side by side.", flag_values=values)
     flags.DEFINE_string("data_dir", None, "Folder of TFDS; TFDS's default.", flag_values=values)
     flags.DEFINE_enum("mode", "run", MODES, "Stage to run.", flag_values=values)
+    told = "Use the model in --workdir as it was trained, whatever --config says of that."
+    flags.DEFINE_boolean("trained_config", False, told, flag_values=values)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
 
 
@@ -110,8 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 with open_workdir(values.workdir).locked():
                     _compare(values.workdirs, values.workdir, values.mode)
                 return 0
-            config = _checked_config(values)
-            run(config, open_workdir(values.workdir or "."), values.data_dir, values.mode)
+            workdir = open_workdir(values.workdir or ".")
+            config = _checked_config(values, workdir)
+            run(config, workdir, values.data_dir, values.mode)
     except UserError as error:
         print(f"tfp_ood: {error}", file=sys.stderr)
         return _EXIT_WRONG_INPUT
@@ -306,13 +309,35 @@ def _typed(given: ml_collections.ConfigDict) -> Config | RotatedConfig:
         raise UserError(f"--config: {_one_line(error)}") from error
 
 
-def _checked_config(values: flags.FlagValues) -> Config | RotatedConfig:
+def _checked_config(values: flags.FlagValues, workdir: WorkDir) -> Config | RotatedConfig:
     """The typed config; all that can be checked without TensorFlow is checked."""
     config = _typed(values.config)
+    if values.trained_config:
+        config = _as_trained(config, workdir)
     specs.parse(config.data.in_distribution, "data.in_distribution")
     for name in config.data.out_of_distribution:
         specs.parse(name, "data.out_of_distribution")
     return config
+
+
+def _as_trained(config: Config | RotatedConfig, workdir: WorkDir) -> Config | RotatedConfig:
+    """The config with what the model in the work directory depends on as it was trained.
+
+    Raises:
+      UserError: there is no such model, or it is none of this kind of config.
+    """
+    facts = workdir.trained_facts()
+    if facts is None:
+        raise UserError(f"--trained_config: nothing was trained in {workdir.root} yet.")
+    try:
+        trained = config.as_trained(facts)
+    except ConfigError as error:
+        raise UserError(
+            f"--trained_config: {workdir.config} does not fit this --config ({error})"
+        ) from error
+    for difference in workdir.differences(config):
+        print(f"as it was trained: {difference.replace(', now ', ', not ')}")
+    return trained
 
 
 def _reason(error: Exception) -> str:
@@ -341,8 +366,8 @@ def _help(values: flags.FlagValues) -> str:
 
 
 def _flag_lines(values: flags.FlagValues) -> str:
-    names = ("config", "workdir", "workdirs", "data_dir", "mode", "help")
-    return "\n".join(f"  --{name:10} {values[name].help}" for name in names)
+    names = ("config", "workdir", "workdirs", "data_dir", "mode", "trained_config", "help")
+    return "\n".join(f"  --{name:14} {values[name].help}" for name in names)
 
 
 def _prepare(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:

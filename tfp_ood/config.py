@@ -211,6 +211,17 @@ class Config:
             del facts["data"]["unreadable"]
         return facts
 
+    def as_trained(self, facts: Mapping[str, Any]) -> "Config":
+        """This config with the `training_facts` of another one.
+
+        Raises:
+          ConfigError: they are no such facts.
+        """
+        values = dataclasses.asdict(self)
+        del values["model"]  # whose keys depend on the family
+        values["data"]["unreadable"] = "error"  # which the facts leave out
+        return from_config_dict(options.merged(values, facts))
+
 
 def defaults(family: str) -> ml_collections.ConfigDict:
     """The defaults of a model family as a ConfigDict, for a config file to change."""

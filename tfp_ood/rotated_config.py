@@ -108,6 +108,14 @@ class RotatedConfig:
                 del facts["data"][field.name]
         return facts
 
+    def as_trained(self, facts: Mapping[str, Any]) -> "RotatedConfig":
+        """This config with the `training_facts` of another one.
+
+        Raises:
+          ConfigError: they are no such facts.
+        """
+        return from_config_dict(options.merged(dataclasses.asdict(self), facts))
+
 
 def defaults() -> ml_collections.ConfigDict:
     """The defaults as a ConfigDict, for a config file to change."""

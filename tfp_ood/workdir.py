@@ -113,23 +113,42 @@ class WorkDir:
         Raises:
           UserError: names what differs; or the directory's own record cannot be read.
         """
+        different = self.differences(config)
+        if different:
+            raise UserError(
+                f"{self.root} holds a model trained with another config: {'; '.join(different)}. "
+                "Use another --workdir, the config it was made with, or --trained_config, which "
+                "takes these values as they were."
+            )
+
+    def differences(self, config: TrainedConfig) -> list[str]:
+        """How a config differs from the one trained here: "config.seed was 0, now 3".
+
+        Raises:
+          UserError: the directory's own record cannot be read.
+        """
+        theirs = self.trained_facts()
+        if theirs is None:
+            return []
+        return list(_differences(theirs, json.loads(json.dumps(config.training_facts()))))
+
+    def trained_facts(self) -> dict[str, Any] | None:
+        """`training_facts` of the config that is trained here; None before that.
+
+        Raises:
+          UserError: the record cannot be read.
+        """
         if not self.config.exists():
-            return
+            return None
         try:
-            theirs = json.loads(self.config.read_text())
-            if not isinstance(theirs, dict):
+            facts = json.loads(self.config.read_text())
+            if not isinstance(facts, dict):
                 raise ValueError("it is not a JSON object")
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{self.config} cannot be read ({error}); use another --workdir."
             ) from None
-        ours = json.loads(json.dumps(config.training_facts()))
-        different = list(_differences(theirs, ours))
-        if different:
-            raise UserError(
-                f"{self.root} holds a model trained with another config: {'; '.join(different)}. "
-                "Use another --workdir, or the config it was made with."
-            )
+        return facts
 
     def check_images(self, version: str) -> None:
         """Refuses images other than those that the model here is, or was being, trained on.

@@ -118,6 +118,38 @@ def test_a_failed_export_leaves_the_old_one(workdir, data_dir, monkeypatch):
     assert not list(workdir.root.glob(".*"))
 
 
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def change_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("saved_model.pb", cut),
+        ("variables/variables.data-00000-of-00001", cut),
+        ("variables/variables.data-00000-of-00001", change_a_bit),
+        ("variables/variables.index", cut),
+    ],
+)
+def test_a_damaged_export_does_not_load_and_is_written_anew(name, damage, workdir, data_dir):
+    """TensorFlow checks what it reads: no likelihoods of spoiled weights."""
+    model = workdir.export / "model"
+    damage(model / name)
+    with pytest.raises((OSError, tf.errors.OpError)):
+        tf.saved_model.load(str(model))
+    bundle.write_export(CONFIG, workdir, data_dir)
+    images = tf.constant(images_of(data_dir, "test"))
+    told = tf.saved_model.load(str(model)).signatures["log_prob"](images=images)
+    table = tables.read_score_table(tables.table_path(workdir.root, "fashion_mnist", "test"))
+    np.testing.assert_allclose(told["log_prob"], table.log_prob, rtol=1e-5)
+
+
 def test_tables_of_other_settings_are_not_current(workdir, data_dir):
     more_draws = dataclasses.replace(CONFIG.evaluate, num_draws=3)
     with pytest.raises(EvaluationError, match="--mode=evaluate"):
