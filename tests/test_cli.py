@@ -145,6 +145,16 @@ def test_help_names_modes_and_keys(capsys):
         assert word in text
 
 
+def test_help_may_be_cut_off():
+    pipe = "set -o pipefail; python main.py --help | head -1"
+    environment = {"PATH": f"{pathlib.Path(sys.executable).parent}:/usr/bin:/bin"}
+    done = subprocess.run(
+        ["bash", "-c", pipe], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "" and done.returncode in (0, 141)  # 0 if all went into the pipe at once
+    assert done.stdout.count("\n") == 1
+
+
 def test_the_whole_loop_leaves_everything(workdir):
     for name in (
         "config.json",

@@ -68,6 +68,7 @@ _CONFIG_FILE_FAILED = "Error whilst parsing config file"  # how ml_collections b
 _EXIT_WRONG_INPUT = 2
 _EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 _EXIT_INTERRUPTED = 130
+_EXIT_BROKEN_PIPE = 141  # as of a program that SIGPIPE ends
 
 
 class _NamesParser(tuple_parser.TupleParser):
@@ -464,4 +465,10 @@ _ROTATED_STAGES = {"prepare": _prepare, **rotated.STAGES}
 
 def console_main() -> None:
     """Entry point of the installed command `tfp-ood`."""
-    sys.exit(main())
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # of `--help | head`, say; nothing more can be said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = _EXIT_BROKEN_PIPE
+    sys.exit(code)

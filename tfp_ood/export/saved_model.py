@@ -29,7 +29,7 @@ def write(
     """Writes a SavedModel with the signatures `SIGNATURES`.
 
     `log_prob`: images uint8 `[N, H, W, C]` -> log_prob (nats per image) and bits_per_dim, for flows
-    log_prob_latent and log_det too: float32 `[N]` each. `guard`: images -> bits_per_dim, and
+    log_prob_latent and log_det too: float32 `[N]` each. `guard`: images -> the same, and
     percentile, typicality_p_value and is_out_of_distribution of `guard.verdicts`, `[N]` each.
     `sample`: num_images int32 `[]`, seed int32 `[]`, temperature float32 `[]` -> images uint8
     `[num_images, H, W, C]`, those of `LikelihoodModel.sample`. N is free, 0 included.
@@ -58,27 +58,31 @@ def write(
 
 
 def _log_prob(model: LikelihoodModel, num_draws: int) -> Callable:
-    score = _for_any_number(model.scoring_function(num_draws))
-
-    @tf.function(input_signature=[_images(model)], autograph=False)
-    def log_prob(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        scores = score(images)
-        told = {name: scores[name] for name in ("log_prob", *_TERMS) if name in scores}
-        return {**told, "bits_per_dim": units.bits_per_dim(scores["log_prob"], model.num_dims)}
-
-    return log_prob
+    function = _likelihoods(model, num_draws)
+    return tf.function(function, input_signature=[_images(model)], autograph=False)
 
 
 def _guard(model: LikelihoodModel, num_draws: int, calibration: guard.Calibration) -> Callable:
-    score = _for_any_number(model.scoring_function(num_draws))
+    likelihoods = _likelihoods(model, num_draws)
 
     @tf.function(input_signature=[_images(model)], autograph=False)
     def verdict(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        log_prob = score(images)["log_prob"]
-        bits = units.bits_per_dim(log_prob, model.num_dims)
-        return {"bits_per_dim": bits, **verdict_tensors(calibration, log_prob)}
+        told = likelihoods(images)
+        return {**told, **verdict_tensors(calibration, told["log_prob"])}
 
     return verdict
+
+
+def _likelihoods(model: LikelihoodModel, num_draws: int) -> Callable:
+    """A function of any number of images that tells log_prob, bits_per_dim and a flow's terms."""
+    score = _for_any_number(model.scoring_function(num_draws))
+
+    def told(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores = score(images)
+        chosen = {name: scores[name] for name in ("log_prob", *_TERMS) if name in scores}
+        return {**chosen, "bits_per_dim": units.bits_per_dim(scores["log_prob"], model.num_dims)}
+
+    return told
 
 
 def _sample(model: LikelihoodModel) -> Callable:
