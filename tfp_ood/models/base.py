@@ -47,6 +47,8 @@ class LikelihoodModel(keras.Model):
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
         self._bits_per_dim = keras.metrics.Mean("bits_per_dim")
         self._gradient_norm = keras.metrics.Mean("gradient_norm")
+        # Metrics hold what all replicas saw; Keras would sum over workers what a step returns.
+        self.distribute_reduction_method = "first"
 
     def initialize(self, images: Any) -> None:
         """Sets the weights that depend on data. Called once, with training images, before `fit`.
