@@ -238,7 +238,6 @@ LONG_FLAGS = [f"--config.train.{key}={value}" for key, value in LONG.items()]
 LONG_FLAGS.append("--config.evaluate.num_watched=0")
 
 
-@pytest.mark.slow
 def test_two_workers_train_what_one_does(finished, start_two, tmp_path):
     workdir = open_workdir(tmp_path / "run")
     runs = start_two(workdir)

@@ -41,10 +41,18 @@ def dashboard(
         return [ShowImages(None, images, config.seed)]
     return [
         Throughput(config.train.batch_size),  # before Keras writes what it measures
-        keras.callbacks.TensorBoard(str(folder), write_graph=False),
+        Curves(str(folder), write_graph=False),
         ShowConfig(config, folder),
         ShowImages(folder / "images", images, config.seed),
     ]
+
+
+class Curves(keras.callbacks.TensorBoard):
+    """The curves of Keras, without its second one of the validation, over steps."""
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Ends a validation, whose figures come with those of the epoch."""
+        super().on_test_end({})
 
 
 class Throughput(keras.callbacks.Callback):
