@@ -1,6 +1,7 @@
 """The command line: wrong input is refused in one line; the whole loop on small TFDS data."""
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -294,6 +295,13 @@ def test_classifiers_of_rotated_digits_have_no_export(tmp_path, capsys):
     flags = [f"--config={ROOT / 'configs' / 'rotated_digits.py'}", f"--workdir={tmp_path / 'w'}"]
     assert cli.main(["main.py", *flags, "--mode=export"]) == 2
     assert "got 'export'; valid with this config is one of" in capsys.readouterr().err
+
+
+def test_the_config_says_how_memory_of_gpus_is_taken(tmp_path, data_dir, monkeypatch):
+    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH", raising=False)
+    flags = ["--mode=evaluate", "--config.train.memory_growth=False"]
+    assert cli.main(command(tmp_path / "run", data_dir, *flags)) == 2  # nothing is trained
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "false"
 
 
 def test_training_without_data_names_prepare(tmp_path, capsys):

@@ -2,6 +2,8 @@ import os
 import subprocess
 import sys
 
+from tfp_ood import devices
+
 STORED_THEN_TRAINED = """
 import sys, tempfile
 from tfp_ood.data import prepare, specs
@@ -32,6 +34,19 @@ def test_start_is_quiet_and_shares_the_cores():
     )
     assert done.stderr == ""
     assert int(done.stdout) == max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+def test_memory_of_gpus_grows_unless_told(monkeypatch):
+    """By TensorFlow's own variable, which whoever starts the program may set too."""
+    name = "TF_FORCE_GPU_ALLOW_GROWTH"
+    for given, expected in ((True, "true"), (False, "false")):
+        monkeypatch.delenv(name, raising=False)
+        devices.share_gpus(given)
+        devices.share_gpus()  # the first call decides
+        assert os.environ[name] == expected
+    monkeypatch.setenv(name, "mine")
+    devices.share_gpus(True)
+    assert os.environ[name] == "mine"
 
 
 def test_preparing_data_does_not_slow_the_training_after_it():

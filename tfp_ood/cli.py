@@ -157,6 +157,8 @@ def run(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | None, 
         and not config.data.out_of_distribution
     ):
         raise ConfigError("data.out_of_distribution", (), "at least one set to judge against")
+    if isinstance(config, Config):
+        devices.share_gpus(config.train.memory_growth)
     process = cluster.of(config)
     if not process.is_chief:  # whose stages read what the chief writes
         wanted = tuple(stage for stage in wanted if stage in ("prepare", "train"))

@@ -153,6 +153,8 @@ class TrainConfig:
     """Where the training runs, which does not change what is trained. `single`: on one device;
     `mirrored`: on all GPUs of this machine; `multi_worker`: in the processes that the environment
     variable TF_CONFIG names; `auto`: whichever there is more of."""
+    memory_growth: bool = True
+    """Take the memory of GPUs as it is needed, so that others may use them too, and not at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,10 +203,10 @@ class Config:
     def training_facts(self) -> dict[str, Any]:
         """All that a trained model depends on; what it is judged against may change later."""
         facts = dataclasses.asdict(self)
-        # A run may be resumed on other devices.
         for key in ("evaluate", "sample", "export"):
             del facts[key]
-        del facts["train"]["strategy"]
+        for key in ("strategy", "memory_growth"):  # a run may be resumed on other devices
+            del facts["train"][key]
         for key in ("out_of_distribution", "num_test"):
             del facts["data"][key]
         if self.data.unreadable == "error":  # as before there was this key: such runs go on

@@ -22,6 +22,7 @@ def start_tensorflow(in_halves: bool = True, look_for_devices: bool = True) -> N
       look_for_devices: which starts TensorFlow; not before it has joined other workers.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    share_gpus()
     logging.set_verbosity(logging.ERROR)
     with _held_back_stderr():
         import tensorflow as tf
@@ -30,7 +31,6 @@ def start_tensorflow(in_halves: bool = True, look_for_devices: bool = True) -> N
         tf.config.list_physical_devices()
         if in_halves:
             share_cores()
-        share_gpus()
         if look_for_devices:
             tf.config.list_logical_devices()  # looks for drivers, once more with notes
 
@@ -51,16 +51,15 @@ def share_cores() -> None:
         tf.config.threading.set_intra_op_parallelism_threads(max(1, _num_cores() // 2))
 
 
-def share_gpus() -> None:
-    """Takes memory of GPUs as it is needed, not all at once, so that others may use them too.
+def share_gpus(memory_growth: bool = True) -> None:
+    """Says how TensorFlow takes memory of GPUs; the first call decides, an environment before it.
 
     As `share_cores`, before TensorFlow's first operation.
-    """
-    import tensorflow as tf
 
-    for gpu in tf.config.list_physical_devices("GPU"):
-        with contextlib.suppress(RuntimeError):
-            tf.config.experimental.set_memory_growth(gpu, True)
+    Args:
+      memory_growth: as it is needed, so that others may use them too; or nearly all at once.
+    """
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", str(memory_growth).lower())
 
 
 @contextlib.contextmanager
