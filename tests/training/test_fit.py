@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_ood import models, progress
+from tfp_ood import files, models, progress
 from tfp_ood.config import Config, ConfigError, DataConfig, GlowConfig, TrainConfig, to_config_dict
 from tfp_ood.errors import DataError, TrainingError, UserError
 from tfp_ood.training import fit
@@ -45,7 +45,9 @@ def command(workdir, data_dir):
     text = f"import json, ml_collections\nFACTS = json.loads('''{config}''')\n"
     text += "FACTS['data'].update({k: tuple(FACTS['data'][k]) "
     text += "for k in ('image_shape', 'out_of_distribution')})\n"
-    path.write_text(text + "def get_config():\n    return ml_collections.ConfigDict(FACTS)\n")
+    text += "def get_config():\n    return ml_collections.ConfigDict(FACTS)\n"
+    with files.replacing(path) as whole:  # another process may be reading it
+        whole.write_text(text)
     flags = [f"--config={path}", f"--workdir={workdir.root}", f"--data_dir={data_dir}"]
     flags.append("--config.data.out_of_distribution=noise")
     return [sys.executable, str(ROOT / "main.py"), *flags, "--mode=train"]
