@@ -3,6 +3,7 @@
 import json
 import types
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.plugins.hparams import plugin_data_pb2
@@ -33,6 +34,19 @@ def test_samples_are_shown_after_every_epoch(tmp_path):
     for epoch in range(2):
         callback.on_epoch_end(epoch)
     assert shown_images(tmp_path) == {"samples": [(0, 8, 24), (1, 8, 24)]}
+
+
+@pytest.mark.parametrize(
+    ("count", "rows", "columns"), [(1, 1, 1), (3, 1, 3), (10, 2, 5), (16, 4, 4)]
+)
+def test_images_fill_a_grid_row_by_row(count, rows, columns):
+    images = tf.reshape(tf.range(count * 6), [count, 2, 3, 1])
+    (image,) = tensorboard.grid(images).numpy()
+    assert image.shape == (rows * 2, columns * 3, 1)
+    tiles = [
+        image[2 * r : 2 * r + 2, 3 * c : 3 * c + 3] for r in range(rows) for c in range(columns)
+    ]
+    np.testing.assert_array_equal(tiles, images)
 
 
 @pytest.mark.parametrize("quick", [True, False])

@@ -9,6 +9,7 @@ hparams   every number and word of the config, with the last bits/dim
 """
 
 import dataclasses
+import math
 import os
 import time
 from typing import Any
@@ -141,10 +142,17 @@ class ShowImages(keras.callbacks.Callback):
         # One file per epoch: nothing is open, or lost, when a training is killed.
         with tf.summary.create_file_writer(str(self._folder)).as_default() as writer:
             for name, images in shown.items():
-                tf.summary.image(name, side_by_side(images), step=epoch)
+                tf.summary.image(name, grid(images), step=epoch)
             writer.close()
 
 
-def side_by_side(images: tf.Tensor) -> tf.Tensor:
-    """`[N, H, W, C]` as one image `[1, H, N * W, C]`."""
-    return tf.concat(tf.unstack(images), axis=1)[tf.newaxis]
+def grid(images: tf.Tensor) -> tf.Tensor:
+    """`[N, H, W, C]` as one image `[1, rows * H, columns * W, C]`, row by row.
+
+    The columns are the fewest that are not fewer than the rows and leave no gap.
+    """
+    count, height, width, channels = images.shape
+    columns = next(c for c in range(math.ceil(count**0.5), count + 1) if count % c == 0)
+    tiles = tf.reshape(images, [count // columns, columns, height, width, channels])
+    rows = tf.transpose(tiles, [0, 2, 1, 3, 4])
+    return tf.reshape(rows, [1, count // columns * height, columns * width, channels])

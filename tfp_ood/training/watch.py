@@ -10,7 +10,7 @@ from tfp_ood.config import Config
 from tfp_ood.data import pipeline
 from tfp_ood.keras import keras
 from tfp_ood.training.callbacks import averaged_weights, steps_done
-from tfp_ood.training.tensorboard import side_by_side
+from tfp_ood.training.tensorboard import grid
 from tfp_ood.workdir import WorkDir, slug
 
 _NUM_EXTREMES = 10  # images of each end
@@ -76,7 +76,7 @@ class WatchSets(keras.callbacks.Callback):
                 tf.summary.histogram("sets/log_prob", one.log_prob, step)
                 for name, chosen in (("likeliest", order), ("unlikeliest", order[::-1])):
                     shown = images[chosen[:_NUM_EXTREMES]]
-                    tf.summary.image(f"sets/{name}", side_by_side(tf.constant(shown)), step)
+                    tf.summary.image(f"sets/{name}", grid(tf.constant(shown)), step)
                 writer.close()
 
     def _log_prob(self, images: np.ndarray) -> np.ndarray:
