@@ -141,7 +141,7 @@ def test_a_damaged_export_does_not_load_and_is_written_anew(name, damage, workdi
     """TensorFlow checks what it reads: no likelihoods of spoiled weights."""
     model = workdir.export / "model"
     damage(model / name)
-    with pytest.raises((OSError, tf.errors.OpError)):
+    with pytest.raises((OSError, IndexError, tf.errors.OpError)):  # of what is cut, and changed
         tf.saved_model.load(str(model))
     bundle.write_export(CONFIG, workdir, data_dir)
     images = tf.constant(images_of(data_dir, "test"))
