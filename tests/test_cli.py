@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow_datasets as tfds
 
+from tests.damaged import spoil
 from tests.data import tiny
-from tests.data.test_damage import spoil
 from tfp_ood import cli
 from tfp_ood.data import prepare, specs
 

@@ -9,13 +9,7 @@ import pytest
 
 from tests.config_changes import changed
 from tfp_ood import config as config_lib
-from tfp_ood.config import (
-    Config,
-    ConfigError,
-    DataConfig,
-    EvaluateConfig,
-    from_config_dict,
-)
+from tfp_ood.config import Config, ConfigError, DataConfig, EvaluateConfig, from_config_dict
 
 
 def test_defaults_are_valid_and_survive_the_round_trip():

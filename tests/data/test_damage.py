@@ -3,18 +3,10 @@
 import pytest
 import tensorflow as tf
 
+from tests.damaged import spoil
 from tests.data import tiny
 from tfp_ood.data import damage
 from tfp_ood.errors import DataError
-
-
-def spoil(data_dir, name="mnist", split="test"):
-    """Changes one bit in the middle of a split's file; returns its path."""
-    (path,) = data_dir.glob(f"{name}/*/*-{split}.tfrecord*")
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    return path
 
 
 def fail():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.damaged import change_a_bit
 from tfp_ood.config import Config, DataConfig, ExportConfig, GlowConfig, TrainConfig
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError, ExportError, TrainingError, UserError
@@ -120,12 +121,6 @@ def test_a_failed_export_leaves_the_old_one(workdir, data_dir, monkeypatch):
 
 def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def change_a_bit(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def named(names: Sequence[str], data_dir: str | None) -> Iterator[None]:
 
 def _check_records(spec: DatasetSpec, data_dir: str | None, error: Exception) -> None:
     """Raises DataError for the first file with a damaged record."""
-    folder = os.path.join(prepare.data_root(data_dir), spec.relative_dir)
+    folder = prepare.set_folder(spec, data_dir)
     for path in sorted(tf.io.gfile.glob(os.path.join(folder, "*.tfrecord*"))):
         try:
             for _ in tf.data.TFRecordDataset(path):

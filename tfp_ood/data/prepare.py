@@ -79,9 +79,14 @@ def data_root(data_dir: str | None) -> str:
     return os.path.abspath(os.path.expanduser(data_dir))
 
 
+def set_folder(spec: DatasetSpec, data_dir: str | None) -> str:
+    """Where the files of a set are, or would be, in `data_dir`: an absolute path."""
+    return os.path.join(data_root(data_dir), spec.relative_dir)
+
+
 def is_prepared(spec: DatasetSpec, data_dir: str | None) -> bool:
     """Whether TFDS can read the set in `data_dir`; looks at file names only."""
-    path = os.path.join(data_root(data_dir), spec.relative_dir)
+    path = set_folder(spec, data_dir)
     needed = ("dataset_info.json", "features.json")
     return all(os.path.isfile(os.path.join(path, name)) for name in needed)
 
@@ -115,7 +120,7 @@ def _remove_stale(root: str) -> None:
 
 
 def _prepare_one(spec: DatasetSpec, root: str) -> None:
-    final = os.path.join(root, spec.relative_dir)
+    final = set_folder(spec, root)
     if os.path.exists(final):
         raise DataError(
             f"{spec.name}: {final} exists but is not a complete TFDS data set; move it away."

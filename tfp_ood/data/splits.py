@@ -130,15 +130,14 @@ def _builder(spec: DatasetSpec, data_dir: str | None) -> Any:
     Raises:
       DataError: it is not.
     """
+    where = prepare.set_folder(spec, data_dir)
     if not prepare.is_prepared(spec, data_dir):
-        where = os.path.join(prepare.data_root(data_dir), spec.relative_dir)
         raise DataError(
             f"{spec.name}: not prepared yet, there is no TFDS data set in {where}; "
             "run --mode=prepare with the same --data_dir."
         )
     import tensorflow_datasets as tfds  # slow to import: only for sets that need it
 
-    where = os.path.join(prepare.data_root(data_dir), spec.relative_dir)
     mend = "move it away and run --mode=prepare, which makes it again."
     try:
         builder = tfds.builder(spec.tfds_name, data_dir=prepare.data_root(data_dir))
