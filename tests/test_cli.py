@@ -324,6 +324,19 @@ def test_a_damaged_record_is_named_and_nothing_is_lost(
     assert cli.main(command(run, data_dir)) == 0  # with whole data: the same command goes on
 
 
+def test_a_damaged_record_is_named_by_sampling(data_dir, tmp_path, capsys):
+    """VAEs show reconstructions beside their samples: of images that are read then."""
+    data = pathlib.Path(shutil.copytree(data_dir, tmp_path / "data"))
+    flags = [f"--config={ROOT / 'configs' / 'vae_fashion_mnist.py'}:small"]
+    flags += [f"--workdir={tmp_path / 'run'}", f"--data_dir={data}"]
+    flags += [flag for flag in SMALL if "config.model." not in flag]
+    flags += ["--config.model.num_filters=1", "--config.model.num_latents=2"]
+    assert cli.main(["main.py", *flags, "--mode=train"]) == 0
+    path = spoil(data)
+    assert cli.main(["main.py", *flags, "--mode=sample"]) == 2
+    assert f"{path} is damaged (corrupted record" in capsys.readouterr().err
+
+
 def test_the_whole_loop_on_tfds_mock_data(tmp_path, data_dir, monkeypatch):
     """On the data set that TFDS makes for tests, by its own builder."""
     builder = tfds.testing.DummyMnist(data_dir=str(tmp_path / "data"))

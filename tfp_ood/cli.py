@@ -42,7 +42,7 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import ml_collections
 from absl import flags
@@ -61,7 +61,6 @@ from tfp_ood.workdir import WorkDir, open_workdir
 PAPER = "paper"
 MODES = ("prepare", "train", "evaluate", "sample", "report", "run", "export", "audit", PAPER)
 _ASKED_FOR = ("export", "audit")  # stages that are no part of a run
-_READ_IMAGES = ("train", "evaluate", "export")
 
 _OVERRIDE = re.compile(r"--?(no)?config\.(?P<key>[^=]+)(=(?P<value>.*))?$", re.DOTALL)
 _CONFIG_FILE_FAILED = "Error whilst parsing config file"  # how ml_collections begins
@@ -170,20 +169,22 @@ def run(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | None, 
         if "train" in wanted and process.num_workers > 1:
             _join(config, workdir)
         for stage in wanted:
-            with _damage_named(stage, config, data_dir):
+            with _damage_named(config, data_dir):
                 stages[stage](config, workdir, data_dir)
 
 
-def _damage_named(
-    stage: str, config: Config | RotatedConfig, data_dir: str | None
-) -> contextlib.AbstractContextManager:
-    """Makes stages that read images say which file is damaged; others need no TensorFlow."""
-    if stage not in _READ_IMAGES:
-        return contextlib.nullcontext()
-    devices.start_tensorflow(in_halves=isinstance(config, Config))
-    from tfp_ood.data import damage
+@contextlib.contextmanager
+def _damage_named(config: Config | RotatedConfig, data_dir: str | None) -> Iterator[None]:
+    """Makes stages say which file of a data set is damaged, if that is why they failed."""
+    try:
+        yield
+    except Exception as error:
+        if "tensorflow" in sys.modules:  # without it nothing reads data sets
+            from tfp_ood.data import damage
 
-    return damage.named([config.data.in_distribution, *config.data.out_of_distribution], data_dir)
+            names = [config.data.in_distribution, *config.data.out_of_distribution]
+            damage.name_file(error, names, data_dir)
+        raise
 
 
 def _join(config: Config, workdir: WorkDir) -> None:

@@ -334,6 +334,28 @@ def test_a_wrong_export_is_named(score, tmp_path):
     assert code == 2 and "cannot be loaded" in said
 
 
+def test_an_export_whose_guard_tells_too_little_is_named(score, tmp_path):
+    """As exports were before the guard told what log_prob does."""
+
+    def telling(*keys):
+        return tf.function(
+            lambda images: {key: tf.zeros(tf.shape(images)[:1]) for key in keys},
+            input_signature=[tf.TensorSpec([None, 28, 28, 1], tf.uint8, name="images")],
+        ).get_concrete_function()
+
+    tf.saved_model.save(
+        tf.Module(),
+        str(tmp_path / "export"),
+        signatures={
+            "log_prob": telling("bits_per_dim", "log_prob"),
+            "guard": telling("bits_per_dim"),
+        },
+    )
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    code, said, *_ = score(f"--input={tmp_path}/a.png", export=tmp_path / "export")
+    assert code == 2 and "does not tell log_prob, as those of earlier versions" in said
+
+
 @pytest.mark.parametrize("old", ["out-00001-of-00003.parquet", "out-skipped-00000-of-00001.jsonl"])
 def test_shards_of_two_runs_are_not_mixed(score, tmp_path, old):
     Image.new("L", (28, 28)).save(tmp_path / "a.png")

@@ -47,7 +47,8 @@ def open_export(path: str) -> Export:
       path: WORKDIR/export, or the SavedModel in it.
 
     Raises:
-      ExportError: there is no SavedModel, it cannot be loaded, or lacks a signature.
+      ExportError: there is no SavedModel, it cannot be loaded, or lacks a signature or what one
+        tells.
     """
     model = _saved_model(remote.absolute(path), path)
     try:
@@ -73,6 +74,12 @@ def open_export(path: str) -> Export:
             "[N, H, W, C]; valid is what --mode=export writes."
         )
     outputs = set(signatures["log_prob"].structured_outputs)
+    untold = sorted(outputs - set(signatures["guard"].structured_outputs))
+    if untold:
+        raise ExportError(
+            f"--export: the guard of the SavedModel in {model} does not tell {', '.join(untold)}, "
+            "as those of earlier versions; valid is what --mode=export writes now."
+        )
     terms = tuple(sorted(outputs - _IN_EVERY_LOG_PROB))
     return Export(model, tuple(images.shape[1:]), terms, fingerprint)
 

@@ -1,8 +1,7 @@
 """Which file of a TFDS set is damaged, where TensorFlow only says that a record is."""
 
-import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -11,26 +10,24 @@ from tfp_ood.data.specs import DatasetSpec, parse
 from tfp_ood.errors import DataError
 
 
-@contextlib.contextmanager
-def named(names: Sequence[str], data_dir: str | None) -> Iterator[None]:
-    """Around work that reads data sets.
+def name_file(error: Exception, names: Sequence[str], data_dir: str | None) -> None:
+    """Finds the damaged file, if that is what an error of work that reads data sets means.
 
     Args:
-      names: of all the sets that may be read, as in a config.
+      error: any; only TensorFlow's DataLossError makes this read files.
+      names: of all the sets that may have been read, as in a config.
       data_dir: of TFDS.
 
     Raises:
-      DataError: instead of TensorFlow's error, if a file of one of them has a damaged record. All
-        of them are read for that, which costs nothing where nothing fails.
+      DataError: a file of one of them has a damaged record. Damage of other files is named by
+        whoever reads them.
     """
-    try:
-        yield
-    except tf.errors.DataLossError as error:
-        for name in dict.fromkeys(names):
-            source = parse(name, "data")
-            if isinstance(source, DatasetSpec):
-                _check_records(source, data_dir, error)
-        raise  # a damaged file of another kind, which whoever reads it names
+    if not isinstance(error, tf.errors.DataLossError):
+        return
+    for name in dict.fromkeys(names):
+        source = parse(name, "data")
+        if isinstance(source, DatasetSpec):
+            _check_records(source, data_dir, error)
 
 
 def _check_records(spec: DatasetSpec, data_dir: str | None, error: Exception) -> None:
