@@ -94,7 +94,7 @@ _SHORT = {"num_steps": 1_000, "steps_per_epoch": 100}
 
 _SMALL = {
     "glow": {
-        "gray": ({"num_levels": 2}, {"num_steps": 5_000}),
+        "gray": ({"num_levels": 2}, {"num_steps": 5_000, "learning_rate": 5e-3}),
         "color": ({"num_levels": 3}, _SHORT),
         "all": (
             {"num_steps": 8, "num_hidden": 64},

@@ -31,7 +31,7 @@ def residual(num_outputs):
     return networks.ResidualNetwork(2, 5, num_outputs, 0, policy="float64")
 
 
-def small_glow(levels, shape, coupling="affine"):
+def small_glow(levels, shape, coupling="affine_sigmoid"):
     return glow.glow_bijector(shape, levels, 2, 4, coupling, policy="float64", dtype=F64)
 
 
@@ -57,12 +57,17 @@ CASES = {
     ),
     "checkerboard": (lambda: bijectors.Checkerboard(F64), (2, 3, 8)),
     "batch_norm": (lambda: fitted_batch_norm(3), (2, 3, 3)),
+    "affine_sigmoid": (
+        lambda: bijectors.AffineCoupling(network(4), F64, log_scale=bijectors.sigmoid_scale),
+        (3, 2, 4),
+    ),
     "residual": (lambda: bijectors.AffineCoupling(residual(4), F64), (3, 2, 4)),
     "additive": (lambda: bijectors.AdditiveCoupling(network(2), F64), (3, 2, 4)),
     "factor_out": (factored, (2, 2, 4)),
     "glow_1_level": (lambda: small_glow(1, (4, 2, 1)), (4, 2, 1)),
     "glow_2_levels": (lambda: small_glow(2, (4, 4, 2)), (4, 4, 2)),
     "glow_3_levels": (lambda: small_glow(3, (8, 8, 1)), (8, 8, 1)),
+    "glow_tanh": (lambda: small_glow(2, (4, 4, 1), "affine"), (4, 4, 1)),
     "glow_additive": (lambda: small_glow(2, (4, 4, 3), "additive"), (4, 4, 3)),
 }
 
@@ -213,10 +218,18 @@ def test_actnorm_of_a_constant_channel_is_finite():
     assert np.all(np.isfinite(actnorm.forward(images((2, 2, 1)))))
 
 
-def test_affine_log_scale_is_bounded():
-    coupling = bijectors.AffineCoupling(lambda x: 1e6 * tf.ones([1, 2, 2, 4]))
+@pytest.mark.parametrize(
+    ("log_scale", "least", "most"),
+    [(bijectors.tanh_scale, -2.0, 2.0), (bijectors.sigmoid_scale, -2.18910, 0.113485)],
+)
+def test_affine_log_scale_is_bounded(log_scale, least, most):
     x = tf.ones([1, 2, 2, 4])
-    np.testing.assert_allclose(coupling.forward_log_det_jacobian(x, event_ndims=3), [2.0 * 8])
+    for raw, expected in ((-1e6, least), (0.0, 0.0), (1e6, most)):
+        coupling = bijectors.AffineCoupling(
+            lambda x, raw=raw: raw * tf.ones([1, 2, 2, 4]), log_scale=log_scale
+        )
+        log_det = coupling.forward_log_det_jacobian(x, event_ndims=3)
+        np.testing.assert_allclose(log_det, [8 * expected], rtol=1e-4, atol=1e-5)
 
 
 def test_batch_norm_under_batch_statistics():

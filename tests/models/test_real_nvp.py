@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.models.test_bijectors import autodiff_log_det, images, train_one_step
 from tests.models.test_flow import random_images
-from tests.models.test_glow import num_networks_run
+from tests.models.test_glow import num_networks_run, parts
 from tfp_ood import models, units
 from tfp_ood.config import Config, DataConfig, RealNVPConfig
 from tfp_ood.keras import keras
@@ -90,14 +90,6 @@ def test_float32_round_trip_of_a_trained_model(model):
     latents = to_latent.forward(pixels)
     # 0.01 of 256 values.
     np.testing.assert_allclose(to_latent.inverse(tf.identity(latents)), pixels, atol=1e-2)
-
-
-def parts(flow, kind):
-    """The bijectors of a kind in a composition, at any depth, as they come towards the latent."""
-    if isinstance(flow, kind):
-        return [flow]
-    nested = reversed(getattr(flow, "bijectors", ()))
-    return [found for part in nested for found in parts(part, kind)]
 
 
 def changed_and_inputs(transform, shape):

@@ -41,7 +41,7 @@ def glow_bijector(
     num_levels: int,
     num_steps: int,
     num_hidden: int,
-    coupling: str = "affine",
+    coupling: str = "affine_sigmoid",
     seed: int = 0,
     policy: str = "float32",
     dtype: tf.DType = tf.float32,
@@ -56,7 +56,8 @@ def glow_bijector(
       num_levels: scales.
       num_steps: flow steps (actnorm, 1x1 convolution, coupling) per level.
       num_hidden: hidden channels of the coupling networks.
-      coupling: "affine", or "additive" for a volume that is the same for every image.
+      coupling: "affine_sigmoid", "affine" (by a tanh), or "additive" for a volume that is the
+        same for every image.
       seed: of the initial weights.
       policy: dtype policy of the networks.
       dtype: of everything else.
@@ -68,7 +69,7 @@ def glow_bijector(
         step_seed = seed * 1_000_003 + num_levels * 10_007 + step * 11
         linear = bijectors.InvertibleConv1x1(channels, step_seed, dtype)
         flow.append(bijectors.NormalizedConv1x1(bijectors.ActNorm(channels, dtype), linear))
-        num_outputs = channels // 2 * (2 if coupling == "affine" else 1)
+        num_outputs = channels // 2 * (1 if coupling == "additive" else 2)
         network = networks.CouplingNetwork(num_hidden, num_outputs, step_seed + 1, policy)
         flow.append(_coupling(coupling, network, dtype))
     flow.append(bijectors.ActNorm(channels, dtype))
@@ -79,12 +80,14 @@ def glow_bijector(
         rest = glow_bijector(
             rest_shape, num_levels - 1, num_steps, num_hidden, coupling, seed, policy, dtype
         )
-        num_outputs = channels // 2 * (2 if coupling == "affine" else 1)
+        num_outputs = channels // 2 * (1 if coupling == "additive" else 2)
         flow.append(_coupling(coupling, networks.zero_convolution(num_outputs, policy), dtype))
         flow.append(bijectors.factor_out((height, width, channels), rest))
     return tfb.Chain(flow[::-1], name=f"glow_{num_levels}")
 
 
 def _coupling(kind, network, dtype):
-    kinds = {"affine": bijectors.AffineCoupling, "additive": bijectors.AdditiveCoupling}
-    return kinds[kind](network, dtype)
+    if kind == "additive":
+        return bijectors.AdditiveCoupling(network, dtype)
+    scales = {"affine_sigmoid": bijectors.sigmoid_scale, "affine": bijectors.tanh_scale}
+    return bijectors.AffineCoupling(network, dtype, log_scale=scales[kind])
