@@ -94,11 +94,11 @@ _SHORT = {"num_steps": 1_000, "steps_per_epoch": 100}
 
 _SMALL = {
     "glow": {
-        "gray": ({"num_levels": 2}, {"num_steps": 5_000, "learning_rate": 5e-3}),
+        "gray": ({"num_levels": 2}, {"num_steps": 5_000}),
         "color": ({"num_levels": 3}, _SHORT),
         "all": (
             {"num_steps": 8, "num_hidden": 64},
-            {"learning_rate": 3e-3, "warmup_steps": 100, "steps_per_epoch": 500},
+            {"learning_rate": 5e-3, "warmup_steps": 100, "steps_per_epoch": 500},
         ),
     },
     "real_nvp": {
