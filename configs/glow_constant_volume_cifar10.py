@@ -17,5 +17,5 @@ def get_config(size: str = "paper") -> ml_collections.ConfigDict:
     config = experiment("glow", "cifar10", size)
     config.model.coupling = "additive"
     if size == "small":
-        config.train.learning_rate = 3e-3  # with which the figures above were measured
+        config.train.learning_rate = 3e-3  # with which the README measures it
     return config
