@@ -11,11 +11,13 @@ import numpy as np
 import PIL.Image
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tests.damaged import spoil
 from tests.data import tiny
 from tfp_ood import cli
+from tfp_ood.config import Config
 from tfp_ood.data import prepare, specs
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -335,6 +337,14 @@ def test_a_damaged_record_is_named_by_sampling(data_dir, tmp_path, capsys):
     path = spoil(data)
     assert cli.main(["main.py", *flags, "--mode=sample"]) == 2
     assert f"{path} is damaged (corrupted record" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ValueError("other"), tf.errors.DataLossError(None, None, "x")])
+def test_other_failures_of_a_stage_stay_what_they_are(error, data_dir):
+    """Damage of other files too, where every record of the sets is whole."""
+    with pytest.raises(type(error)) as raised, cli._damage_named(Config(), str(data_dir)):
+        raise error
+    assert raised.value is error
 
 
 def test_the_whole_loop_on_tfds_mock_data(tmp_path, data_dir, monkeypatch):

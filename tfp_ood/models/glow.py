@@ -63,13 +63,13 @@ def glow_bijector(
       dtype: of everything else.
     """
     height, width, channels = image_shape[0] // 2, image_shape[1] // 2, image_shape[2] * 4
+    num_outputs = channels // 2 * (1 if coupling == "additive" else 2)  # of coupling networks
     flow = [bijectors.Squeeze(dtype)]
     for step in range(num_steps):
         # Seeds are spread so that no two layers of a model start alike.
         step_seed = seed * 1_000_003 + num_levels * 10_007 + step * 11
         linear = bijectors.InvertibleConv1x1(channels, step_seed, dtype)
         flow.append(bijectors.NormalizedConv1x1(bijectors.ActNorm(channels, dtype), linear))
-        num_outputs = channels // 2 * (1 if coupling == "additive" else 2)
         network = networks.CouplingNetwork(num_hidden, num_outputs, step_seed + 1, policy)
         flow.append(_coupling(coupling, network, dtype))
     flow.append(bijectors.ActNorm(channels, dtype))
@@ -80,7 +80,6 @@ def glow_bijector(
         rest = glow_bijector(
             rest_shape, num_levels - 1, num_steps, num_hidden, coupling, seed, policy, dtype
         )
-        num_outputs = channels // 2 * (1 if coupling == "additive" else 2)
         flow.append(_coupling(coupling, networks.zero_convolution(num_outputs, policy), dtype))
         flow.append(bijectors.factor_out((height, width, channels), rest))
     return tfb.Chain(flow[::-1], name=f"glow_{num_levels}")
