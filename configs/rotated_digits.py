@@ -9,7 +9,7 @@ normalizing flows in 3 %.
 
 import ml_collections
 
-from tfp_ood.rotated_config import defaults
+from tfp_ood.rotated.config import defaults
 
 
 def get_config() -> ml_collections.ConfigDict:

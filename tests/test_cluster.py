@@ -10,7 +10,7 @@ from tfp_ood import cli, cluster
 from tfp_ood.cluster import Cluster
 from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.errors import UserError
-from tfp_ood.rotated_config import RotatedConfig
+from tfp_ood.rotated.config import RotatedConfig
 
 ROOT = pathlib.Path(__file__).parents[1]
 TWO = ["a:1", "b:2"]

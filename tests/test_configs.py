@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_ood import models, rotated_config
+from tfp_ood import models
 from tfp_ood.config import (
     MODEL_CONFIGS,
     Config,
@@ -20,6 +20,7 @@ from tfp_ood.config import (
 )
 from tfp_ood.data import specs
 from tfp_ood.experiments import PAIRS, SIZES, experiment
+from tfp_ood.rotated import config as rotated_config
 from tfp_ood.training import fit
 
 FILES = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))

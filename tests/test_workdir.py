@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tfp_ood import cli, files
+from tfp_ood import atomic, cli
 from tfp_ood.config import Config
 from tfp_ood.errors import UserError
 from tfp_ood.workdir import open_workdir
@@ -131,7 +131,7 @@ def test_a_run_that_is_refused_leaves_no_directory(tmp_path):
 
 
 def test_a_lock_that_is_not_written_yet_is_respected(tmp_path):
-    held = files.held(tmp_path / ".lock", "")
+    held = atomic.held(tmp_path / ".lock", "")
     refused = pytest.raises(UserError, match=r"another run\. Wait")
     with held, refused, open_workdir(tmp_path).locked():
         pass

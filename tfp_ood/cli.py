@@ -49,13 +49,15 @@ from absl import flags
 from ml_collections import config_flags
 from ml_collections.config_flags import tuple_parser
 
-from tfp_ood import cluster, devices, rotated, rotated_config, signals
+from tfp_ood import cluster, devices, signals
 from tfp_ood import config as config_lib
+from tfp_ood.atomic import FULL
 from tfp_ood.config import Config, ConfigError
 from tfp_ood.data import specs
 from tfp_ood.errors import UserError, WorkerLostError
-from tfp_ood.files import FULL
-from tfp_ood.rotated_config import RotatedConfig
+from tfp_ood.rotated import config as rotated_config
+from tfp_ood.rotated import stages as rotated
+from tfp_ood.rotated.config import RotatedConfig
 from tfp_ood.workdir import WorkDir, open_workdir
 
 PAPER = "paper"
@@ -180,10 +182,10 @@ def _damage_named(config: Config | RotatedConfig, data_dir: str | None) -> Itera
         yield
     except Exception as error:
         if "tensorflow" in sys.modules:  # without it nothing reads data sets
-            from tfp_ood.data import damage
+            from tfp_ood.data import broken_records
 
             names = [config.data.in_distribution, *config.data.out_of_distribution]
-            damage.name_file(error, names, data_dir)
+            broken_records.name_file(error, names, data_dir)
         raise
 
 
@@ -411,7 +413,7 @@ def _sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
 
 
 def _report(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
-    from tfp_ood.reporting.report import write_report
+    from tfp_ood.reporting.run.report import write_report
 
     result = write_report(workdir.root, _judged_sets(config), dataclasses.asdict(config))
     print("\n".join(result.verdict))
@@ -426,7 +428,7 @@ def _export(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
 
 
 def _audit(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
-    from tfp_ood.reporting.audit import write_audit
+    from tfp_ood.reporting.audit.page import write_audit
 
     rate = config.export.false_alarm_rate
     result = write_audit(workdir.root, _judged_sets(config), rate)
@@ -444,8 +446,8 @@ def _judged_sets(config: Config) -> list[tuple[str, str]]:
 
 
 def _compare(workdirs: Sequence[str], folder: str, mode: str) -> None:
-    from tfp_ood.reporting.compare import write_comparison
-    from tfp_ood.reporting.paper_page import write_paper_page
+    from tfp_ood.reporting.compare.page import write_comparison
+    from tfp_ood.reporting.paper.page import write_paper_page
 
     result = (write_paper_page if mode == PAPER else write_comparison)(workdirs, folder)
     print("\n".join(result.verdict))

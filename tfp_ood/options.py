@@ -1,6 +1,6 @@
 """Options of typed configs: dataclass fields with the values they may take, and their checks.
 
-A config is a tree of frozen dataclasses (`config.py`, `rotated_config.py`); this module builds one
+A config is a tree of frozen dataclasses (`config.py`, `rotated/config.py`); this module builds one
 from nested mappings and says, in one sentence, what is wrong with them. It imports nothing heavy.
 """
 

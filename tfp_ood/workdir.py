@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from tfp_ood import files
+from tfp_ood import atomic
 from tfp_ood.errors import UserError
 
 _LOCK = ".lock"
@@ -90,9 +90,9 @@ class WorkDir:
         with contextlib.ExitStack() as stack:
             try:
                 self.root.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(files.held(self.root / _LOCK, _who()))
-                files.remove_leftovers(self.root)
-            except files.HeldError as error:
+                stack.enter_context(atomic.held(self.root / _LOCK, _who()))
+                atomic.remove_leftovers(self.root)
+            except atomic.HeldError as error:
                 raise UserError(
                     f"{self.root} is in use by another run{_describe(str(error))}. "
                     "Wait until it has ended, or use another --workdir."
@@ -179,9 +179,9 @@ class WorkDir:
         self.check_images(version)
         text = json.dumps(config.training_facts(), indent=2) + "\n"
         try:
-            with files.replacing(self.images) as path:
+            with atomic.replacing(self.images) as path:
                 path.write_text(version + "\n")
-            with files.replacing(self.config) as path:
+            with atomic.replacing(self.config) as path:
                 path.write_text(text)
         except OSError as error:
             raise UserError(f"--workdir: {self.root} cannot be written ({error}).") from error

@@ -13,11 +13,13 @@ from PIL import Image
 
 from tests import contracts
 from tests.contracts import CASES
-from tfp_ood import beam_score, units
+from tfp_ood import units
+from tfp_ood.beam import __main__ as beam_score
 from tfp_ood.config import DataConfig
 from tfp_ood.data import pipeline as data_pipeline
+from tfp_ood.detectors import conformal
 from tfp_ood.errors import UserError
-from tfp_ood.evaluation import guard, images
+from tfp_ood.evaluation import images
 from tfp_ood.export import saved_model
 
 beam = pytest.importorskip("apache_beam", reason="the extra [beam] is not installed")
@@ -42,7 +44,7 @@ def _made(tmp_path_factory):
     for variable in model.trainable_variables:
         variable.assign_add(rng.normal(0, 0.01, variable.shape))
     held_out = model.log_prob(rng.integers(0, 256, (50, *SHAPE), np.uint8))
-    calibration = guard.calibrate(held_out.numpy(), 0.1)
+    calibration = conformal.calibrate(held_out.numpy(), 0.1)
     saved_model.write(path / "model", model, 1, calibration)
     return model, calibration, path
 
@@ -83,7 +85,7 @@ def check(table, pixels, made):
     np.testing.assert_array_equal(table["bits_per_dim"], bits)
     for name, values in images.columns(pixels).items():
         np.testing.assert_array_equal(table[name], values)
-    expected = guard.verdicts(calibration, table["log_prob"].to_numpy())
+    expected = conformal.verdicts(calibration, table["log_prob"].to_numpy())
     for name, values in expected.items():
         np.testing.assert_allclose(table[name], values, rtol=1e-6)
 

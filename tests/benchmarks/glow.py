@@ -18,7 +18,7 @@ from tests.benchmarks import timing
 from tfp_ood import models, units
 from tfp_ood.config import Config, DataConfig, GlowConfig
 from tfp_ood.keras import keras
-from tfp_ood.models.flow import FlowModel
+from tfp_ood.models.flows.flow import FlowModel
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 

@@ -22,7 +22,7 @@ from tests.benchmarks.glow import training_step
 from tfp_ood import models, units
 from tfp_ood.config import Config, DataConfig, PixelCNNConfig
 from tfp_ood.keras import keras
-from tfp_ood.models.pixel_cnn import PixelCNN
+from tfp_ood.models.pixel_cnn.build import PixelCNN
 
 tfd = tfp.distributions
 

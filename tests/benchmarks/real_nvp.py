@@ -21,8 +21,8 @@ from tests.benchmarks import timing
 from tests.benchmarks.glow import stock_training_step, training_step
 from tfp_ood import models
 from tfp_ood.config import Config, DataConfig, RealNVPConfig
-from tfp_ood.models import bijectors
-from tfp_ood.models.flow import FlowModel
+from tfp_ood.models.flows import bijectors
+from tfp_ood.models.flows.flow import FlowModel
 
 tfb = tfp.bijectors
 

@@ -22,7 +22,7 @@ from tests.benchmarks import timing
 from tests.benchmarks.glow import stock_training_step, training_step
 from tfp_ood import models
 from tfp_ood.config import Config, DataConfig, VAEConfig
-from tfp_ood.models.vae import VAE
+from tfp_ood.models.vae.build import VAE
 
 tfd = tfp.distributions
 

@@ -12,8 +12,9 @@ import tensorflow as tf
 from tests.damaged import change_a_bit
 from tfp_ood.config import Config, DataConfig, ExportConfig, GlowConfig, TrainConfig
 from tfp_ood.data import pipeline
+from tfp_ood.detectors import conformal
 from tfp_ood.errors import EvaluationError, ExportError, TrainingError, UserError
-from tfp_ood.evaluation import evaluate, guard, tables
+from tfp_ood.evaluation import evaluate, tables
 from tfp_ood.export import bundle, saved_model
 from tfp_ood.training import fit
 from tfp_ood.workdir import open_workdir
@@ -174,10 +175,10 @@ def test_the_reference_says_the_same(workdir, data_dir):
     held_out = tables.read_score_table(
         tables.table_path(workdir.root, "fashion_mnist", "validation")
     )
-    calibration = guard.calibrate(held_out.log_prob, 0.4)
+    calibration = conformal.calibrate(held_out.log_prob, 0.4)
     images = tf.constant(images_of(data_dir, "test"))
     signatures = tf.saved_model.load(str(workdir.export / "model")).signatures
     told = signatures["guard"](images=images)
     own = tables.read_score_table(tables.table_path(workdir.root, "fashion_mnist", "test"))
-    for name, values in guard.verdicts(calibration, own.log_prob).items():
+    for name, values in conformal.verdicts(calibration, own.log_prob).items():
         np.testing.assert_allclose(told[name], values, rtol=1e-6)

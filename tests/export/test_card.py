@@ -8,7 +8,7 @@ from scipy import stats
 
 from tests.evaluation.fakes import table
 from tfp_ood.config import Config, DataConfig, ExportConfig, PixelCNNConfig
-from tfp_ood.evaluation import guard
+from tfp_ood.detectors import conformal
 from tfp_ood.export import card
 from tfp_ood.reporting.summary import summarize
 
@@ -32,7 +32,7 @@ def facts(foreign=FOREIGN, rate=0.1, **model):
         TRAINING,
         summarize(tables[0], tables[1:]),
         tables,
-        guard.calibrate(table(HELD_OUT).log_prob, rate),
+        conformal.calibrate(table(HELD_OUT).log_prob, rate),
     )
 
 

@@ -17,8 +17,8 @@ from tests import contracts
 from tests.contracts import CASES
 from tfp_ood import units
 from tfp_ood.config import MODEL_CONFIGS
+from tfp_ood.detectors import conformal
 from tfp_ood.errors import ExportError
-from tfp_ood.evaluation import guard
 from tfp_ood.export import saved_model
 
 NUM_DRAWS = 2
@@ -46,7 +46,7 @@ def export(name, path):
     case = CASES[name]
     model = moved(case)
     held_out = model.log_prob(contracts.random_images(case, 50, seed=8), NUM_DRAWS)
-    calibration = guard.calibrate(held_out.numpy(), 0.1)
+    calibration = conformal.calibrate(held_out.numpy(), 0.1)
     saved_model.write(path, model, NUM_DRAWS, calibration)
     return case, model, calibration, path
 
@@ -102,7 +102,7 @@ def test_likelihoods_are_those_of_the_model(exported, count):
     judged = loaded.signatures["guard"](images=tf.constant(images))
     for name, values in told.items():
         np.testing.assert_array_equal(judged[name], values)
-    for name, values in guard.verdicts(calibration, told["log_prob"].numpy()).items():
+    for name, values in conformal.verdicts(calibration, told["log_prob"].numpy()).items():
         np.testing.assert_allclose(judged[name], values, rtol=1e-6)
 
 
@@ -123,7 +123,7 @@ def test_the_guard_is_that_of_the_tables_for_usual_and_other_images(exported):
     images = tf.constant(np.concatenate([own, noise, constant]))
     told = loaded.signatures["guard"](images=images)
     log_prob = loaded.signatures["log_prob"](images=images)["log_prob"].numpy()
-    for name, values in guard.verdicts(calibration, log_prob).items():
+    for name, values in conformal.verdicts(calibration, log_prob).items():
         np.testing.assert_allclose(told[name], values, rtol=1e-6)
     foreign = told["is_out_of_distribution"].numpy()
     assert np.mean(foreign[:40]) <= 0.25 and np.any(foreign[40:])
@@ -172,7 +172,7 @@ def test_weights_in_bfloat16_are_exported_too(tmp_path):
     model = moved(case, precision="mixed_bfloat16")
     images = contracts.random_images(case, 50)
     log_prob = model.log_prob(images)
-    saved_model.write(tmp_path / "m", model, 1, guard.calibrate(log_prob.numpy(), 0.1))
+    saved_model.write(tmp_path / "m", model, 1, conformal.calibrate(log_prob.numpy(), 0.1))
     told = tf.saved_model.load(str(tmp_path / "m")).signatures["log_prob"](
         images=tf.constant(images)
     )
@@ -191,7 +191,7 @@ def test_what_calls_python_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr(model, "scoring_function", lambda num_draws: in_python)
     with pytest.raises(ExportError, match=r"cannot be exported: its log_prob calls back into Pyth"):
-        saved_model.write(tmp_path / "m", model, 1, guard.calibrate(np.arange(50.0), 0.1))
+        saved_model.write(tmp_path / "m", model, 1, conformal.calibrate(np.arange(50.0), 0.1))
     assert not (tmp_path / "m").exists()
 
 
@@ -250,7 +250,7 @@ def check(model, calibration, images, told):
     """Results from elsewhere, as arrays by signature and output."""
     log_prob = model.log_prob(images, NUM_DRAWS).numpy()
     np.testing.assert_allclose(told["log_prob.log_prob"], log_prob, rtol=1e-5)
-    expected = guard.verdicts(calibration, log_prob)
+    expected = conformal.verdicts(calibration, log_prob)
     for name in expected:
         np.testing.assert_allclose(told[f"guard.{name}"], expected[name], atol=1e-5)
     difference = np.abs(np.int32(told["sample.images"]) - np.int32(model.sample(3, 7, 0.8)))

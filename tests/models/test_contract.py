@@ -11,8 +11,9 @@ from tests.contracts import CASES
 from tfp_ood import units
 from tfp_ood.config import MODEL_CONFIGS
 from tfp_ood.keras import keras
-from tfp_ood.models import UninitializedError, dequantize, pixel_cnn
-from tfp_ood.models.flow import FlowModel
+from tfp_ood.models import UninitializedError, dequantize
+from tfp_ood.models.flows.flow import FlowModel
+from tfp_ood.models.pixel_cnn import build as pixel_cnn
 
 # The first case of each family; what holds for all of them and takes long is `slow` for the others.
 FIRST = {case.family: name for name, case in reversed(CASES.items())}.values()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.test_flow import random_images, small_model
+from tests.models.flows.test_flow import random_images, small_model
 from tfp_ood.models.halves import in_halves
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.test_flow import SHAPE, random_images, small_model
+from tests.models.flows.test_flow import SHAPE, random_images, small_model
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.training import callbacks

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_ood import files, models, progress
+from tfp_ood import atomic, models, trajectory
 from tfp_ood.config import Config, ConfigError, DataConfig, GlowConfig, TrainConfig, to_config_dict
 from tfp_ood.errors import DataError, TrainingError, UserError
 from tfp_ood.training import fit
@@ -46,7 +46,7 @@ def command(workdir, data_dir):
     text += "FACTS['data'].update({k: tuple(FACTS['data'][k]) "
     text += "for k in ('image_shape', 'out_of_distribution')})\n"
     text += "def get_config():\n    return ml_collections.ConfigDict(FACTS)\n"
-    with files.replacing(path) as whole:  # another process may be reading it
+    with atomic.replacing(path) as whole:  # another process may be reading it
         whole.write_text(text)
     flags = [f"--config={path}", f"--workdir={workdir.root}", f"--data_dir={data_dir}"]
     flags.append("--config.data.out_of_distribution=noise")
@@ -78,7 +78,7 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir,
     for resumed, whole in zip(weights(workdir), weights(finished), strict=True):
         np.testing.assert_allclose(resumed, whole, rtol=1e-4, atol=1e-5)
     assert not workdir.backup.exists()
-    assert list(progress.read(workdir.progress)) == list(range(0, 13, 2))
+    assert list(trajectory.read(workdir.progress)) == list(range(0, 13, 2))
 
 
 def test_weights_are_a_function_of_the_seed(finished, data_dir, tmp_path):

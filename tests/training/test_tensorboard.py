@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from tests.models.test_flow import random_images, small_model
+from tests.models.flows.test_flow import random_images, small_model
 from tests.training.test_fit import CONFIG
 from tfp_ood.keras import keras
 from tfp_ood.training import fit, tensorboard

@@ -1,17 +1,5 @@
 """Scoring with an exported model by Apache Beam, for sets that outgrow a machine (extra `[beam]`).
 
-Raises on import:
-  UserError: Apache Beam is not installed.
+`python -m tfp_ood.beam` is its command line. May import everything but the stages and the command
+line of experiments, which do not import it.
 """
-
-from tfp_ood.errors import UserError
-
-try:
-    import apache_beam as _apache_beam  # noqa: F401
-except ModuleNotFoundError as error:
-    if error.name != "apache_beam":
-        raise
-    raise UserError(
-        "Apache Beam is not installed; run pip install 'tfp_ood[beam]' "
-        "(from a clone of the repository: pip install '.[beam]')."
-    ) from None

@@ -14,7 +14,7 @@ from tfp_ood import units
 from tfp_ood.beam.inference import Export
 from tfp_ood.beam.sources import Encoded, Input, Place, skipped_place
 from tfp_ood.config import DataConfig
-from tfp_ood.data import files, shaping
+from tfp_ood.data import image_files, shaping
 from tfp_ood.data.specs import DatasetSpec
 from tfp_ood.errors import DataError
 from tfp_ood.evaluation import images
@@ -95,7 +95,7 @@ class ToImage(beam.DoFn):
 
     def _decoded(self, content: bytes) -> np.ndarray:
         if self._spec is None:
-            return files.decode_content(content)
+            return image_files.decode_content(content)
         import tensorflow_datasets as tfds  # slow to import: only for its own sets
 
         feature = tfds.features.Image(shape=self._spec.native_shape)

@@ -11,7 +11,7 @@ from apache_beam.io.filesystem import FileMetadata
 from google.protobuf.message import DecodeError
 
 from tfp_ood.beam import remote
-from tfp_ood.data import files, prepare
+from tfp_ood.data import image_files, prepare
 from tfp_ood.data.specs import IMAGE_SUFFIXES, SPECS, DatasetSpec
 from tfp_ood.errors import DataError
 from tfp_ood.options import one_of
@@ -152,7 +152,7 @@ class ReadImageFile(beam.DoFn):
         if file.size_in_bytes > _MAX_BYTES:
             yield skipped(file.path, None, f"it has more than {_MAX_BYTES:,} bytes")
             return
-        place = Place(file.path, 0, files.NO_LABEL, in_records=False)
+        place = Place(file.path, 0, image_files.NO_LABEL, in_records=False)
         yield Encoded(place, remote.read(file.path))
 
 
@@ -198,4 +198,4 @@ class ReadRecords(beam.DoFn):
         for key in self._label_keys:
             if key in features and len(features[key].int64_list.value) == 1:
                 return int(features[key].int64_list.value[0])
-        return files.NO_LABEL
+        return image_files.NO_LABEL

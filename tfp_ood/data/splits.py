@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_ood.config import DataConfig
-from tfp_ood.data import files, prepare, shaping, synthetic
+from tfp_ood.data import image_files, prepare, shaping, synthetic
 from tfp_ood.data.specs import (
     ArraySource,
     CorruptedSource,
@@ -189,14 +189,14 @@ def _tfds_records(spec: DatasetSpec, builder: Any, instruction: str) -> tf.data.
     )
 
     def parts(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        label = example[spec.label_key] if spec.label_key else files.NO_LABEL
+        label = example[spec.label_key] if spec.label_key else image_files.NO_LABEL
         return example[spec.image_key], tf.cast(label, tf.int64)
 
     return examples.map(parts)
 
 
 def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | None) -> Split:
-    folder = files.open_folder(source.path, data.unreadable)
+    folder = image_files.open_folder(source.path, data.unreadable)
     plan = shaping.plan(source.name, folder.native_shape, folder.largest, data)
     chosen = _chosen(source.name, len(folder.paths), role, data)
     paths, labels = np.array(folder.paths)[chosen], np.array(folder.labels, np.int64)[chosen]
@@ -205,10 +205,10 @@ def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | Non
         return tf.data.Dataset.from_tensor_slices((paths, labels))
 
     def decode(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = tf.numpy_function(lambda p: files.decode(p.decode()), [path], tf.uint8)
+        image = tf.numpy_function(lambda p: image_files.decode(p.decode()), [path], tf.uint8)
         return plan.apply(tf.ensure_shape(image, folder.native_shape)), label
 
-    version = files.version(folder.paths, source.path)
+    version = image_files.version(folder.paths, source.path)
     split = _without_splits(source, role, chosen, plan, records, decode, version)
     if not folder.skipped:
         return split
@@ -227,7 +227,7 @@ def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None)
         image = tf.numpy_function(lambda i: np.array(array[i]), [index], tf.uint8)
         return plan.apply(tf.ensure_shape(image, shape)), _no_label()
 
-    version = files.version([source.path], os.path.dirname(source.path))
+    version = image_files.version([source.path], os.path.dirname(source.path))
     return _without_splits(source, role, chosen, plan, _indices(chosen), decode, version)
 
 
@@ -291,7 +291,7 @@ _OPEN = {
 
 
 def _no_label() -> tf.Tensor:
-    return tf.constant(files.NO_LABEL, tf.int64)
+    return tf.constant(image_files.NO_LABEL, tf.int64)
 
 
 def _indices(chosen: np.ndarray) -> Callable[[], tf.data.Dataset]:

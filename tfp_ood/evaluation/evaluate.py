@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tfp_ood import files, models
+from tfp_ood import atomic, models
 from tfp_ood.config import Config, fingerprint
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import curvature, flow_slopes, images, likelihood, tables
+from tfp_ood.evaluation import images, likelihood, second_order, second_order_slopes, tables
 from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
 
@@ -37,9 +37,9 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         for split, path in places
         if not _is_current(path, metadata := _metadata(config, workdir, split))
     ]
-    slopes_path = workdir.root / "scores" / curvature.FILE
+    slopes_path = workdir.root / "scores" / second_order.FILE
     own_facts = _metadata(config, workdir, sets[0])
-    wants_slopes = _has_constant_volume(config) and not curvature.read(slopes_path, own_facts)
+    wants_slopes = _has_constant_volume(config) and not second_order.read(slopes_path, own_facts)
     if not wanted and not wants_slopes:
         return
     model = fit.load_trained(config, workdir)
@@ -47,7 +47,7 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         _score(config, model, split, path, metadata)
     if wants_slopes:
         mean_image = images.read_kept(places[0][1], own_facts).mean
-        curvature.write(slopes_path, flow_slopes.slopes(model, mean_image), own_facts)
+        second_order.write(slopes_path, second_order_slopes.slopes(model, mean_image), own_facts)
 
 
 def current_tables(
@@ -144,7 +144,7 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         return
     model = fit.load_trained(config, workdir)
     drawn = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
-    with files.replacing_folder(workdir.samples) as folder:
+    with atomic.replacing_folder(workdir.samples) as folder:
         np.save(folder / "samples.npy", drawn.numpy())
         if config.model.family in models.RECONSTRUCTING:
             pairs = _reconstructions(model, pipeline.open_sets(config.data, data_dir))

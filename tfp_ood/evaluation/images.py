@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from tfp_ood import files
+from tfp_ood import atomic
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import tables
 
@@ -119,7 +119,7 @@ def write_kept(
 ) -> pathlib.Path:
     """Writes `kept` beside its score table, with the table's metadata to know it by."""
     path = kept_path(table_path)
-    with files.replacing(path) as temporary:
+    with atomic.replacing(path) as temporary:
         np.savez(temporary, metadata=tables.encode_metadata(metadata), **dataclasses.asdict(kept))
     return path
 

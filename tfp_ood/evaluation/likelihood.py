@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tqdm
 
-from tfp_ood import files, units
+from tfp_ood import atomic, units
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import images, tables
 
@@ -58,7 +58,7 @@ def write_score_table(
     audit, keeper = _Audit(f"{split.name}/{split.split}", split.num_images), images.Keeper()
     title = f"scoring {audit.key}"
     with (
-        files.replacing(path) as temporary,
+        atomic.replacing(path) as temporary,
         tqdm.tqdm(
             total=split.num_images, desc=title, unit=" images", leave=False, disable=not progress
         ) as bar,

@@ -3,9 +3,10 @@
 import pathlib
 import shutil
 
-from tfp_ood import files
+from tfp_ood import atomic
 from tfp_ood.config import Config
-from tfp_ood.evaluation import evaluate, guard
+from tfp_ood.detectors import conformal
+from tfp_ood.evaluation import evaluate
 from tfp_ood.export import saved_model
 from tfp_ood.export.card import Facts, model_card
 from tfp_ood.reporting.summary import summarize
@@ -39,11 +40,11 @@ def write_export(config: Config, workdir: WorkDir, data_dir: str | None) -> path
     tables = evaluate.current_tables(config, workdir, data_dir)
     model = fit.load_trained(config, workdir)
     held_out = evaluate.validation_table(config, workdir, data_dir, model)
-    calibration = guard.calibrate(held_out.log_prob, config.export.false_alarm_rate)
+    calibration = conformal.calibrate(held_out.log_prob, config.export.false_alarm_rate)
     summary = summarize(tables[0], tables[1:])
     facts = Facts(config, fit.training_facts(workdir), summary, tables, calibration)
     card = model_card(facts)
-    with files.replacing_folder(workdir.export) as folder:
+    with atomic.replacing_folder(workdir.export) as folder:
         # As the tables were scored: 1 draw for exact likelihoods.
         num_draws = held_out.metadata["num_draws"]
         saved_model.write(folder / "model", model, num_draws, calibration)

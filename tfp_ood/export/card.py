@@ -12,7 +12,7 @@ import numpy as np
 
 from tfp_ood.config import Config
 from tfp_ood.data import specs
-from tfp_ood.evaluation import guard
+from tfp_ood.detectors import conformal
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.reporting import names
 from tfp_ood.reporting.verdict import changes, is_changed_own, split_sets, verdict
@@ -46,12 +46,12 @@ class Facts:
     """Of `summary.summarize`: of the sets below."""
     tables: Sequence[ScoreTable]
     """In-distribution test images first, then the foreign sets."""
-    calibration: guard.Calibration
+    calibration: conformal.Calibration
 
 
-def flagged(calibration: guard.Calibration, log_prob: np.ndarray) -> Flagged:
+def flagged(calibration: conformal.Calibration, log_prob: np.ndarray) -> Flagged:
     """How the guard judges a set, from its likelihoods [N], nats per image."""
-    told = guard.verdicts(calibration, log_prob)
+    told = conformal.verdicts(calibration, log_prob)
     alarms, likely = told["is_out_of_distribution"], told["percentile"] > 50
     count, number = len(alarms), int(np.sum(alarms))
     return Flagged(

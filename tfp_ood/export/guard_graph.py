@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from tfp_ood.evaluation.guard import TIE, Calibration
+from tfp_ood.detectors.conformal import TIE, Calibration
 
 
 def verdict_tensors(calibration: Calibration, log_prob: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 
 from tfp_ood import units
+from tfp_ood.detectors import conformal
 from tfp_ood.errors import ExportError
-from tfp_ood.evaluation import guard
 from tfp_ood.export.guard_graph import verdict_tensors
 from tfp_ood.models import LikelihoodModel
 
@@ -24,7 +24,7 @@ def write(
     path: str | os.PathLike[str],
     model: LikelihoodModel,
     num_draws: int,
-    calibration: guard.Calibration,
+    calibration: conformal.Calibration,
 ) -> None:
     """Writes a SavedModel with the signatures `SIGNATURES`.
 
@@ -62,7 +62,7 @@ def _log_prob(model: LikelihoodModel, num_draws: int) -> Callable:
     return tf.function(function, input_signature=[_images(model)], autograph=False)
 
 
-def _guard(model: LikelihoodModel, num_draws: int, calibration: guard.Calibration) -> Callable:
+def _guard(model: LikelihoodModel, num_draws: int, calibration: conformal.Calibration) -> Callable:
     likelihoods = _likelihoods(model, num_draws)
 
     @tf.function(input_signature=[_images(model)], autograph=False)

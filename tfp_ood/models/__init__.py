@@ -1,8 +1,10 @@
 """Likelihood models: `build` makes the one that a config names."""
 
 from tfp_ood.config import Config
-from tfp_ood.models import glow, pixel_cnn, real_nvp, vae
 from tfp_ood.models.base import LikelihoodModel, UninitializedError
+from tfp_ood.models.flows import glow, real_nvp
+from tfp_ood.models.pixel_cnn import build as pixel_cnn
+from tfp_ood.models.vae import build as vae
 
 __all__ = ["BUILDERS", "RECONSTRUCTING", "LikelihoodModel", "UninitializedError", "build"]
 

@@ -5,8 +5,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfp_ood.evaluation import ensembles
-from tfp_ood.reporting import page
+from tfp_ood.detectors import ensemble as ensembles
+from tfp_ood.reporting import html
 from tfp_ood.reporting.runs import Run
 from tfp_ood.reporting.summary import detection
 
@@ -38,7 +38,7 @@ def compare(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], str]:
         "how much they disagree on it: WAIC(x) = E[log&nbsp;p(x)] &minus; Var[log&nbsp;p(x)] over "
         "models (Choi et al., 2018).</p>"
     )
-    return found, page.section("Ensembles", words + "\n".join(map(_part, found)))
+    return found, html.section("Ensembles", words + "\n".join(map(_part, found)))
 
 
 def _ensembles(runs: Sequence[Run]) -> list[list[Run]]:
@@ -78,7 +78,7 @@ def _part(found: Mapping[str, Any]) -> str:
         _sentence(label, found["sets"][key], found["members"])
         for key, label in found["labels"].items()
     ]
-    return _table(found) + f"\n<p>{page.escape(' '.join(sentences))}</p>"
+    return _table(found) + f"\n<p>{html.escape(' '.join(sentences))}</p>"
 
 
 def _sentence(label: str, by_score: Mapping[str, Any], members: Sequence[str]) -> str:
@@ -93,13 +93,13 @@ def _sentence(label: str, by_score: Mapping[str, Any], members: Sequence[str]) -
 
 
 def _table(found: Mapping[str, Any]) -> str:
-    header = ["Score", *(page.escape(label) for label in found["labels"].values())]
+    header = ["Score", *(html.escape(label) for label in found["labels"].values())]
     rows = [
         [
-            page.escape(_NAMES.get(score, score)),
-            *(page.with_interval(by_score[score], "auroc") for by_score in found["sets"].values()),
+            html.escape(_NAMES.get(score, score)),
+            *(html.with_interval(by_score[score], "auroc") for by_score in found["sets"].values()),
         ]
         for score in (*found["members"], *ensembles.SCORES)
     ]
     caption = f"AUROC of {len(found['members'])} members alone, and of the scores of all together"
-    return page.table(caption, header, rows, "metrics")
+    return html.table(caption, header, rows, "metrics")

@@ -1,163 +1,129 @@
-"""The report as one HTML file that holds its pictures and asks for nothing from outside."""
+"""Parts of a report page: one HTML file that holds its pictures and needs nothing from outside."""
 
+import base64
+import html
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfp_ood.reporting import names, page
-from tfp_ood.reporting.verdict import changes, split_sets, verdict
+from tfp_ood import atomic
+from tfp_ood.options import flat
 
-_HOW_TO_READ = """<ul>
-<li>The score of an image is &minus;log&nbsp;p(x): what the model finds unlikely is called foreign.
-Out-of-distribution is the positive class.</li>
-<li><b>AUROC</b> is the chance that a foreign image scores above one of the model&rsquo;s own.
-1 is perfect, 0.5 is a coin. <b>Below 0.5 is the failure this program is about</b>: the model
-finds foreign images likelier than its own.</li>
-<li><b>AUPRC</b> is the average precision with the foreign (out) or the own (in) images as
-positive. It depends on the sizes of the sets, so its chance level is given with it.</li>
-<li><b>FPR95</b> is the share of the model&rsquo;s own images that are flagged when 95&nbsp;% of the
-foreign ones are caught; lower is better. (Papers in the other lineage accept 95&nbsp;% of the own
-images and count the foreign ones among them: another number.)</li>
-<li><b>Bits per dimension</b> is &minus;log<sub>2</sub>&nbsp;p(x) divided by the number of pixel
-values of an image; lower is likelier, and guessing each value at random costs 8. The &plusmn; is
-the standard deviation over images.</li>
-<li>The <b>ranges</b> below figures are 95&nbsp;% bootstrap intervals: what they owe to which images
-were scored. They say nothing about how another training would have come out.</li>
-</ul>"""
+_STYLE = """
+body { color: #1a1a1a; background: #fff; font: 17px/1.5 system-ui, sans-serif;
+  max-width: 52rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.6rem; line-height: 1.25; }
+h2 { font-size: 1.2rem; margin-top: 2rem; border-top: 1px solid #999; padding-top: .6rem; }
+.verdict { border-left: .4rem solid #0072b2; padding-left: 1rem; margin-left: 0; list-style: none; }
+.verdict li { margin: .4rem 0; font-size: 1.1rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .95rem; }
+caption { text-align: left; padding: .3rem 0; }
+th, td { border-bottom: 1px solid #bbb; padding: .35rem .8rem .35rem 0; text-align: right;
+  vertical-align: top; font-variant-numeric: tabular-nums; }
+th:first-child { text-align: left; }
+.facts th, .facts td { text-align: left; }
+.facts td { overflow-wrap: anywhere; }
+.small { display: block; color: #555; font-size: .85em; white-space: nowrap; }
+figure { margin: 1rem 0; }
+img { max-width: 100%; height: auto; }
+.samples img, .reconstructions img { image-rendering: pixelated; }
+@media print { body { font-size: 11pt; max-width: none; padding: 0; }
+  figure, tr, li { break-inside: avoid; } h2 { break-after: avoid; }
+  .scroll { overflow: visible; } }
+"""
 
-_HISTOGRAM_CAPTION = (
-    "Likelihoods of all sets under one model; further right is likelier. "
-    "Every set has an area of 1, with what is off the axis."
-)
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+{sections}
+</main>
+</body>
+</html>
+"""
 
-_KINDS = {
-    "exact": "exact log p(x)",
-    "bound": "a lower bound of log p(x), {num_draws} noise draw(s) per image",
-}
 
-
-def write_page(
-    report_dir: str | os.PathLike[str],
-    summary: Mapping[str, Any],
-    histogram: str | os.PathLike[str],
-    samples: str | os.PathLike[str] | None = None,
-    config: Mapping[str, Any] | None = None,
-    reconstructions: str | os.PathLike[str] | None = None,
-    reconstructed: Sequence[str] = (),
-    diagnosis: Sequence[str] = (),
-) -> pathlib.Path:
-    """Writes REPORT_DIR/index.html.
+def write(report_dir: str | os.PathLike[str], title: str, sections: Sequence[str]) -> pathlib.Path:
+    """Writes REPORT_DIR/index.html, whole or not at all, and returns its path.
 
     Args:
       report_dir: folder; made if need be.
-      summary: of `summary.summarize`.
-      histogram: PNG of `plots.likelihood_histogram`.
-      samples: PNG of `plots.sample_grid`, if the model has been sampled.
-      config: nested settings of the experiment to list, if known.
-      reconstructions: PNG of `plots.reconstruction_grid`, if the model can reconstruct.
-      reconstructed: what the sets in it are called, from the top.
-      diagnosis: further sections, HTML (`diagnosis.explain`).
-
-    Returns:
-      The path of the page.
+      title: as text.
+      sections: HTML, of this module's functions.
     """
-    own, _ = split_sets(summary)
-    family = names.family(summary["model"]["family"])
-    title = f"Does {family}, trained on {own['label']}, know what it does not know?"
-    sections = [
-        page.verdict_list(verdict(summary)),
-        page.figure("likelihoods", histogram, _histogram_alt(summary), _HISTOGRAM_CAPTION),
-        _metrics_table(summary),
-        page.section("How to read this", _HOW_TO_READ),
-        *diagnosis,
-        _samples_section(samples, own["label"]),
-        _reconstructions_section(reconstructions, reconstructed),
-        _model_section(summary["model"]),
-        _preparation_section(summary),
-        page.config_section(config),
-    ]
-    return page.write(report_dir, title, sections)
+    path = pathlib.Path(report_dir) / "index.html"
+    text = _PAGE.format(title=escape(title), style=_STYLE, sections="\n".join(sections))
+    with atomic.replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
 
 
-def _histogram_alt(summary: Mapping[str, Any]) -> str:
-    means = "; ".join(
-        f"{entry['label']} {entry['log_prob_mean']:,.0f}" for entry in summary["datasets"].values()
+def escape(value: Any) -> str:
+    """The value as text that is safe inside HTML."""
+    return html.escape(str(value))
+
+
+def section(heading: str, body: str) -> str:
+    """A section with a heading, given as text, and a body of HTML."""
+    return f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>"
+
+
+def verdict_list(sentences: Sequence[str]) -> str:
+    """The outcome in sentences, set apart."""
+    items = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f'<ul class="verdict">\n{items}\n</ul>'
+
+
+def figure(kind: str, path: str | os.PathLike[str], alt: str, caption: str) -> str:
+    """A PNG inside the page, with words for those who do not see it; `kind` is its CSS class."""
+    data = base64.b64encode(pathlib.Path(path).read_bytes()).decode("ascii")
+    return (
+        f'<figure class="{kind}">\n<img alt="{escape(alt)}" src="data:image/png;base64,{data}">\n'
+        f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
     )
-    return f"Histograms of log-likelihood. Means in nats per image: {means}."
 
 
-def _samples_section(path: str | os.PathLike[str] | None, own_label: str) -> str:
-    if path is None:
-        body = "<p>This model has not been sampled yet; --mode=sample does it.</p>"
-    else:
-        alt = f"A grid of images drawn from the model of {own_label}"
-        caption = "Drawn from the model: what it takes for its own kind."
-        body = page.figure("samples", path, alt, caption)
-    return page.section("Samples", body)
+def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], kind: str) -> str:
+    """A table from cells of HTML; the first cell of each row is its heading."""
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    body = "\n".join(
+        f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{c}</td>" for c in rest) + "</tr>"
+        for first, *rest in rows
+    )
+    thead = f"<thead><tr>{head}</tr></thead>\n" if header else ""
+    return (
+        f'<div class="scroll"><table class="{kind}">\n<caption>{escape(caption)}</caption>\n'
+        f"{thead}<tbody>\n{body}\n</tbody>\n</table></div>"
+    )
 
 
-def _reconstructions_section(path: str | os.PathLike[str] | None, labels: Sequence[str]) -> str:
-    """Nothing for models that cannot reconstruct."""
-    if path is None:
+def config_section(config: Mapping[str, Any] | None) -> str:
+    """The settings of a run as a section; nothing where they are not known."""
+    if config is None:
         return ""
-    caption = (
-        f"From the top, two rows each: {', '.join(labels)}. The upper row are images of the set, "
-        "the lower what the model makes of them through its latent."
-    )
-    alt = f"Images of {', '.join(labels)} and their reconstructions"
-    return page.section("Reconstructions", page.figure("reconstructions", path, alt, caption))
+    return section("Settings", facts_table("The config of this run", list(flat(config))))
 
 
-def _metrics_table(summary: Mapping[str, Any]) -> str:
-    own, foreign = split_sets(summary)
-    # What matters most is to the left, where a phone shows it without scrolling.
-    header = ["Set", "AUROC", "FPR95", "bits/dim", "AUPRC out", "AUPRC in", "n"]
-    rows = [_metrics_row(own, ["&ndash;"] * 4)]
-    rows += [_metrics_row(entry, _score_cells(entry, own["num_images"])) for entry in foreign]
-    caption = "Likelihood as a detector"
-    return page.section("Figures", page.table(caption, header, rows, "metrics"))
+def facts_table(caption: str, rows: Sequence[Sequence[Any]]) -> str:
+    """A table of texts without header, such as names and their values."""
+    return table(caption, [], [[escape(cell) for cell in row] for row in rows], "facts")
 
 
-def _metrics_row(entry: Mapping[str, Any], score_cells: Sequence[str]) -> list[str]:
-    auroc, fpr95, auprc_out, auprc_in = score_cells
-    bits = f"{entry['bits_per_dim_mean']:.3f}&nbsp;&plusmn;&nbsp;{entry['bits_per_dim_std']:.3f}"
-    count = f"{entry['num_images']:,}"
-    return [page.escape(entry["label"]), auroc, fpr95, bits, auprc_out, auprc_in, count]
+def small(words: str) -> str:
+    """A line of HTML in small type, below a figure in a cell."""
+    return f'<span class="small">{words}</span>'
 
 
-def _score_cells(entry: Mapping[str, Any], num_own: int) -> list[str]:
-    metrics = entry["scores"]["log_prob"]
-    chance = entry["num_images"] / (entry["num_images"] + num_own)
-    return [
-        page.with_interval(metrics, "auroc"),
-        page.with_interval(metrics, "fpr95"),
-        page.with_interval(metrics, "auprc_out") + page.small(f"chance {chance:.3f}"),
-        page.with_interval(metrics, "auprc_in") + page.small(f"chance {1 - chance:.3f}"),
-    ]
-
-
-def _model_section(model: Mapping[str, Any]) -> str:
-    likelihood = _KINDS[model["kind"]].format(num_draws=model["num_draws"])
-    rows = [
-        ["family", names.family(model["family"])],
-        ["parameters", f"{model['num_parameters']:,}"],
-        ["likelihood", likelihood],
-    ]
-    shown = ("family", "num_parameters", "kind", "num_draws")
-    rows += [[key.replace("_", " "), value] for key, value in model.items() if key not in shown]
-    return page.section("Model", page.facts_table("What was scored with", rows))
-
-
-def _preparation_section(summary: Mapping[str, Any]) -> str:
-    rows = []
-    for key, entry in summary["datasets"].items():
-        rows.append([entry["label"], key, _shape(entry["native_shape"]), changes(entry)])
-    cells = [[page.escape(cell) for cell in row] for row in rows]
-    header = ["Set", "as given", "native size", "images were"]
-    body = page.table("What was done to the images", header, cells, "facts")
-    return page.section("Preparation", body)
-
-
-def _shape(shape: Sequence[int | None]) -> str:
-    return " x ".join("varying" if size is None else str(size) for size in shape)
+def with_interval(metrics: Mapping[str, Any], name: str) -> str:
+    """A cell with a metric and, in small type, its interval: `NAME` and `NAME_interval`."""
+    low, high = metrics[f"{name}_interval"]
+    return f"{metrics[name]:.3f}" + small(f"{low:.3f}&ndash;{high:.3f}")

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation.analysis import reduction
 from tfp_ood.evaluation.tables import ScoreTable, read_score_table, table_path
 from tfp_ood.reporting import names
+from tfp_ood.reporting.run.analysis import reduction
 from tfp_ood.workdir import open_workdir
 
 

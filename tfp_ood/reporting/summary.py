@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from tfp_ood.detectors import SCORES
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import bootstrap
-from tfp_ood.evaluation.metrics import detection_metrics
-from tfp_ood.evaluation.scores import SCORES
 from tfp_ood.evaluation.tables import ScoreTable
+from tfp_ood.metrics import bootstrap
+from tfp_ood.metrics.detection import detection_metrics
 from tfp_ood.reporting import names
 
 _CLASS = "predicted_class"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_ood import cluster, files, models, signals
+from tfp_ood import atomic, cluster, models, signals
 from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.data import pipeline
 from tfp_ood.errors import TrainingError, WorkerLostError
@@ -21,7 +21,7 @@ from tfp_ood.keras import keras
 from tfp_ood.training.callbacks import StopOnNonFinite, StopWhenAsked, ValidateWithAverage
 from tfp_ood.training.strategy import connect, distribute
 from tfp_ood.training.tensorboard import dashboard
-from tfp_ood.training.watch import WatchSets
+from tfp_ood.training.trajectory import WatchSets
 from tfp_ood.training.weights import read_facts, read_weights
 from tfp_ood.workdir import WorkDir
 
@@ -195,7 +195,7 @@ def _full_disk_named() -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        for number in files.FULL:
+        for number in atomic.FULL:
             if os.strerror(number) in str(error):
                 raise OSError(number, os.strerror(number)) from error
         raise
@@ -350,7 +350,7 @@ def _save(job: _Job, model: models.LikelihoodModel, facts: dict[str, Any]) -> No
         with tempfile.TemporaryDirectory() as folder:
             model.save_weights(f"{folder}/{_WEIGHTS}")
         return
-    with files.replacing_folder(job.workdir.model) as folder:
+    with atomic.replacing_folder(job.workdir.model) as folder:
         model.save_weights(folder / _WEIGHTS)
         (folder / _FACTS).write_text(json.dumps(facts, indent=2) + "\n")
     tf.io.gfile.rmtree(str(job.workdir.backup))

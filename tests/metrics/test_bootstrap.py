@@ -1,0 +1,59 @@
+"""The bootstrap against scikit-learn, and against how often its intervals hold the truth."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tfp_ood.errors import EvaluationError
+from tfp_ood.metrics import bootstrap
+from tfp_ood.metrics.detection import detection_metrics
+
+
+@pytest.mark.parametrize("levels", [2, 10, 10**9], ids=["many ties", "ties", "no ties"])
+@pytest.mark.parametrize("shift", [-1.0, 0.0, 3.0])
+@pytest.mark.parametrize("sizes", [(200, 200), (300, 40), (3, 61)])
+def test_metrics_of_counts_are_scikit_learns(levels, shift, sizes):
+    rng = np.random.default_rng([levels, int(shift + 1), *sizes])
+    own = np.round(rng.normal(size=sizes[0]) * levels) / levels
+    foreign = np.round(rng.normal(shift, 1, size=sizes[1]) * levels) / levels
+    # Values that no image has must not matter: most resamples leave some out.
+    values = np.unique(np.concatenate([own, foreign, [-9.0, 0.1234, 9.0]]))
+    counts = [np.sum(scores[:, None] == values, axis=0) for scores in (own, foreign)]
+    assert bootstrap.metrics_of_counts(*counts) == pytest.approx(detection_metrics(own, foreign))
+
+
+def test_intervals_hold_the_truth_at_their_rate():
+    """Of normal scores, whose AUROC is known: Phi(shift / sqrt(2))."""
+    shift, truth = 0.8, stats.norm.cdf(0.8 / np.sqrt(2))
+    held = 0
+    for trial in range(400):
+        rng = np.random.default_rng(trial)
+        own, foreign = rng.normal(size=150), rng.normal(shift, 1, size=100)
+        low, high = bootstrap.intervals(own, foreign, num_resamples=300, seed=trial)["auroc"]
+        held += low <= truth <= high
+    # Three standard deviations of a share of 400, around the nominal 0.95.
+    assert held / 400 == pytest.approx(bootstrap.LEVEL, abs=3 * np.sqrt(0.95 * 0.05 / 400))
+
+
+def test_intervals_surround_the_figures_and_narrow_with_more_images():
+    widths = []
+    for count in (50, 5000):
+        rng = np.random.default_rng(1)
+        own, foreign = rng.normal(size=count), rng.normal(1.0, 1, size=count)
+        found = bootstrap.intervals(own, foreign, num_resamples=200)
+        for name, value in detection_metrics(own, foreign).items():
+            assert found[name][0] <= value <= found[name][1], name
+        widths.append(found["auroc"][1] - found["auroc"][0])
+    assert 5 < widths[0] / widths[1] < 20  # about the root of 100
+
+
+def test_the_seed_decides():
+    own, foreign = np.arange(20.0), np.arange(20.0) + 3.5
+    first = bootstrap.intervals(own, foreign, 50, seed=1)
+    assert first == bootstrap.intervals(own, foreign, 50, seed=1)
+    assert first != bootstrap.intervals(own, foreign, 50, seed=2)
+
+
+def test_bad_scores_are_refused():
+    with pytest.raises(EvaluationError, match="out-of-distribution"):
+        bootstrap.intervals(np.ones(3), np.array([1.0, np.nan]))

@@ -1,0 +1,286 @@
+"""Every bijector, alone and composed, against autodiff in float64, fresh and after training."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_ood.keras import keras
+from tfp_ood.models.flows import batch_norm, bijectors, glow, networks
+
+tfb = tfp.bijectors
+F64 = tf.float64
+
+
+def network(num_outputs, seed=0):
+    return networks.CouplingNetwork(5, num_outputs, seed, policy="float64")
+
+
+def normalized_conv(channels):
+    actnorm = bijectors.ActNorm(channels, F64)
+    return bijectors.NormalizedConv1x1(actnorm, bijectors.InvertibleConv1x1(channels, 1, F64))
+
+
+def fitted_batch_norm(channels):
+    normalization = batch_norm.BatchNorm(channels, F64)
+    normalization.initialize(2 + 3 * images((2, 3, channels), count=9, seed=5))
+    return normalization
+
+
+def residual(num_outputs):
+    return networks.ResidualNetwork(2, 5, num_outputs, 0, policy="float64")
+
+
+def small_glow(levels, shape, coupling="affine_sigmoid"):
+    return glow.glow_bijector(shape, levels, 2, 4, coupling, policy="float64", dtype=F64)
+
+
+def factored():
+    rest = tfb.Chain([bijectors.flatten_image((2, 2, 2)), normalized_conv(2)])
+    return bijectors.factor_out((2, 2, 4), rest)
+
+
+CASES = {
+    "squeeze": (lambda: bijectors.Squeeze(F64), (4, 2, 3)),
+    "actnorm": (lambda: bijectors.ActNorm(3, F64), (2, 3, 3)),
+    "conv1x1": (lambda: bijectors.InvertibleConv1x1(5, 3, F64), (2, 2, 5)),
+    "normalized_conv": (lambda: normalized_conv(4), (2, 3, 4)),
+    "affine": (lambda: bijectors.AffineCoupling(network(4), F64), (3, 2, 4)),
+    "affine_odd_channels": (lambda: bijectors.AffineCoupling(network(2), F64), (3, 2, 3)),
+    "affine_keeps_second": (
+        lambda: bijectors.AffineCoupling(network(4), F64, keep="second"),
+        (3, 2, 4),
+    ),
+    "affine_keeps_second_of_odd": (
+        lambda: bijectors.AffineCoupling(network(4), F64, keep="second"),
+        (3, 2, 3),
+    ),
+    "checkerboard": (lambda: bijectors.Checkerboard(F64), (2, 3, 8)),
+    "batch_norm": (lambda: fitted_batch_norm(3), (2, 3, 3)),
+    "affine_sigmoid": (
+        lambda: bijectors.AffineCoupling(network(4), F64, log_scale=bijectors.sigmoid_scale),
+        (3, 2, 4),
+    ),
+    "residual": (lambda: bijectors.AffineCoupling(residual(4), F64), (3, 2, 4)),
+    "additive": (lambda: bijectors.AdditiveCoupling(network(2), F64), (3, 2, 4)),
+    "factor_out": (factored, (2, 2, 4)),
+    "glow_1_level": (lambda: small_glow(1, (4, 2, 1)), (4, 2, 1)),
+    "glow_2_levels": (lambda: small_glow(2, (4, 4, 2)), (4, 4, 2)),
+    "glow_3_levels": (lambda: small_glow(3, (8, 8, 1)), (8, 8, 1)),
+    "glow_tanh": (lambda: small_glow(2, (4, 4, 1), "affine"), (4, 4, 1)),
+    "glow_additive": (lambda: small_glow(2, (4, 4, 3), "additive"), (4, 4, 3)),
+}
+
+
+def images(shape, count=3, seed=0):
+    return tf.constant(np.random.default_rng(seed).normal(size=(count, *shape)))
+
+
+def train_one_step(bijector, x):
+    """One step of maximum likelihood under a standard normal, large enough to be seen."""
+    variables = bijector.trainable_variables
+    if not variables:
+        return
+    with tf.GradientTape() as tape:
+        y = bijector.forward(x)
+        log_det = bijector.forward_log_det_jacobian(x, event_ndims=3)
+        loss = 0.5 * tf.reduce_sum(y**2) / len(x) - tf.reduce_mean(log_det)
+    gradients = tape.gradient(loss, variables, unconnected_gradients="zero")
+    keras.optimizers.Adam(0.05).apply_gradients(zip(gradients, variables, strict=True))
+
+
+def autodiff_log_det(bijector, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reshape(bijector.forward(x), [len(x), -1])
+    jacobian = tape.batch_jacobian(y, x)
+    return np.linalg.slogdet(np.reshape(jacobian, [len(x), y.shape[1], y.shape[1]]))[1]
+
+
+@pytest.fixture(params=CASES, name="case")
+def _case(request):
+    build, shape = CASES[request.param]
+    return build(), images(shape)
+
+
+@pytest.mark.parametrize("trained", [False, True], ids=["fresh", "trained"])
+class TestDensity:
+    def test_round_trip(self, case, trained):
+        bijector, x = case
+        if trained:
+            train_one_step(bijector, x)
+        y = bijector.forward(x)
+        # A new tensor, or TFP's cache would hand back x itself.
+        np.testing.assert_allclose(bijector.inverse(tf.identity(y)), x, atol=1e-9)
+
+    def test_log_det_is_that_of_the_jacobian(self, case, trained):
+        bijector, x = case
+        if trained:
+            train_one_step(bijector, x)
+        forward = bijector.forward_log_det_jacobian(tf.identity(x), event_ndims=3)
+        expected = autodiff_log_det(bijector, x)
+        np.testing.assert_allclose(np.broadcast_to(forward, [3]), expected, atol=1e-9)
+
+    def test_inverse_log_det_is_minus_the_forward_one(self, case, trained):
+        bijector, x = case
+        if trained:
+            train_one_step(bijector, x)
+        y = tf.identity(bijector.forward(x))
+        inverse = bijector.inverse_log_det_jacobian(y, event_ndims=len(y.shape) - 1)
+        forward = bijector.forward_log_det_jacobian(tf.identity(x), event_ndims=3)
+        np.testing.assert_allclose(
+            np.broadcast_to(inverse, [3]), -np.broadcast_to(forward, [3]), atol=1e-9
+        )
+
+
+def test_training_step_changes_every_weight():
+    bijector, x = small_glow(2, (4, 4, 2)), images((4, 4, 2))
+    bijector.forward(x)
+    before = [v.numpy() for v in bijector.trainable_variables]
+    train_one_step(bijector, x)
+    train_one_step(bijector, x)  # the first moves the zero-initialised layers only
+    for old, variable in zip(before, bijector.trainable_variables, strict=True):
+        if old.size > 1:
+            assert np.any(old != variable.numpy()), variable.name
+
+
+def test_event_shapes():
+    bijector = small_glow(2, (4, 8, 3))
+    assert bijector.forward_event_shape([4, 8, 3]) == [96]
+    assert bijector.inverse_event_shape([96]) == [4, 8, 3]
+    squeeze = bijectors.Squeeze()
+    assert squeeze.forward_event_shape([4, 8, 3]) == [2, 4, 12]
+    assert squeeze.inverse_event_shape([2, 4, 12]) == [4, 8, 3]
+    np.testing.assert_array_equal(squeeze.forward_event_shape_tensor([4, 8, 3]), [2, 4, 12])
+    np.testing.assert_array_equal(squeeze.inverse_event_shape_tensor([2, 4, 12]), [4, 8, 3])
+
+
+def test_squeeze_is_space_to_depth():
+    x = images((4, 6, 3))
+    np.testing.assert_array_equal(bijectors.Squeeze(F64).forward(x), tf.nn.space_to_depth(x, 2))
+
+
+def test_folded_actnorm_and_conv_equal_the_two_in_turn():
+    x = images((2, 3, 4))
+    folded = normalized_conv(4)
+    folded.initialize(x)
+    in_turn = tfb.Chain([folded.conv, folded.actnorm])
+    np.testing.assert_allclose(folded.forward(x), in_turn.forward(x), atol=1e-12)
+    y = images((2, 3, 4), seed=1)
+    np.testing.assert_allclose(folded.inverse(y), in_turn.inverse(y), atol=1e-12)
+    np.testing.assert_allclose(
+        folded.forward_log_det_jacobian(x, event_ndims=3),
+        in_turn.forward_log_det_jacobian(x, event_ndims=3),
+        atol=1e-12,
+    )
+
+
+def test_conv1x1_starts_as_a_rotation_and_survives_a_tiny_diagonal():
+    conv = bijectors.InvertibleConv1x1(6, 0, F64)
+    np.testing.assert_allclose(conv.matrix() @ tf.transpose(conv.matrix()), np.eye(6), atol=1e-12)
+    conv.log_diagonal.assign(tf.fill([6], tf.constant(-30.0, F64)))
+    log_det = conv.forward_log_det_jacobian(images((2, 2, 6)), event_ndims=3)
+    np.testing.assert_allclose(log_det, 4 * 6 * -30.0)
+
+
+def test_additive_coupling_keeps_the_volume():
+    bijector = small_glow(2, (4, 4, 3), "additive")
+    x = images((4, 4, 3))
+    train_one_step(bijector, x)
+    log_det = bijector.forward_log_det_jacobian(images((4, 4, 3), seed=7), event_ndims=3)
+    assert np.shape(log_det) == () or np.ptp(log_det) == 0
+
+
+def test_initialize_normalises_what_reaches_every_actnorm():
+    bijector = small_glow(2, (8, 8, 1))
+    x = 5 + 3 * images((8, 8, 1), count=64)
+    latents = bijectors.initialize(bijector, x)
+    np.testing.assert_allclose(latents, bijector.forward(tf.identity(x)), atol=1e-9)
+    # The last layer of each level is an actnorm, so latents are normalised per channel.
+    assert abs(np.mean(latents)) < 1e-6
+    assert np.var(latents) == pytest.approx(1, abs=1e-3)
+
+
+def test_nothing_but_initialize_changes_weights():
+    bijector, x = small_glow(2, (4, 4, 1)), images((4, 4, 1))
+    y = bijector.forward(x)
+    before = [v.numpy() for v in bijector.variables]
+    bijector.forward(100 + x)
+    bijector.inverse(y + 1)
+    bijector.forward_log_det_jacobian(7 * x, event_ndims=3)
+    for old, variable in zip(before, bijector.variables, strict=True):
+        np.testing.assert_array_equal(old, variable.numpy())
+
+
+def test_actnorm_of_a_constant_channel_is_finite():
+    actnorm = bijectors.ActNorm(1, F64)
+    actnorm.initialize(tf.zeros([4, 2, 2, 1], F64))
+    assert np.all(np.isfinite(actnorm.forward(images((2, 2, 1)))))
+
+
+@pytest.mark.parametrize(
+    ("log_scale", "least", "most"),
+    [(bijectors.tanh_scale, -2.0, 2.0), (bijectors.sigmoid_scale, -2.18910, 0.113485)],
+)
+def test_affine_log_scale_is_bounded(log_scale, least, most):
+    x = tf.ones([1, 2, 2, 4])
+    for raw, expected in ((-1e6, least), (0.0, 0.0), (1e6, most)):
+        coupling = bijectors.AffineCoupling(
+            lambda x, raw=raw: raw * tf.ones([1, 2, 2, 4]), log_scale=log_scale
+        )
+        log_det = coupling.forward_log_det_jacobian(x, event_ndims=3)
+        np.testing.assert_allclose(log_det, [8 * expected], rtol=1e-4, atol=1e-5)
+
+
+def test_batch_norm_under_batch_statistics():
+    """The paper's section 3.7: moments of the batch, and log-det -H W / 2 sum log(var + eps)."""
+    normalization, x = fitted_batch_norm(3), 7 + 2 * images((4, 5, 3), count=8)
+    averages = [normalization.mean.numpy(), normalization.variance.numpy()]
+    with batch_norm.batch_statistics():
+        y = normalization.forward(x)
+        log_det = normalization.forward_log_det_jacobian(x, event_ndims=3)
+    np.testing.assert_allclose(np.mean(y, (0, 1, 2)), 0, atol=1e-9)
+    np.testing.assert_allclose(np.var(y, (0, 1, 2)), 1, atol=1e-5)
+    moments = [np.mean(x, (0, 1, 2)), np.var(x, (0, 1, 2))]
+    np.testing.assert_allclose(log_det, -0.5 * 20 * np.sum(np.log(moments[1] + 1e-6)))
+    # One step of the averages, although the value and the log-det were asked for apart.
+    for old, new, batch in zip(
+        averages, [normalization.mean, normalization.variance], moments, strict=True
+    ):
+        np.testing.assert_allclose(new, 0.95 * old + 0.05 * batch)
+
+
+def test_batch_norm_gradients_flow_through_the_moments():
+    """The normalised batch does not change with its scale, so neither does a loss of it alone."""
+    normalization, x = fitted_batch_norm(1), images((2, 2, 1), count=8)
+    scale = tf.Variable(tf.constant(3.0, F64))
+    with batch_norm.batch_statistics(), tf.GradientTape() as tape:
+        loss = tf.reduce_sum(normalization.forward(scale * x) ** 3)
+    np.testing.assert_allclose(tape.gradient(loss, scale), 0, atol=1e-4)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(normalization.forward(scale * x) ** 3)
+    assert abs(tape.gradient(loss, scale)) > 1e-3
+
+
+def test_batch_norm_uses_the_batch_in_its_context_only():
+    normalization, x = fitted_batch_norm(2), images((2, 2, 2))
+    outside = normalization.forward(tf.identity(x))
+    with pytest.raises(RuntimeError), batch_norm.batch_statistics():
+        assert np.any(normalization.forward(tf.identity(x)) != outside)
+        raise RuntimeError
+    averages = normalization.mean.numpy()
+    normalization.forward(tf.identity(x))
+    np.testing.assert_array_equal(normalization.mean, averages)
+
+
+def test_residual_network_starts_at_zero_and_adds_its_blocks():
+    layer, x = residual(4), images((3, 2, 2))
+    np.testing.assert_array_equal(layer(x), np.zeros([3, 3, 2, 4]))
+    assert len(layer.trainable_variables) == 2 * 6
+    kernels = [v.numpy() for v in layer.trainable_variables if v.shape == [3, 3, 5, 5]]
+    assert len({kernel.tobytes() for kernel in kernels}) == 4
+    hidden = layer.first(x)
+    for first, second in layer.blocks:
+        hidden = hidden + second(tf.nn.relu(first(tf.nn.relu(hidden))))
+    layer.last.kernel.assign(tf.ones_like(layer.last.kernel))
+    np.testing.assert_allclose(layer(x), layer.last(tf.nn.relu(hidden)))

@@ -1,0 +1,128 @@
+"""What makes this Glow fast and right: one evaluation of each network, any batch size, a good
+start."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models.flows.test_flow import random_images
+from tfp_ood import models, units
+from tfp_ood.config import Config, DataConfig, GlowConfig, TrainConfig
+from tfp_ood.models.flows import bijectors, glow
+
+LEVELS, STEPS = 3, 2
+
+
+def config(shape=(16, 16, 3), precision="float32", **model):
+    sizes = {"num_levels": LEVELS, "num_steps": STEPS, "num_hidden": 8, **model}
+    return Config(
+        data=DataConfig(image_shape=shape),
+        model=GlowConfig(**sizes),
+        train=TrainConfig(precision=precision),
+    )
+
+
+@pytest.fixture(scope="module", name="model")
+def _model():
+    model = models.build(config())
+    model.initialize(random_images(64, (16, 16, 3)))
+    return model
+
+
+def num_networks_run(function):
+    """Convolutions of a traced graph and of the functions it calls, each counted once."""
+    definition = function.graph.as_graph_def()
+    nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
+    return sum(node.op == "Conv2D" for node in nodes)
+
+
+# Per step a network of two 3x3 convolutions; per level but the last a prior of one.
+NUM_CONVOLUTIONS = LEVELS * STEPS * 2 + LEVELS - 1
+
+
+def test_log_prob_runs_each_network_once(model):
+    traced = tf.function(model._scores).get_concrete_function(
+        tf.TensorSpec([None, 16, 16, 3], tf.uint8), 1
+    )
+    assert num_networks_run(traced) == NUM_CONVOLUTIONS
+    scoring = model._compiled_scores(1).get_concrete_function()
+    assert num_networks_run(scoring) == NUM_CONVOLUTIONS
+
+
+def test_tfp_log_prob_of_the_distribution_runs_each_network_once(model):
+    traced = tf.function(model.distribution.log_prob).get_concrete_function(
+        tf.TensorSpec([None, 16, 16, 3])
+    )
+    assert num_networks_run(traced) == NUM_CONVOLUTIONS
+
+
+def test_sample_runs_each_network_once(model):
+    traced = model._compiled_samples.get_concrete_function()
+    assert num_networks_run(traced) == NUM_CONVOLUTIONS
+
+
+def test_batch_size_is_unknown_to_the_graph(model):
+    scoring = model._compiled_scores(1).get_concrete_function()
+    assert scoring.inputs[0].shape.as_list() == [None, 16, 16, 3]
+    assert scoring.structured_outputs["log_prob"].shape.as_list() == [None]
+    before = model._compiled_scores(1).experimental_get_tracing_count()
+    for count in (1, 2, 5):
+        assert model.log_prob(random_images(count, (16, 16, 3))).shape == [count]
+    assert model._compiled_scores(1).experimental_get_tracing_count() == before
+
+
+def test_fresh_initialised_model_starts_below_9_bits_per_dim(model):
+    images = random_images(32, (16, 16, 3), seed=9)
+    assert np.mean(units.bits_per_dim(model.log_prob(images), model.num_dims)) < 9
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 1), (12, 8, 3), (28, 28, 1)])
+def test_any_shape_that_the_levels_divide(shape):
+    model = models.build(config(shape, num_levels=2))
+    images = random_images(3, shape)
+    model.initialize(images)
+    assert np.all(np.isfinite(model.log_prob(images)))
+    assert model.sample(2).shape == [2, *shape]
+
+
+def test_mixed_precision_agrees_and_keeps_float32_outside_networks():
+    images = random_images(16, (16, 16, 3))
+    results = []
+    for precision in ("float32", "mixed_bfloat16"):
+        model = models.build(config(precision=precision))
+        model.initialize(images)
+        results.append(model.statistics(images))
+    for name in results[0]:
+        assert results[1][name].dtype == tf.float32
+    bits = [units.bits_per_dim(r["log_prob"], 768) for r in results]
+    np.testing.assert_allclose(bits[0], bits[1], atol=0.02)
+    assert {v.dtype for v in model.trainable_variables} == {tf.float32}
+
+
+def test_weights_differ_between_seeds_steps_and_levels():
+    kernels = []
+    for seed in (0, 1):
+        flow = models.build(Config(model=GlowConfig(num_hidden=4, num_steps=2), seed=seed))
+        kernels += [v.numpy().ravel() for v in flow.trainable_variables if "lower" in v.name]
+    for i, first in enumerate(kernels):
+        for second in kernels[:i]:
+            assert len(first) != len(second) or np.any(first != second)
+
+
+def parts(flow, kind):
+    """The bijectors of a kind in a composition, at any depth, as they come towards the latent."""
+    if isinstance(flow, kind):
+        return [flow]
+    nested = reversed(getattr(flow, "bijectors", ()))
+    return [found for part in nested for found in parts(part, kind)]
+
+
+def test_no_coupling_may_enlarge_much():
+    """Where couplings could enlarge sevenfold, losses of single steps jumped by thousands."""
+    flow = glow.glow_bijector((8, 8, 1), num_levels=2, num_steps=2, num_hidden=4)
+    couplings = parts(flow, bijectors.AffineCoupling)
+    assert len(couplings) == 5  # that of each step, and the conditioned Gaussian between the levels
+    for coupling in couplings:
+        coupling.network = lambda kept: 1e6 * tf.ones_like(tf.concat([kept, kept], -1))
+        log_det = coupling.forward_log_det_jacobian(tf.ones([1, 2, 2, 4]), event_ndims=3)
+        assert 0 < log_det[0] / 8 < 0.12

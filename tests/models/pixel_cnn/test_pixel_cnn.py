@@ -1,0 +1,199 @@
+"""PixelCNNs beyond the contract: what each layer sees, how it starts, and total mass."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import contracts
+from tfp_ood import units
+from tfp_ood.keras import keras
+from tfp_ood.models.pixel_cnn import layers as pixel_cnn_layers
+from tfp_ood.models.pixel_cnn.layers import SELF, ShiftedConv, Taps, WholeImage
+
+PLUS_PLUS = {"num_hierarchies": 1, "num_layers": 1, "num_filters": 6, "num_mixtures": 3}
+GATED = {"output": "categorical", "num_layers": 2, "num_filters": 6}
+OPTIONS = pytest.mark.parametrize("options", [PLUS_PLUS, GATED], ids=["plus_plus", "gated"])
+
+
+def case(options, image_shape, **more):
+    return contracts.Case("pixel_cnn", {**options, **more}, image_shape)
+
+
+def wild(model, seed=0, scale=0.3):
+    """The model with all of its weights moved at random."""
+    rng = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        variable.assign_add(rng.normal(0, scale, variable.shape))
+    return model
+
+
+WIDER = [Taps(-1, 0, -1, 1), Taps(-1, 0, -1, 0), Taps(-2, -1, -1, 1), Taps(0, 0, -3, -1)]
+
+
+@pytest.mark.parametrize(
+    ("taps", "stride"),
+    [(SELF, 1), *((taps, stride) for taps in WIDER for stride in (1, 2))],
+)
+def test_convolution_sees_its_taps_only(taps, stride):
+    """Against the sum over taps, written out, with zeros outside of the image."""
+    layer = ShiftedConv(2, 3, 0, taps, stride)
+    image = np.random.default_rng(0).normal(size=(4, 6, 2)).astype(np.float32)
+    kernel, expected = layer.kernel().numpy(), np.zeros([4, 6, 3])
+    for row, column in np.ndindex(4, 6):
+        for i, j in np.ndindex(taps.height, taps.width):
+            y, x = row + taps.top + i, column + taps.left + j
+            if 0 <= y < 4 and 0 <= x < 6:
+                expected[row, column] += image[y, x] @ kernel[i, j]
+    np.testing.assert_allclose(layer(image[None])[0], expected[::stride, ::stride], atol=1e-5)
+
+
+def test_kernel_has_the_norm_of_its_gain():
+    layer = ShiftedConv(4, 3, 0, Taps(-1, 0, -1, 1))
+    layer.gain.assign([1.0, 2.0, 3.0])
+    norms = np.sqrt(np.sum(np.square(layer.kernel()), axis=(0, 1, 2)))
+    np.testing.assert_allclose(norms, [1.0, 2.0, 3.0], rtol=1e-5)
+
+
+@OPTIONS
+@pytest.mark.parametrize("image_shape", [(4, 8, 1), (4, 8, 3)])
+def test_initialisation_normalises_every_layer(options, image_shape):
+    """Mean 0 and standard deviation `init_scale` over the images it was made from."""
+    tiny = case(options, image_shape)
+    model, images = contracts.initialized(tiny), contracts.random_images(tiny)
+    seen = []
+
+    def apply(layer, x):
+        outputs = layer(x)
+        seen.append(layer.name)
+        values = np.reshape(outputs, [-1, layer.num_outputs])
+        np.testing.assert_allclose(values.mean(0), 0.0, atol=1e-3)
+        # A layer may be fed zeros (of a ReLU) only.
+        fed = values.std(0) > 1e-5
+        np.testing.assert_allclose(values.std(0)[fed], layer.init_scale, rtol=0.01)
+        assert np.mean(fed) > 0.9
+        return outputs
+
+    inputs = pixel_cnn_layers.network_inputs(images)
+    model._pixel_log_probs(inputs, tf.constant(images), apply=apply)
+    layers = [layer for layer in model.submodules if isinstance(layer, ShiftedConv)]
+    assert sorted(seen) == sorted(layer.name for layer in layers)
+
+
+@OPTIONS
+def test_no_two_layers_start_alike(options):
+    model = contracts.build(case(options, (4, 8, 3)))
+    layers = [layer for layer in model.submodules if isinstance(layer, ShiftedConv)]
+    starts = {float(layer.direction[0, 0, 0, 0]) for layer in layers}
+    assert len(starts) == len(layers)
+    again = contracts.build(case(options, (4, 8, 3)))
+    for one, other in zip(model.trainable_variables, again.trainable_variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@OPTIONS
+def test_mass_of_all_images_of_two_pixels_is_one(options):
+    model = wild(contracts.initialized(case(options, (1, 2, 1))))
+    grid = np.stack(np.meshgrid(np.arange(256), np.arange(256)), -1).reshape(-1, 1, 2, 1)
+    log_prob = np.concatenate([model.log_prob(part) for part in np.split(grid.astype(np.uint8), 8)])
+    assert np.sum(np.exp(np.float64(log_prob))) == pytest.approx(1.0, abs=1e-4)
+
+
+@OPTIONS
+def test_mass_of_all_colours_is_one(options):
+    """Summed over blue, and over random pairs of red and green: 256^2 E[P(r, g)] = 1."""
+    model = wild(contracts.initialized(case(options, (1, 1, 3))), scale=0.1)
+    rng = np.random.default_rng(0)
+    pairs = rng.integers(0, 256, (400, 1, 2))
+    images = np.concatenate(
+        [np.repeat(pairs, 256, 1), np.tile(np.arange(256)[None, :, None], (400, 1, 1))], -1
+    )
+    log_prob = model.log_prob(images.reshape(-1, 1, 1, 3).astype(np.uint8))
+    red_green = np.exp(np.float64(log_prob)).reshape(400, 256).sum(1)
+    estimates = red_green * 256**2
+    error = np.std(estimates) / np.sqrt(400)
+    assert abs(np.mean(estimates) - 1.0) < 4 * error and error < 0.3
+
+
+def test_softmax_of_a_channel_is_given_those_before_it():
+    """log p = sum over channels c of log softmax(logits given channels < c), written out."""
+    model = wild(contracts.initialized(case(GATED, (1, 1, 3))))
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 1, 1, 3)).astype(np.uint8)
+    run = WholeImage(pixel_cnn_layers.network_inputs(pixels))
+    model.network.vertical(run)
+    features = model.network.horizontal(run)
+    expected = 0.0
+    for channel in range(3):
+        logits = model.head.logits(run, features, pixels[..., :channel], channel)
+        values = pixels[..., channel].astype(np.int32)
+        expected += tf.gather(tf.nn.log_softmax(logits), values, batch_dims=3)
+    np.testing.assert_allclose(model.log_prob(pixels), tf.reshape(expected, [-1]), rtol=1e-5)
+
+
+@OPTIONS
+def test_blue_depends_on_red_and_green(options):
+    model = wild(contracts.initialized(case(options, (1, 1, 3))))
+
+    def of_blue(red, green):
+        images = np.stack(np.broadcast_arrays(red, green, np.arange(256)), -1)
+        log_prob = model.log_prob(images.reshape(-1, 1, 1, 3).astype(np.uint8))
+        return tf.nn.softmax(log_prob).numpy()
+
+    base = of_blue(100, 100)
+    for other in (of_blue(120, 100), of_blue(100, 120)):
+        assert np.abs(base - other).sum() > 1e-3
+
+
+@pytest.mark.parametrize("num_hierarchies", [2, 3])
+def test_lower_resolutions_are_causal_in_training(num_hierarchies):
+    """With dropout, for which the same seed drops the same."""
+    tiny = case(PLUS_PLUS, (4, 8, 1), num_hierarchies=num_hierarchies, dropout=0.3)
+    model, images = wild(contracts.initialized(tiny)), tf.constant(contracts.random_images(tiny, 1))
+    inputs = pixel_cnn_layers.network_inputs(images)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(inputs)
+        values = model._pixel_log_probs(inputs, images, dropout=0.3, seed=tf.constant([0, 1]))
+        values = tf.reshape(values, [-1])
+    jacobian = tape.jacobian(values, inputs, experimental_use_pfor=False)
+    influence = np.abs(jacobian).sum(axis=(1, 4)).reshape(32, 32)
+    assert not np.any(np.triu(influence)) and np.any(np.tril(influence, -8))
+
+
+@OPTIONS
+def test_dropout_depends_on_the_step_alone(options):
+    """A resumed run drops what it would have dropped."""
+    tiny = case(options, (4, 8, 1), dropout=0.5)
+    model, images = contracts.initialized(tiny), tf.constant(contracts.random_images(tiny, 8))
+
+    def log_prob(*seed):
+        return model._training_log_prob(images, None, tf.constant(seed)).numpy()
+
+    np.testing.assert_array_equal(log_prob(0, 1), log_prob(0, 1))
+    assert np.any(log_prob(0, 1) != log_prob(0, 2))
+    assert np.any(log_prob(0, 1) != log_prob(1, 1))
+    assert np.any(log_prob(0, 1) != model._scores(images, 1)["log_prob"])
+
+
+def test_dropout_keeps_the_mean():
+    run = WholeImage(tf.zeros([1]), dropout=0.25, seed=tf.constant([0, 1]))
+    first, second = run.drop(tf.ones([10_000])), run.drop(tf.ones([10_000]))
+    assert np.mean(first) == pytest.approx(1.0, abs=0.03)
+    assert np.mean(first == 0) == pytest.approx(0.25, abs=0.03)
+    assert np.any(first != second), "two layers drop alike"
+
+
+def test_same_seed_trains_the_same_model():
+    tiny, bits = case(PLUS_PLUS, (4, 8, 1), dropout=0.2), []
+    for _ in range(2):
+        model = contracts.initialized(tiny)
+        model.compile(optimizer=keras.optimizers.Adam(5e-3))
+        history = model.fit(contracts.batches(tiny), epochs=1, steps_per_epoch=4, verbose=0)
+        bits.append(history.history["bits_per_dim"][-1])
+    assert bits[0] == pytest.approx(bits[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("image_shape", [(4, 8, 1), (4, 8, 3)])
+def test_plus_plus_starts_near_the_uniform_likelihood(image_shape):
+    """Even for images of pure noise, whose channels have nothing in common."""
+    model = contracts.initialized(case(PLUS_PLUS, image_shape, num_mixtures=10))
+    noise = np.random.default_rng(0).integers(0, 256, (64, *image_shape)).astype(np.uint8)
+    assert np.mean(units.bits_per_dim(model.log_prob(noise), model.num_dims)) < 10

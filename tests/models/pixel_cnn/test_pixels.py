@@ -1,0 +1,93 @@
+"""Pixel likelihoods: mass one, and equal to TFP's distributions."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_ood.models.pixel_cnn import pixels
+
+tfd = tfp.distributions
+
+VALUES = np.arange(256)
+
+
+def random_parameters(kind, count=40, seed=0):
+    """Numbers far wider than a trained network's, so that every branch is taken."""
+    rng = np.random.default_rng(seed)
+    if kind == "categorical":
+        return rng.normal(0, 20, (count, 256)).astype(np.float32)
+    location, log_scale = rng.uniform(-2, 2, count), rng.uniform(-9, 3, count)
+    return np.stack([location, log_scale], -1).astype(np.float32)
+
+
+def all_log_probs(kind, parameters):
+    """Of each of the 256 values under each row of parameters: `[count, 256]`."""
+    wide = tf.repeat(parameters[:, None], 256, axis=1)
+    values = tf.constant(np.broadcast_to(VALUES, (len(parameters), 256)), tf.int32)
+    return pixels.LIKELIHOODS[kind]().log_prob(wide, values).numpy()
+
+
+@pytest.mark.parametrize("kind", pixels.LIKELIHOODS)
+def test_mass_is_one(kind):
+    log_probs = all_log_probs(kind, random_parameters(kind))
+    assert log_probs.dtype == np.float32 and np.all(np.isfinite(log_probs))
+    np.testing.assert_allclose(np.exp(np.float64(log_probs)).sum(1), 1.0, rtol=2e-5)
+
+
+@pytest.mark.parametrize("kind", pixels.LIKELIHOODS)
+def test_log_prob_is_that_of_the_distribution(kind):
+    """Where float32 lets TFP's own formula be exact: bins that hold some mass."""
+    parameters = random_parameters(kind)
+    distribution = pixels.LIKELIHOODS[kind]().distribution(parameters[:, None])
+    expected = distribution.log_prob(tf.constant(VALUES, distribution.dtype)).numpy()
+    likely = expected > -10
+    ours = all_log_probs(kind, parameters)
+    np.testing.assert_allclose(ours[likely], expected[likely], rtol=1e-3, atol=1e-3)
+
+
+def test_logistic_is_exact_in_float32():
+    """Against the same bins in float64, where TFP's formula has the digits it needs."""
+    parameters = random_parameters("logistic")
+    location = 127.5 * (1 + np.float64(parameters[:, :1]))
+    scale = np.maximum(127.5 * np.exp(np.float64(parameters[:, 1:])), np.exp(-3.0))
+    logistic = tfd.Logistic(tf.constant(location - 0.5), tf.constant(scale))
+    reference = tfd.QuantizedDistribution(logistic, low=np.float64(0), high=np.float64(255))
+    expected = reference.log_prob(np.float64(VALUES)).numpy()
+    # Far in a tail float64 gives up before we do: 1 - s(a) is 0 there.
+    finite = np.isfinite(expected) & (expected > -600)
+    assert finite.mean() > 0.5
+    ours = all_log_probs("logistic", parameters)
+    # A location near 255 is rounded by 1e-5, a few 1e-4 of the narrowest scale.
+    np.testing.assert_allclose(ours[finite], expected[finite], rtol=1e-5, atol=5e-4)
+
+
+@pytest.mark.parametrize("kind", pixels.LIKELIHOODS)
+def test_gradients_are_finite_everywhere(kind):
+    parameters = tf.constant(random_parameters(kind)[:, None].repeat(256, 1))
+    values = tf.constant(np.broadcast_to(VALUES, (40, 256)), tf.int32)
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        total = tf.reduce_sum(pixels.LIKELIHOODS[kind]().log_prob(parameters, values))
+    assert np.all(np.isfinite(tape.gradient(total, parameters)))
+
+
+def test_samples_follow_the_likelihood():
+    for kind in pixels.LIKELIHOODS:
+        parameters = np.zeros([1, 256 if kind == "categorical" else 2], np.float32)
+        parameters[0, -1] = 1.0 if kind == "categorical" else -2.0
+        distribution = pixels.LIKELIHOODS[kind]().distribution(parameters)
+        drawn = tf.cast(distribution.sample(20_000, seed=[1, 2]), tf.int32).numpy().ravel()
+        mass = np.exp(all_log_probs(kind, parameters))[0]
+        mean, std = mass @ VALUES, np.sqrt(mass @ (VALUES - mass @ VALUES) ** 2)
+        assert drawn.min() >= 0 and drawn.max() <= 255
+        # Five standard errors.
+        assert abs(drawn.mean() - mean) < 5 * std / np.sqrt(len(drawn))
+
+
+def test_mode_is_the_likeliest_value():
+    logits = random_parameters("categorical")
+    np.testing.assert_array_equal(pixels.CategoricalPixels().mode(logits), logits.argmax(1))
+    logistic = np.array([[-3, -2], [0.1, -2], [3, -2]], np.float32)
+    likeliest = all_log_probs("logistic", logistic).argmax(1)
+    np.testing.assert_array_equal(pixels.LogisticPixels().mode(logistic), likeliest)

@@ -1,0 +1,266 @@
+"""A VAE as a model of discrete images: a bound that holds, tightens, and has mass one."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tests.models.flows.test_flow import random_images
+from tfp_ood import models
+from tfp_ood.config import Config, DataConfig, TrainConfig, VAEConfig
+from tfp_ood.keras import keras
+from tfp_ood.models import dequantize
+
+tfd = tfp.distributions
+
+SHAPE = (7, 10, 1)  # neither side divides by 2 all the way
+SMALL = VAEConfig(num_latents=4, num_filters=4)
+KINDS = {
+    "categorical": SMALL,
+    "logistic": dataclasses.replace(SMALL, decoder="logistic"),
+    "mixture": dataclasses.replace(SMALL, prior="mixture", decoder="logistic"),
+}
+
+
+def build(sizes=SMALL, shape=SHAPE, seed=0, precision="float32"):
+    train = TrainConfig(precision=precision)
+    config = Config(data=DataConfig(image_shape=shape), model=sizes, train=train, seed=seed)
+    model = models.build(config)
+    model.initialize(random_images(1, shape))
+    return model
+
+
+def fit(model, steps, images, learning_rate=1e-2):
+    model.compile(optimizer=keras.optimizers.Adam(learning_rate))
+    batches = tf.data.Dataset.from_tensors({"image": images}).repeat()
+    history = model.fit(batches, epochs=2, steps_per_epoch=steps // 2, verbose=0)
+    return history.history["bits_per_dim"]
+
+
+def trained_model(kind):
+    model = build(KINDS[kind])
+    fit(model, 20, random_images(64, SHAPE))
+    return model
+
+
+@pytest.fixture(scope="module", name="trained")
+def _trained():
+    return {kind: trained_model(kind) for kind in KINDS}
+
+
+@pytest.fixture(name="model", params=KINDS)
+def _model(request, trained):
+    return trained[request.param]
+
+
+def test_statistics_have_names_types_and_the_bounds_in_order(model):
+    statistics = model.statistics(random_images(6, SHAPE), 5)
+    assert set(statistics) == {"log_prob", "elbo", "kl", "reconstruction"}
+    for values in statistics.values():
+        assert values.dtype == tf.float32 and values.shape == [6]
+        assert np.all(np.isfinite(values))
+    # Jensen, over the same draws; the tolerance is float32's at some hundred nats.
+    assert np.all(statistics["elbo"] <= statistics["log_prob"] + 1e-3)
+
+
+def test_one_draw_is_the_elbo(model):
+    statistics = model.statistics(random_images(6, SHAPE), 1)
+    np.testing.assert_allclose(statistics["log_prob"], statistics["elbo"], rtol=1e-6)
+
+
+def test_more_draws_tighten_the_bound(model):
+    """In expectation; here the average over 64 images, whose draws are independent."""
+    images = random_images(64, SHAPE, seed=3)
+    bounds = [float(np.mean(model.log_prob(images, k))) for k in (1, 5, 25)]
+    assert bounds[0] < bounds[1] < bounds[2]
+
+
+def test_draws_are_averaged_in_log_space_and_nested(model):
+    """Importance weights written out once more: the first draws of a larger K are the same."""
+    images = tf.constant(random_images(5, SHAPE))
+    posterior, log_weights = model.posterior(images), []
+    for draw in range(3):
+        noise = dequantize.content_normal(images, SMALL.num_latents, tf.constant(draw), 0)
+        latents = posterior.mean() + posterior.stddev() * noise
+        likelihood = tfd.Independent(model.pixels.distribution(model.decoder(latents)), 3)
+        log_p = likelihood.log_prob(tf.cast(images, likelihood.dtype))
+        log_p += model.prior().log_prob(latents) - posterior.log_prob(latents)
+        log_weights.append(np.float64(log_p))
+        shift = np.max(log_weights, 0)
+        expected = np.log(np.mean(np.exp(np.array(log_weights) - shift), 0)) + shift
+        np.testing.assert_allclose(model.log_prob(images, draw + 1), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("decoder", ["categorical", "logistic"])
+def test_total_mass_is_one(decoder):
+    """All 256 images of one pixel: the latent integrated exactly, then by importance sampling."""
+    model = build(VAEConfig(num_latents=1, num_filters=2, decoder=decoder), (1, 1, 1))
+    fit(model, 20, random_images(64, (1, 1, 1)))
+    images = tf.constant(np.arange(256, dtype=np.uint8).reshape(256, 1, 1, 1))
+    grid = tf.linspace([-6.0], [6.0], 61)
+    weights = tf.nn.softmax(model.prior().log_prob(grid)).numpy()
+    every_pair = tf.tile(images, [61, 1, 1, 1]), tf.repeat(grid, 256, axis=0)
+    exact = weights @ np.exp(model._reconstruction(*every_pair)).reshape(61, 256)
+    assert exact.sum() == pytest.approx(1.0, abs=1e-5)
+    estimate = np.exp(np.float64(model.log_prob(images, 100)))
+    assert estimate.sum() == pytest.approx(1.0, abs=0.02)
+    np.testing.assert_allclose(estimate, exact, rtol=0.3, atol=1e-3)
+
+
+def test_kl_is_that_of_many_draws(model):
+    images = random_images(3, SHAPE)
+    posterior = model.posterior(images)
+    latents = posterior.sample(20_000, seed=[0, 1])
+    log_ratio = posterior.log_prob(latents) - model.prior().log_prob(latents)
+    mean, error = np.mean(log_ratio, 0), np.std(log_ratio, 0) / np.sqrt(20_000)
+    statistics = model.statistics(images, 200)
+    # Exact under the Gaussian prior, of 200 draws under the mixture.
+    error += np.std(log_ratio, 0) / np.sqrt(200) if model._options.prior == "mixture" else 0
+    assert np.all(np.abs(statistics["kl"] - mean) < 5 * error + 1e-3)
+
+
+@pytest.mark.parametrize("num_draws", [1, 3])
+def test_likelihood_does_not_depend_on_the_batch(model, num_draws):
+    images = random_images(9, SHAPE)
+    whole = model.statistics(images, num_draws)
+    for part in (slice(0, 1), slice(2, 4), slice(8, 3, -1)):
+        for name, values in model.statistics(images[part], num_draws).items():
+            np.testing.assert_allclose(values, whole[name].numpy()[part], rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 3), (28, 28, 1), (32, 32, 3)])
+def test_any_size_of_image(shape):
+    assert "vae" in models.RECONSTRUCTING
+    model = build(dataclasses.replace(SMALL, num_filters=2), shape)
+    images = random_images(2, shape)
+    assert model.log_prob(images).shape == [2]
+    assert model.sample(3).shape == [3, *shape]
+    assert model.reconstruct(images).shape == [2, *shape]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_are_finite_and_reach_every_weight(kind):
+    sizes = dataclasses.replace(KINDS[kind], kl_warmup_steps=10, free_bits=0.01)
+    model = build(sizes)
+    model.compile(optimizer=keras.optimizers.Adam())
+    model.optimizer.iterations.assign(5)
+    # Black and white ones too: the open bins of the logistic.
+    images = np.concatenate([random_images(4, SHAPE), np.zeros((2, *SHAPE), np.uint8)])
+    images = np.concatenate([images, 255 - images])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(model._training_log_prob(images, None, tf.constant([0, 0])))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        assert np.all(np.isfinite(gradient)) and np.any(gradient != 0), variable.name
+
+
+def test_fit_lowers_the_loss_and_the_bound_follows():
+    model, images = build(), random_images(64, SHAPE)
+    before = float(np.mean(model.log_prob(images)))
+    bits = fit(model, 20, images)
+    assert bits[-1] < bits[0]
+    assert np.mean(model.log_prob(images)) > before
+
+
+def test_training_objective_is_the_elbo(model):
+    """Without warm-up or free bits: its mean over noise is that of the scores' ELBO.
+
+    Half a standard deviation is five standard errors of 100 draws.
+    """
+    images = tf.constant(random_images(8, SHAPE))
+    objective = tf.function(lambda seed: model._training_log_prob(images, None, seed))
+    values = [np.mean(objective(tf.constant([0, k]))) for k in range(100)]
+    expected = np.mean(model.statistics(images, 100)["elbo"])
+    assert np.mean(values) == pytest.approx(expected, abs=float(np.std(values)) / 2 + 0.01)
+
+
+def objective(sizes, step=0):
+    """Mean of the training objective of one untrained model, with other options."""
+    model = build(sizes)
+    model.compile(optimizer=keras.optimizers.Adam())
+    model.optimizer.iterations.assign(step)
+    images = random_images(8, SHAPE)
+    log_prob = model._training_log_prob(tf.constant(images), None, tf.constant([0, 0]))
+    assert log_prob.shape == [len(images)]  # one each, whatever the KL is averaged over
+    return float(np.mean(log_prob))
+
+
+@pytest.mark.parametrize("prior", ["gaussian", "mixture"])
+def test_warm_up_weighs_the_kl_from_zero_to_one(prior):
+    plain = dataclasses.replace(SMALL, prior=prior)
+    slow = dataclasses.replace(plain, kl_warmup_steps=10)
+    start, middle, end = (objective(slow, step) for step in (0, 5, 10))
+    assert end == pytest.approx(objective(plain), rel=1e-6)
+    assert objective(slow, 50) == pytest.approx(end, rel=1e-6)
+    assert middle == pytest.approx((start + end) / 2, rel=1e-6)
+    assert start != pytest.approx(end, rel=1e-5)
+
+
+@pytest.mark.parametrize("prior", ["gaussian", "mixture"])
+def test_free_bits_are_the_least_that_each_dimension_costs(prior):
+    plain = dataclasses.replace(SMALL, prior=prior)
+    kl = objective(dataclasses.replace(plain, kl_warmup_steps=1)) - objective(plain)
+    many = dataclasses.replace(plain, free_bits=kl + 1.0)  # more than any dimension has
+    lost = objective(plain) + kl - objective(many)
+    assert lost == pytest.approx((kl + 1.0) * SMALL.num_latents, abs=1e-3)
+    few = dataclasses.replace(plain, free_bits=1e-6)
+    assert objective(few) == pytest.approx(objective(plain), abs=1e-3)
+
+
+def test_samples_are_images_that_the_seed_decides(model):
+    images = model.sample(5, seed=1)
+    assert images.dtype == tf.uint8 and images.shape == [5, *SHAPE]
+    np.testing.assert_array_equal(images, model.sample(5, seed=1))
+    assert np.any(images != model.sample(5, seed=2))
+
+
+def test_temperature_scales_the_latents_only(trained):
+    for kind in ("categorical", "mixture"):
+        seed, model = tf.constant([0, 1]), trained[kind]
+        cold, warm, hot = (
+            model._latent_samples(500, seed, tf.constant(t)).numpy() for t in (0.0, 1.0, 2.0)
+        )
+        np.testing.assert_allclose(hot - cold, 2 * (warm - cold), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(warm.mean(0), model.prior().mean(), atol=0.3)
+
+
+def test_reconstructions_resemble_their_images():
+    """Each training image has one gray, which the latent must tell."""
+    model, images = build(KINDS["logistic"]), random_images(64, SHAPE)
+    fit(model, 100, images, 3e-3)
+    again = model.reconstruct(images)
+    assert again.dtype == tf.uint8 and again.shape == images.shape
+    grays = [np.mean(pixels, axis=(1, 2, 3)) for pixels in (images, again)]
+    assert np.corrcoef(grays)[0, 1] > 0.8
+
+
+def test_save_and_reload_gives_equal_likelihoods(model, tmp_path):
+    model.save_weights(tmp_path / "weights")
+    other = build(model._options)
+    status = other.load_weights(tmp_path / "weights")
+    status.assert_existing_objects_matched().expect_partial()
+    images = random_images(6, SHAPE)
+    np.testing.assert_array_equal(model.log_prob(images, 2), other.log_prob(images, 2))
+
+
+def test_weights_are_a_function_of_the_seed():
+    same, other = build(), build(seed=1)
+    for ours, theirs in zip(build().trainable_variables, same.trainable_variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    kernel = same.encoder.last.kernel
+    assert np.any(kernel != other.encoder.last.kernel)
+
+
+def test_bfloat16_networks_keep_float32_likelihoods():
+    """Equal weights: within 2 % of float32, what rounding inside the networks may cost."""
+    images = random_images(8, SHAPE)
+    exact, rounded = build(), build(precision="mixed_bfloat16")
+    for ours, theirs in zip(exact.variables, rounded.variables, strict=True):
+        theirs.assign(ours)
+    log_prob = rounded.log_prob(images, 3)
+    assert log_prob.dtype == tf.float32
+    np.testing.assert_allclose(log_prob, exact.log_prob(images, 3), rtol=0.02)
+    bits = fit(rounded, 20, random_images(64, SHAPE))
+    assert bits[-1] < bits[0]

@@ -1,0 +1,86 @@
+"""An audit says who would pass, shows them, and names the files that could not be read."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from tests.evaluation.fakes import table, write
+from tests.reporting.run.test_page import Parser
+from tfp_ood.detectors import conformal
+from tfp_ood.errors import EvaluationError
+from tfp_ood.reporting import html
+from tfp_ood.reporting.audit import page as audit
+from tfp_ood.reporting.audit import plots as audit_plots
+
+RNG = np.random.default_rng(0)
+SETS = [("fashion_mnist", "test"), ("mnist", "test"), ("noise", "all")]
+RATE = 0.1
+
+
+@pytest.fixture(scope="module", name="workdir")
+def _workdir(tmp_path_factory):
+    """Own images around 3 bits/dim, MNIST far too likely, noise far too unlikely."""
+    root = tmp_path_factory.mktemp("run")
+    write(root, RNG.normal(3, 0.1, 99), "fashion_mnist", "validation")
+    for (name, split), mean in zip(SETS, (3.0, 2.0, 8.0), strict=True):
+        write(root, RNG.normal(mean, 0.1, 60), name, split)
+    return root
+
+
+@pytest.fixture(scope="module", name="result")
+def _result(workdir):
+    return audit.write_audit(workdir, SETS, RATE)
+
+
+def test_who_would_pass(result):
+    facts = json.loads(result.path.with_name("audit.json").read_text())
+    mnist, noise = facts["sets"]["mnist/test"], facts["sets"]["noise/all"]
+    assert mnist["passes_likelihood"] == 1.0 and mnist["passes_guard"] == 0.0
+    assert mnist["flagged_as_too_likely"] == 1.0
+    assert noise["passes_likelihood"] == noise["passes_guard"] == 0.0
+    assert noise["flagged_as_too_likely"] == 0.0
+    own = facts["sets"]["fashion_mnist/test"]
+    assert own["passes_guard"] == pytest.approx(1 - RATE, abs=0.12)
+    assert result.verdict == facts["verdict"]
+    assert result.verdict[0] == (
+        "A threshold on likelihood would let through most images of 1 of 2 sets: MNIST (100%)."
+    )
+    assert "The guard would let through most images of 0: none" in result.verdict[1]
+    assert "where 10.0% were allowed" in result.verdict[2]
+
+
+def test_the_page_holds_all_and_asks_for_nothing(result):
+    parsed = Parser(result.path.read_text(encoding="utf-8"))
+    assert not {"script", "link"} & {tag for tag, _ in parsed.tags}
+    words = " ".join(parsed.text)
+    assert all(sentence in words for sentence in result.verdict)
+    assert "could not be read" not in words
+    assert result.path.with_name("images.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_who_stops_an_image():
+    calibration = conformal.calibrate(np.arange(1.0, 100.0), RATE)
+    made = dataclasses.replace(table(np.ones(5)), log_prob=np.array([0.5, 50.0, 100.0, 8.5, 93.5]))
+    letters = audit_plots.stopped_by(calibration, made, [0, 1, 2, 3, 4])
+    # 8.5 is among the lowest tenth, but not among the lowest twentieth: likelihood alone.
+    assert letters == ["L", "P", "G", "L", "P"]
+
+
+def test_files_that_could_not_be_read_are_listed_once():
+    skipped = {"skipped": [["a/b.png", "truncated"], ["<c>.jpg", "empty"]]}
+    own = table([3.0], "folder:/x/photos", "test", preprocessing=skipped)
+    corruption = {"corruption": {"of": own.dataset, "kind": "blurred", "strength": 1.0}}
+    blurred = table([3.0], "blurred:1", "test", preprocessing={**skipped, **corruption})
+    labels = {own.key: "photos", blurred.key: "own, blurred 1"}
+    section = audit._skipped_section([own, blurred], labels)
+    assert section.count("truncated") == 1 and "2 files were left out" in section
+    assert "<c>" not in section and html.escape("<c>.jpg") in section
+
+
+def test_the_guard_needs_scored_validation_images(tmp_path):
+    for name, split in SETS[:2]:
+        write(tmp_path, [3.0] * 50, name, split)
+    with pytest.raises(EvaluationError, match="validation"):
+        audit.write_audit(tmp_path, SETS[:2], RATE)

@@ -1,0 +1,140 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.evaluation.fakes import write
+from tfp_ood.errors import EvaluationError
+from tfp_ood.evaluation.tables import table_path
+from tfp_ood.reporting.run.report import RECONSTRUCTIONS, SAMPLES, write_report
+
+SETS = [("fashion_mnist", "test"), ("mnist", "test")]
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    write(tmp_path, np.linspace(2, 4, 50), "fashion_mnist")
+    write(tmp_path, np.linspace(1, 2.5, 30), "mnist")
+    return tmp_path
+
+
+def config(num_draws=2, num_test=0):
+    return {"seed": 7, "evaluate": {"num_draws": num_draws}, "data": {"num_test": num_test}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"num_draws": 7}, "num_draws was 2, now 7"), ({"num_test": 40}, "num_test was not 40")],
+)
+def test_scores_of_other_settings_are_refused(workdir, changes, said):
+    with pytest.raises(EvaluationError, match=f"fashion_mnist/test .*{said}.*--mode=evaluate"):
+        write_report(workdir, SETS, config(**changes))
+    assert not (workdir / "report").exists()
+
+
+def give_samples(workdir, content):
+    path = workdir / SAMPLES
+    path.parent.mkdir()
+    path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content)
+
+
+def test_all_files_and_the_result(workdir):
+    give_samples(workdir, np.zeros((4, 2, 2, 3), np.uint8))
+    result = write_report(workdir, SETS, config())
+    names = sorted(path.name for path in (workdir / "report").iterdir())
+    figures = ["complexity", "extremes", "likelihoods", "roc"]
+    both = [f"{name}.{kind}" for name in figures for kind in ("pdf", "png")]
+    assert names == sorted([*both, "index.html", "samples.png", "summary.json"])
+    assert result.path == workdir / "report" / "index.html"
+    assert len(result.verdict) == 1
+    assert result.verdict[0] in result.path.read_text(encoding="utf-8")
+    summary = json.loads((workdir / "report" / "summary.json").read_text())
+    assert summary["in_distribution"] == "fashion_mnist"
+    assert summary["datasets"]["mnist/test"]["num_images"] == 30
+    assert set(summary["diagnosis"]) == {"complexity"}
+
+
+def test_without_samples_an_older_grid_goes(workdir):
+    give_samples(workdir, np.zeros((4, 2, 2, 3), np.uint8))
+    write_report(workdir, SETS)
+    (workdir / SAMPLES).unlink()
+    result = write_report(workdir, SETS)
+    assert not (workdir / "report" / "samples.png").exists()
+    assert "--mode=sample" in result.path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", np.zeros((2, 2))])
+def test_damaged_samples_are_named(workdir, content):
+    give_samples(workdir, content)
+    with pytest.raises(EvaluationError, match=r"samples\.npy cannot be shown .*--mode=sample"):
+        write_report(workdir, SETS)
+
+
+def give_reconstructions(workdir, pairs, facts='{"reconstructed": ["fashion_mnist", "mnist"]}'):
+    give_samples(workdir, np.zeros((4, 2, 2, 3), np.uint8))
+    np.save(workdir / RECONSTRUCTIONS, pairs)
+    (workdir / SAMPLES).with_name("samples.json").write_text(facts)
+
+
+def test_reconstructions_are_shown_while_there_are_any(workdir):
+    give_reconstructions(workdir, np.zeros((2, 2, 5, 2, 2, 3), np.uint8))
+    result = write_report(workdir, SETS)
+    picture = workdir / "report" / "reconstructions.png"
+    assert picture.exists()
+    assert "two rows each: FashionMNIST, MNIST" in result.path.read_text(encoding="utf-8")
+    (workdir / RECONSTRUCTIONS).unlink()
+    page = write_report(workdir, SETS).path.read_text(encoding="utf-8")
+    assert not picture.exists() and "Reconstructions" not in page
+
+
+def test_damaged_reconstructions_are_named(workdir):
+    give_reconstructions(workdir, np.zeros((2, 5, 2, 2, 3), np.uint8))
+    with pytest.raises(EvaluationError, match=r"reconstructions\.npy cannot .*--mode=sample"):
+        write_report(workdir, SETS)
+    np.save(workdir / RECONSTRUCTIONS, np.zeros((2, 2, 5, 2, 2, 3), np.uint8))
+    (workdir / SAMPLES).with_name("samples.json").write_text("{}")
+    with pytest.raises(EvaluationError, match=r"samples\.json cannot .*--mode=sample"):
+        write_report(workdir, SETS)
+
+
+def test_missing_tables_are_all_named_with_the_mode_that_makes_them(workdir):
+    sets = [*SETS, ("noise", "all"), ("cifar10", "test")]
+    with pytest.raises(EvaluationError, match=r"noise/all, cifar10/test .*--mode=evaluate"):
+        write_report(workdir, sets)
+
+
+def test_a_table_of_another_model_is_refused(workdir):
+    write(workdir, [1.0], "noise", "all", config_hash="other")
+    with pytest.raises(EvaluationError, match="noise/all cannot be compared: config_hash"):
+        write_report(workdir, [*SETS, ("noise", "all")])
+    assert not (workdir / "report").exists()
+
+
+def test_a_damaged_table_is_named(workdir):
+    path = table_path(workdir, "mnist", "test")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(EvaluationError, match=r"mnist\.test\.parquet is damaged"):
+        write_report(workdir, SETS)
+
+
+def test_one_set_is_nothing_to_compare(workdir):
+    with pytest.raises(EvaluationError, match="out_of_distribution"):
+        write_report(workdir, SETS[:1])
+
+
+def test_neither_tensorflow_nor_a_display_is_needed():
+    program = (
+        "import sys, tfp_ood.reporting.run.report\n"
+        "heavy = {'tensorflow', 'tf_keras', 'tensorflow_probability', 'matplotlib.pyplot'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_a_table_without_its_images_is_named(workdir):
+    table_path(workdir, "mnist", "test").with_suffix(".npz").unlink()
+    with pytest.raises(EvaluationError, match=r"mnist\.test\.npz cannot be read .*--mode=evaluate"):
+        write_report(workdir, SETS)

@@ -1,0 +1,76 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tfp_ood import atomic
+
+
+def test_the_file_appears_whole_in_a_new_folder_and_nothing_else_does(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with atomic.replacing(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+        assert temporary.suffix == ".txt"
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_error_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def ended_process():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_leftovers_of_dead_processes_are_removed_and_nothing_else(tmp_path):
+    dead = ended_process()
+    names = [f".a.{dead}.tmp.json", f"scores/.b.c.{dead}.tmp.parquet", f".d.{os.getpid()}.tmp.npy"]
+    kept = ["a.json", f".e.{os.getppid()}.tmp.json", f"e.{dead}.tmp.json", ".f.tmp", ".g.x.tmp.y"]
+    kept.append(f"scores/deep/.h.{dead}.tmp.json")  # no place of ours
+    for name in (*names, *kept):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("half")
+    (tmp_path / f".model.{dead}.tmp").mkdir()
+    (tmp_path / f".model.{dead}.tmp" / "weights.index").write_text("half")
+    atomic.remove_leftovers(tmp_path)
+    left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert left == set(kept) and not (tmp_path / f".model.{dead}.tmp").exists()
+
+
+def test_the_names_that_writers_use_are_leftovers(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "getpid", ended_process)
+    with atomic.replacing(tmp_path / "a.b.parquet") as path:
+        path.write_text("")
+        with atomic.replacing(tmp_path / "no_suffix") as other:
+            other.write_text("")
+            with atomic.replacing_folder(tmp_path / "folder") as folder:
+                atomic.remove_leftovers(tmp_path)
+                assert not any(p.exists() for p in (path, other, folder))
+                for p in (path, other):
+                    p.write_text("")
+                folder.mkdir()
+
+
+def test_a_held_file_is_refused_until_it_is_given_back(tmp_path):
+    path = tmp_path / ".lock"
+    with atomic.held(path, "me"):
+        assert path.read_text() == "me"
+        with pytest.raises(atomic.HeldError, match="me"), atomic.held(path, "you"):
+            pass
+        assert path.read_text() == "me"
+    assert not path.exists()
+    path.write_text("a longer note of a killed process")
+    with atomic.held(path, "you"):
+        assert path.read_text() == "you"

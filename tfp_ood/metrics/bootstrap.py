@@ -1,0 +1,85 @@
+"""Confidence intervals of detection metrics: the percentile bootstrap (Efron, 1979).
+
+Each resample draws as many images of each set, with replacement. All that a metric needs of it is
+how often every distinct score was drawn, so that nothing is sorted twice: 1,000 resamples of
+10,000 and 10,000 images take a third of a second, where scikit-learn's functions, called on each,
+take 17 (two CPU cores). On one and the same sample both give the same numbers; a test holds this.
+"""
+
+import numpy as np
+
+from tfp_ood.metrics.detection import CAUGHT, checked
+
+LEVEL = 0.95
+"""The share of intervals that hold the truth, in the long run."""
+
+NUM_RESAMPLES = 1000
+
+
+def intervals(
+    in_scores: np.ndarray,
+    out_scores: np.ndarray,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """Bootstrap intervals of `metrics.detection_metrics`, at the level `LEVEL`.
+
+    They tell how much the figures owe to which images were scored. The model is taken as given:
+    how much they owe to its training, only more training seeds can tell.
+
+    Args:
+      in_scores: [N] scores of in-distribution images, higher = more out-of-distribution.
+      out_scores: [M] scores of out-of-distribution images.
+      num_resamples: more make the ends of the intervals less noisy.
+      seed: of the resampling; the same seed gives the same intervals.
+
+    Returns:
+      (low, high) of `auroc`, `auprc_out`, `auprc_in` and `fpr95`.
+
+    Raises:
+      EvaluationError: a set is empty or has scores that are not finite.
+    """
+    in_scores = checked(in_scores, "in-distribution")
+    out_scores = checked(out_scores, "out-of-distribution")
+    values, places = np.unique(np.concatenate([in_scores, out_scores]), return_inverse=True)
+    sets = places[: len(in_scores)], places[len(in_scores) :]
+    rng = np.random.default_rng(seed)
+    resampled = []
+    for _ in range(num_resamples):
+        drawn = (chosen[rng.integers(0, len(chosen), len(chosen))] for chosen in sets)
+        counts = (np.bincount(chosen, minlength=len(values)) for chosen in drawn)
+        resampled.append(metrics_of_counts(*counts))
+    tail = (1.0 - LEVEL) / 2.0
+    ends = {
+        name: np.quantile([metrics[name] for metrics in resampled], [tail, 1.0 - tail])
+        for name in resampled[0]
+    }
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+
+
+def metrics_of_counts(num_in: np.ndarray, num_out: np.ndarray) -> dict[str, float]:
+    """`metrics.detection_metrics` of scores that are given by how often each value occurs.
+
+    Args:
+      num_in: int [V], in-distribution images with each of V ascending scores.
+      num_out: int [V], out-of-distribution ones.
+    """
+    # Shares of each set at or above each score: what a threshold there flags.
+    flagged_in = np.cumsum(num_in[::-1])[::-1]
+    flagged_out = np.cumsum(num_out[::-1])[::-1]
+    below_in = flagged_in[0] - flagged_in
+    pairs = float(flagged_in[0]) * float(flagged_out[0])
+    reached = np.flatnonzero(flagged_out >= CAUGHT * flagged_out[0])[-1]
+    return {
+        "auroc": float(np.sum(num_out * (below_in + 0.5 * num_in)) / pairs),
+        "auprc_out": _average_precision(num_out[::-1], num_in[::-1]),
+        "auprc_in": _average_precision(num_in, num_out),
+        "fpr95": float(flagged_in[reached] / flagged_in[0]),
+    }
+
+
+def _average_precision(num_positive: np.ndarray, num_negative: np.ndarray) -> float:
+    """Sum over thresholds of precision times the gain in recall; the most positive value first."""
+    hits, alarms = np.cumsum(num_positive), np.cumsum(num_negative)
+    precision = hits / np.maximum(hits + alarms, 1)
+    return float(np.sum(precision * num_positive) / hits[-1])

@@ -1,0 +1,93 @@
+"""RealNVP (Dinh et al., 2017) from bijectors."""
+
+import dataclasses
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_ood.config import RealNVPConfig
+from tfp_ood.models.flows import batch_norm, bijectors, networks
+from tfp_ood.models.flows.flow import FlowModel
+
+tfb = tfp.bijectors
+
+
+class RealNVPModel(FlowModel):
+    """A flow whose batch normalizations, if it has any, learn in training steps only."""
+
+    def _training_log_prob(self, images, labels, seed):
+        with batch_norm.batch_statistics():
+            return super()._training_log_prob(images, labels, seed)
+
+
+def build(
+    model: RealNVPConfig, image_shape: tuple[int, int, int], seed: int, precision: str
+) -> FlowModel:
+    """The model of a config, not yet initialised.
+
+    Args:
+      model: sizes.
+      image_shape: (H, W, C); H and W divide by `2**model.num_levels`.
+      seed: of weights and noise.
+      precision: tf_keras dtype policy of the networks.
+    """
+    return RealNVPModel(real_nvp_bijector(model, image_shape, seed, precision), image_shape, seed)
+
+
+def real_nvp_bijector(
+    model: RealNVPConfig,
+    image_shape: tuple[int, int, int],
+    seed: int = 0,
+    policy: str = "float32",
+    dtype: tf.DType = tf.float32,
+) -> tfb.Bijector:
+    """The map from an image `[H, W, C]` to a latent vector `[H * W * C]`.
+
+    Each level has couplings with checkerboard masks, then with masks of channels, and ends half of
+    the channels as latents; the last has one more of the checkerboard and nothing else (section
+    3.6). Unlike in the paper the squeeze comes first: the pixels of a checkerboard's colours are
+    then halves of the channels, and the networks run on a quarter of the positions without input
+    that is masked. What depends on what is the same; a network sees twice as far.
+
+    Args:
+      model: sizes.
+      image_shape: of the image; height and width divide by `2**model.num_levels`.
+      seed: of the initial weights.
+      policy: dtype policy of the networks.
+      dtype: of everything else.
+    """
+    shape = (image_shape[0] // 2, image_shape[1] // 2, image_shape[2] * 4)
+    count, is_last = model.num_couplings, model.num_levels == 1
+    # Seeds are spread so that no two layers of a model start alike.
+    level_seed = seed * 1_000_003 + model.num_levels * 10_007
+    seeds = range(level_seed, level_seed + 10_007, 2 * model.num_blocks + 1)
+    squeeze, checkerboard = bijectors.Squeeze(dtype), bijectors.Checkerboard(dtype)
+    flow = [squeeze, _normalization(model, shape[2], dtype), checkerboard]
+    for i in range(count + is_last):
+        flow += _step(model, i, shape[2], seeds[i], policy, dtype)
+    if is_last:
+        flow.append(bijectors.flatten_image(shape))
+    else:
+        flow.append(bijectors.Checkerboard(dtype))
+        for i in range(count):
+            flow += _step(model, i, shape[2], seeds[count + i], policy, dtype)
+        rest = dataclasses.replace(model, num_levels=model.num_levels - 1)
+        rest_shape = (*shape[:2], shape[2] // 2)
+        rest_flow = real_nvp_bijector(rest, rest_shape, seed, policy, dtype)
+        flow.append(bijectors.factor_out(shape, rest_flow))
+    return tfb.Chain(flow[::-1], name=f"real_nvp_{model.num_levels}")
+
+
+def _step(model, index, num_channels, seed, policy, dtype):
+    """A coupling, keeping the other half than the one before, and its normalization."""
+    network = networks.ResidualNetwork(
+        model.num_blocks, model.num_hidden, num_channels, seed, policy
+    )
+    keep = ("first", "second")[index % 2]
+    coupling = bijectors.AffineCoupling(network, dtype, keep=keep)
+    return [coupling, _normalization(model, num_channels, dtype)]
+
+
+def _normalization(model, num_channels, dtype):
+    kinds = {"actnorm": bijectors.ActNorm, "batch_norm": batch_norm.BatchNorm}
+    return kinds[model.normalization](num_channels, dtype)

@@ -1,0 +1,126 @@
+"""Heads of the PixelCNNs: from features of a pixel to a distribution over its channels."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import tensorflow as tf
+
+from tfp_ood import units
+from tfp_ood.keras import keras
+from tfp_ood.models.pixel_cnn import logistic_mixture
+from tfp_ood.models.pixel_cnn.layers import ShiftedConv, WholeImage
+from tfp_ood.models.pixel_cnn.logistic_mixture import LogisticMixture
+
+_OUTPUT_SCALE = 0.1
+"""Of a head's output at the start: nearly the same distribution for every pixel."""
+
+
+class Head(Protocol):
+    """What the model and the sampler need of a head. All in float32."""
+
+    num_noise: int
+    """Uniform numbers that a draw of a pixel takes."""
+
+    def log_prob(self, run: WholeImage, features: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """Nats of uint8 pixels `[..., C]` given features `[..., F]` of those before: `[...]`."""
+
+    def draw(
+        self, run: WholeImage, features: tf.Tensor, noise: tf.Tensor, temperature: tf.Tensor
+    ) -> tf.Tensor:
+        """Pixels, int32 `[..., C]`, from noise `[..., num_noise]`, uniform on [0, 1)."""
+
+
+class LogisticHead(keras.layers.Layer):
+    """A discretized mixture of logistics.
+
+    Args:
+      num_features: channels of the features.
+      num_channels: of the image.
+      num_mixtures: logistics per pixel.
+      seed: of the initial weights.
+    """
+
+    def __init__(
+        self, num_features: int, num_channels: int, num_mixtures: int, seed: Iterator[int]
+    ):
+        super().__init__()
+        self._num_channels, self._num_mixtures = num_channels, num_mixtures
+        self.num_noise = 1 + num_channels
+        num_outputs = logistic_mixture.num_parameters(num_mixtures, num_channels)
+        self.output_layer = ShiftedConv(
+            num_features, num_outputs, next(seed), init_scale=_OUTPUT_SCALE
+        )
+
+    def distribution(self, run: WholeImage, features: tf.Tensor) -> LogisticMixture:
+        """The distribution of every pixel."""
+        parameters = run.conv(self.output_layer, features)
+        start = logistic_mixture.spread_locations(self._num_mixtures, self._num_channels)
+        return LogisticMixture(parameters + start, self._num_channels)
+
+    def log_prob(self, run: WholeImage, features: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """See `Head`."""
+        return self.distribution(run, features).log_prob(tf.cast(images, tf.float32))
+
+    def draw(
+        self, run: WholeImage, features: tf.Tensor, noise: tf.Tensor, temperature: tf.Tensor
+    ) -> tf.Tensor:
+        """See `Head`; the temperature scales the logistics."""
+        return self.distribution(run, features).draw(noise, temperature)
+
+
+class CategoricalHead(keras.layers.Layer):
+    """A softmax over the 256 values of each channel, given the features and the channels before.
+
+    Args:
+      num_features: channels of the features.
+      num_channels: of the image.
+      seed: of the initial weights.
+    """
+
+    def __init__(self, num_features: int, num_channels: int, seed: Iterator[int]):
+        super().__init__()
+        self.num_noise = num_channels
+        self.hidden_layers = [
+            ShiftedConv(num_features + k, num_features, next(seed)) for k in range(num_channels)
+        ]
+        self.output_layers = [
+            ShiftedConv(num_features, units.NUM_PIXEL_VALUES, next(seed), init_scale=_OUTPUT_SCALE)
+            for _ in range(num_channels)
+        ]
+
+    def logits(
+        self, run: WholeImage, features: tf.Tensor, before: tf.Tensor, channel: int
+    ) -> tf.Tensor:
+        """Of a channel's values, `[..., 256]`, given the channels before it, `[..., channel]`."""
+        scaled = tf.cast(before, tf.float32) * (2.0 / (units.NUM_PIXEL_VALUES - 1)) - 1.0
+        inputs = tf.concat([tf.nn.relu(features), scaled], axis=-1)
+        hidden = tf.nn.relu(run.conv(self.hidden_layers[channel], inputs))
+        return run.conv(self.output_layers[channel], hidden)
+
+    def log_prob(self, run: WholeImage, features: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """See `Head`."""
+        total = 0.0
+        for channel, values in enumerate(tf.unstack(tf.cast(images, tf.int32), axis=-1)):
+            logits = self.logits(run, features, images[..., :channel], channel)
+            chosen = tf.gather(logits, values, batch_dims=values.shape.rank)
+            total += chosen - tf.reduce_logsumexp(logits, axis=-1)
+        return total
+
+    def draw(
+        self, run: WholeImage, features: tf.Tensor, noise: tf.Tensor, temperature: tf.Tensor
+    ) -> tf.Tensor:
+        """See `Head`; the temperature divides the logits."""
+        pixels = tf.zeros_like(noise[..., :0], tf.int32)
+        for channel in range(self.num_noise):
+            logits = self.logits(run, features, pixels, channel)
+            drawn = logistic_mixture.choose(_cooled(logits, temperature), noise[..., channel])
+            pixels = tf.concat([pixels, drawn[..., tf.newaxis]], axis=-1)
+        return pixels
+
+
+def _cooled(logits, temperature):
+    # Relative to the largest, so that a temperature of 0 leaves that alone.
+    relative = logits - tf.reduce_max(logits, axis=-1, keepdims=True)
+    return tf.math.divide_no_nan(relative, temperature) + tf.where(
+        (temperature == 0.0) & (relative < 0.0), -float("inf"), 0.0
+    )

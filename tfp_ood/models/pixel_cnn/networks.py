@@ -1,0 +1,273 @@
+"""The two PixelCNN networks: from the pixels before a pixel to features of it.
+
+Both have a vertical stream, which sees the rows above, and a horizontal one, which also sees the
+own row to the left. A network is written once, for anything that has the methods of
+`layers.WholeImage`: the sampler runs the same code row by row and pixel by pixel. All
+but the runner works on the last axis only.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import tensorflow as tf
+
+from tfp_ood.keras import keras
+from tfp_ood.models.pixel_cnn.layers import ShiftedConv, Taps, WholeImage
+
+_ABOVE = Taps(-1, 0, -1, 1)
+"""In the vertical stream, whose own row is already one of the rows above."""
+_BESIDE = Taps(-1, 0, -1, 0)
+"""In the horizontal stream, whose own pixel is already the one to the left."""
+_OUTPUT_SCALE = 0.1
+"""Of a residual branch at the start: nearly the identity, as in the authors' code."""
+
+
+class Network(Protocol):
+    """What the model and the sampler need of a network."""
+
+    num_features: int
+
+    def vertical(self, run: WholeImage) -> None:
+        """Runs the vertical stream, which leaves its results for the horizontal one."""
+
+    def horizontal(self, run: WholeImage) -> tf.Tensor:
+        """Features `[..., num_features]` of every pixel; after `vertical`."""
+
+
+class Node(NamedTuple):
+    """A hidden layer and its activation, which several layers share."""
+
+    value: tf.Tensor
+    activated: tf.Tensor
+
+
+def node(value: tf.Tensor) -> Node:
+    """A hidden layer with the activation of PixelCNN++: elu of the layer and of its negative."""
+    return Node(value, tf.nn.elu(tf.concat([value, -value], axis=-1)))
+
+
+class Block(keras.layers.Layer):
+    """A gated residual layer: x + a s(b) with (a, b) of two convolutions (Salimans et al., 2017).
+
+    Args:
+      taps: of both convolutions.
+      num_filters: channels.
+      skips: whether a layer of the way down is added in.
+      hinted: whether the vertical stream is added in.
+      level: halvings of the image.
+      seed: of the initial weights, one for each layer.
+      policy: tf_keras dtype policy.
+    """
+
+    def __init__(
+        self,
+        taps: Taps,
+        num_filters: int,
+        skips: bool,
+        hinted: bool,
+        level: int,
+        seed: Iterator[int],
+        policy: str,
+    ):
+        super().__init__()
+        double, keys = 2 * num_filters, {"level": level, "policy": policy}
+        self.enter = ShiftedConv(double, num_filters, next(seed), taps, **keys)
+        self.leave = ShiftedConv(double, double, next(seed), taps, init_scale=_OUTPUT_SCALE, **keys)
+        self.skip = ShiftedConv(double, num_filters, next(seed), **keys) if skips else None
+        self.hint = ShiftedConv(double, num_filters, next(seed), **keys) if hinted else None
+
+    def run(self, run: WholeImage, x: Node, skip: Node | None = None) -> Node:
+        """The next layer after `x`."""
+        hidden = run.conv(self.enter, x.activated)
+        if skip is not None:
+            hidden += run.conv(self.skip, skip.activated)
+        if self.hint is not None:
+            hidden += run.told(self.hint)
+        values, gates = tf.split(run.conv(self.leave, run.drop(node(hidden).activated)), 2, -1)
+        return node(x.value + values * tf.sigmoid(gates))
+
+
+class Level(keras.layers.Layer):
+    """One resolution of one stream: blocks on the way down, and as many and one on the way up.
+
+    Args:
+      taps: of the blocks' convolutions.
+      num_layers: blocks on the way down.
+      num_filters: channels.
+      hinted: whether this is the horizontal stream.
+      level: halvings of the image.
+      last: whether this is the lowest resolution.
+      seed: of the initial weights.
+      policy: tf_keras dtype policy.
+    """
+
+    def __init__(
+        self,
+        taps: Taps,
+        num_layers: int,
+        num_filters: int,
+        hinted: bool,
+        level: int,
+        last: bool,
+        seed: Iterator[int],
+        policy: str,
+    ):
+        super().__init__()
+
+        def block(skips):
+            return Block(taps, num_filters, skips, hinted, level, seed, policy)
+
+        self.down = [block(False) for _ in range(num_layers)]
+        self.up = [block(True) for _ in range(num_layers + (not last))]
+        self.shrink = self.grow = None
+        if not last:
+            self.shrink = ShiftedConv(
+                num_filters, num_filters, next(seed), taps, 2, level, policy=policy
+            )
+            # A transposed convolution of 2x2: each pixel becomes four.
+            self.grow = ShiftedConv(
+                num_filters, 4 * num_filters, next(seed), level=level + 1, policy=policy
+            )
+
+
+class PlusPlusNetwork(keras.layers.Layer):
+    """PixelCNN++ (Salimans et al., 2017, section 2.3 and figure 2): a U-net of two streams.
+
+    Unlike in the authors' code, the hints of the vertical stream and the skips from the way down
+    enter by layers of their own (the sum is the same function), so that hints are computed for a
+    whole row; the vertical stream's way up has kernels of 2x2, too; and the first horizontal layer
+    sees the pixel to the upper left once.
+
+    Args:
+      num_channels: of the image.
+      num_hierarchies: resolutions.
+      num_layers: gated residual layers per resolution.
+      num_filters: channels.
+      seed: of the initial weights.
+      policy: tf_keras dtype policy.
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        num_hierarchies: int,
+        num_layers: int,
+        num_filters: int,
+        seed: Iterator[int],
+        policy: str = "float32",
+    ):
+        super().__init__()
+        self.num_features = num_filters
+
+        def first(taps):
+            return ShiftedConv(num_channels + 1, num_filters, next(seed), taps, policy=policy)
+
+        def levels(taps, hinted):
+            sizes = (num_layers, num_filters, hinted)
+            return [
+                Level(taps, *sizes, k, k == num_hierarchies - 1, seed, policy)
+                for k in range(num_hierarchies)
+            ]
+
+        self.above, self.upper, self.left = map(
+            first, [Taps(-2, -1, -1, 1), Taps(-1, -1, -1, 1), Taps(0, 0, -1, -1)]
+        )
+        self.vertical_levels = levels(_ABOVE, False)
+        self.horizontal_levels = levels(_BESIDE, True)
+
+    def vertical(self, run: WholeImage) -> None:
+        """See `Network`."""
+        run.tell(self.upper, run.first(self.upper))
+        self._vertical(run, run.first(self.above), 0)
+
+    def horizontal(self, run: WholeImage) -> tf.Tensor:
+        """See `Network`."""
+        start = run.told(self.upper) + run.first(self.left)
+        return tf.nn.elu(self._horizontal(run, start, 0))
+
+    def _vertical(self, run, x, k):
+        """The vertical stream from resolution `k` down and up again."""
+        level, twin = self.vertical_levels[k], self.horizontal_levels[k]
+        skips = [node(x)]
+        for block, hinted in zip(level.down, twin.down, strict=True):
+            skips.append(block.run(run, skips[-1]))
+            run.tell(hinted.hint, run.conv(hinted.hint, skips[-1].activated))
+        current = self._turn(run, level, skips, self._vertical, k)
+        for block, hinted in zip(level.up, twin.up, strict=True):
+            current = block.run(run, current, skips.pop())
+            run.tell(hinted.hint, run.conv(hinted.hint, current.activated))
+        return current.value
+
+    def _horizontal(self, run, x, k):
+        level = self.horizontal_levels[k]
+        skips = [node(x)]
+        for block in level.down:
+            skips.append(block.run(run, skips[-1]))
+        current = self._turn(run, level, skips, self._horizontal, k)
+        for block in level.up:
+            current = block.run(run, current, skips.pop())
+        return current.value
+
+    def _turn(self, run, level, skips, stream, k):
+        """From the end of the way down to the start of the way up."""
+        if level.shrink is None:
+            return skips.pop()
+        value = skips[-1].value
+        return node(run.halve(level.shrink, level.grow, lambda r, x: stream(r, x, k + 1), value))
+
+
+class GatedNetwork(keras.layers.Layer):
+    """Gated PixelCNN (van den Oord et al., "Conditional image generation", 2016, figure 2).
+
+    The first layer sees three pixels to each side and above (a masked 7x7), the others one.
+
+    Args:
+      num_channels: of the image.
+      num_layers: gated layers.
+      num_filters: channels.
+      seed: of the initial weights.
+      policy: tf_keras dtype policy.
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        num_layers: int,
+        num_filters: int,
+        seed: Iterator[int],
+        policy: str = "float32",
+    ):
+        super().__init__()
+        self.num_features = num_filters
+
+        def conv(num_inputs, num_outputs, *taps):
+            return ShiftedConv(num_inputs, num_outputs, next(seed), *taps, policy=policy)
+
+        self.above = conv(num_channels + 1, num_filters, Taps(-3, -1, -3, 3))
+        self.left = conv(num_channels + 1, num_filters, Taps(0, 0, -3, -1))
+        width = num_filters, 2 * num_filters
+        self.verticals = [conv(*width, _ABOVE) for _ in range(num_layers)]
+        self.horizontals = [conv(*width, Taps(0, 0, -1, 0)) for _ in range(num_layers)]
+        self.hints = [conv(2 * num_filters, 2 * num_filters) for _ in range(num_layers)]
+        self.mixers = [conv(num_filters, num_filters) for _ in range(num_layers)]
+
+    def vertical(self, run: WholeImage) -> None:
+        """See `Network`."""
+        x = run.first(self.above)
+        for layer, hint in zip(self.verticals, self.hints, strict=True):
+            hidden = run.conv(layer, x)
+            run.tell(hint, run.conv(hint, hidden))
+            x = run.drop(_gate(hidden))
+
+    def horizontal(self, run: WholeImage) -> tf.Tensor:
+        """See `Network`."""
+        x = run.first(self.left)
+        for layer, hint, mixer in zip(self.horizontals, self.hints, self.mixers, strict=True):
+            gated = run.drop(_gate(run.conv(layer, x) + run.told(hint)))
+            x += run.conv(mixer, gated)
+        return x
+
+
+def _gate(hidden):
+    values, gates = tf.split(hidden, 2, axis=-1)
+    return tf.tanh(values) * tf.sigmoid(gates)

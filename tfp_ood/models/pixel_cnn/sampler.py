@@ -1,0 +1,329 @@
+"""Sampling from a PixelCNN: for every new pixel only what is new, after "Fast PixelCNN++".
+
+The plain way runs the network on the whole image for each of its H * W pixels, O((H W)^2) in all.
+Here the inputs of every layer are kept for one row and one pixel back (Ramachandran et al., 2017,
+"Fast generation for convolutional autoregressive models"), so that the cost of an image is
+O(H W * live taps * layers), that of about one pass of the network. The vertical stream is run a
+whole row at a time. So is, for the horizontal stream, all that comes from the row above. Layers of
+lower resolution run where a pixel of theirs begins, at each second row and column.
+
+`_Row` and `_Pixel` have the methods of `layers.WholeImage`, and run the same networks.
+Rows are `[W, B, C]` and pixels `[B, C]`, all in float32. XLA would make it three times as fast, but
+takes longer to compile it than a sample of a hundred images takes without.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfp_ood.models.pixel_cnn.heads import Head
+from tfp_ood.models.pixel_cnn.layers import SELF, ShiftedConv, Taps, network_inputs
+from tfp_ood.models.pixel_cnn.networks import Network
+
+Memory = dict[str, tf.Tensor]
+"""By name of a layer: what the next row or pixel needs of it."""
+
+
+class _Weights(NamedTuple):
+    """Of a layer: its kernel as matrices of all live taps' inputs to outputs."""
+
+    all_rows: tf.Tensor
+    first_row: tf.Tensor
+    last_row: tf.Tensor
+    bias: tf.Tensor
+    level: int
+
+
+def _weights(layer: ShiftedConv) -> _Weights:
+    rows = tf.reshape(layer.kernel(), [layer.taps.height, -1, layer.num_outputs])
+    all_rows = tf.reshape(rows, [-1, layer.num_outputs])
+    return _Weights(all_rows, rows[0], rows[-1], tf.identity(layer.bias), layer.level)
+
+
+def draw_noise(
+    num_images: tf.Tensor, image_shape: tuple[int, int, int], head: Head, seed: tf.Tensor
+) -> tf.Tensor:
+    """All noise of a sample, uniform on [0, 1): float32 `[H, W, B, head.num_noise]`."""
+    height, width, _ = image_shape
+    return tf.random.stateless_uniform([height, width, num_images, head.num_noise], seed)
+
+
+def sample(
+    network: Network, head: Head, noise: tf.Tensor, temperature: tf.Tensor, num_channels: int
+) -> tf.Tensor:
+    """Images made of given noise.
+
+    Args:
+      network: the model's features.
+      head: the model's likelihood.
+      noise: of `draw_noise`.
+      temperature: float32 `[]`, see `Head.draw`.
+      num_channels: C.
+
+    Returns:
+      uint8 `[B, H, W, C]`.
+    """
+    return _Sampler(network, head, noise, temperature, num_channels).images()
+
+
+@dataclasses.dataclass
+class _Row:
+    """Runs the vertical stream on one row of all images.
+
+    Attributes:
+      weights: by name, of all layers.
+      above: what the network saw of the rows above, `[R, W, B, num_inputs]`.
+      row: int32 `[]`, its number.
+      memory: what the row above left, or None at the start, when all that is kept is zeros.
+      new: what this row leaves.
+    """
+
+    weights: dict[str, _Weights]
+    above: tf.Tensor
+    row: tf.Tensor
+    memory: Memory | None
+    new: Memory = dataclasses.field(default_factory=dict)
+
+    def first(self, layer: ShiftedConv) -> tf.Tensor:
+        taps = layer.taps
+        end = self.above.shape[0]
+        return self._convolve(layer, tf.unstack(self.above)[end + taps.top : end + taps.bottom + 1])
+
+    def conv(self, layer: ShiftedConv, x: tf.Tensor) -> tf.Tensor:
+        if layer.taps == SELF:
+            return self._convolve(layer, [x])
+        before = tf.zeros_like(x) if self.memory is None else self.memory[layer.name]
+        self.new[layer.name] = x
+        return self._convolve(layer, [before, x])
+
+    def tell(self, layer: ShiftedConv, output: tf.Tensor) -> None:
+        self.new[layer.name] = output
+
+    def drop(self, x: tf.Tensor) -> tf.Tensor:
+        return x
+
+    def halve(
+        self,
+        shrink: ShiftedConv,
+        grow: ShiftedConv,
+        inner: Callable[["_Row", tf.Tensor], tf.Tensor],
+        x: tf.Tensor,
+    ) -> tf.Tensor:
+        small = self.conv(shrink, x)
+
+        def active():
+            run = dataclasses.replace(self, new={})
+            run.new[grow.name] = run.conv(grow, inner(run, small))
+            return run.new
+
+        if self.memory is None:
+            self.new |= active()
+        else:
+            kept = _below(shrink, self.memory, self.weights)
+            begins = self.row % 2 ** (shrink.level + 1) == 0
+            self.new |= tf.cond(begins, active, lambda: kept)
+        four = self.new[grow.name]
+        width, _, channels = four.shape
+        two = tf.reshape(four, [width, -1, 2, 2, channels // 4])
+        two = two[:, :, _half(self.row, shrink.level)]
+        return tf.reshape(tf.transpose(two, [0, 2, 1, 3]), [2 * width, -1, channels // 4])
+
+    def _convolve(self, layer, rows):
+        weights = self.weights[layer.name]
+        return _product(_row_taps(rows, layer.taps, layer.stride), weights.all_rows, weights.bias)
+
+
+@dataclasses.dataclass
+class _Pixel:
+    """Runs the horizontal stream on one pixel of all images.
+
+    Attributes:
+      weights: by name, of all layers.
+      left: what the network saw of the pixels to the left, `[L, B, num_inputs]`.
+      row: int32 `[]`, its row.
+      column: int32 `[]`, its column.
+      hints: what the vertical stream left, of the whole row.
+      from_above: by layer, what enters from the row above, of the whole row.
+      rows: what the row above left, of the whole row.
+      memory: what the pixel to the left left, or None at the start.
+      new: what this pixel leaves.
+    """
+
+    weights: dict[str, _Weights]
+    left: tf.Tensor
+    row: tf.Tensor
+    column: tf.Tensor
+    hints: Memory
+    from_above: Memory
+    rows: Memory | None
+    memory: Memory | None
+    new: Memory = dataclasses.field(default_factory=dict)
+
+    def first(self, layer: ShiftedConv) -> tf.Tensor:
+        pixels = tf.concat(tf.unstack(self.left)[layer.taps.left :], axis=-1)
+        weights = self.weights[layer.name]
+        return pixels @ weights.all_rows + weights.bias
+
+    def conv(self, layer: ShiftedConv, x: tf.Tensor) -> tf.Tensor:
+        weights = self.weights[layer.name]
+        if layer.taps == SELF:
+            return x @ weights.all_rows + weights.bias
+        before = tf.zeros_like(x) if self.memory is None else self.memory[layer.name]
+        self.new[layer.name] = x
+        above = weights.bias
+        if layer.name in self.from_above:
+            above = self.from_above[layer.name][self.column // 2**layer.level]
+        return tf.concat([before, x], -1) @ weights.last_row + above
+
+    def told(self, layer: ShiftedConv) -> tf.Tensor:
+        return self.hints[layer.name][self.column // 2**layer.level]
+
+    def drop(self, x: tf.Tensor) -> tf.Tensor:
+        return x
+
+    def halve(
+        self,
+        shrink: ShiftedConv,
+        grow: ShiftedConv,
+        inner: Callable[["_Pixel", tf.Tensor], tf.Tensor],
+        x: tf.Tensor,
+    ) -> tf.Tensor:
+        small = self.conv(shrink, x)
+
+        def active():
+            run = dataclasses.replace(self, new={})
+            run.new[grow.name] = run.conv(grow, inner(run, small))
+            return run.new
+
+        if self.memory is None:
+            self.new |= active()
+        else:
+            # In a row in which the lower resolution rests, it is as the row above left it.
+            column = self.column // 2**grow.level
+            rests = _half(self.row, shrink.level) == 1
+            kept = _below(shrink, self.memory, self.weights)
+            kept[grow.name] = tf.where(rests, self.rows[grow.name][column], kept[grow.name])
+            begins = (self.row | self.column) % 2 ** (shrink.level + 1) == 0
+            self.new |= tf.cond(begins, active, lambda: kept)
+        four = self.new[grow.name]
+        shape = [-1, 2, 2, four.shape[-1] // 4]
+        own_row = tf.reshape(four, shape)[:, _half(self.row, shrink.level)]
+        return own_row[:, _half(self.column, shrink.level)]
+
+
+class _Sampler:
+    """The loops over rows and pixels."""
+
+    def __init__(self, network, head, noise, temperature, num_channels):
+        self._network, self._head = network, head
+        self._noise, self._temperature = noise, temperature
+        self._num_inputs = num_channels + 1
+        layers = [*network.submodules, *head.submodules]
+        self._layers = {layer.name: layer for layer in layers if isinstance(layer, ShiftedConv)}
+        self._weights = {name: _weights(layer) for name, layer in self._layers.items()}
+        taps = [layer.taps for layer in self._layers.values()]
+        self._num_above, self._num_left = -min(t.top for t in taps), -min(t.left for t in taps)
+
+    def images(self):
+        """uint8 `[B, H, W, C]`."""
+        height, width, *_ = self._noise.shape
+        above = self._padding([self._num_above, width])
+        vertical, horizontal = self._empty(above)
+
+        def body(row, above, vertical, horizontal, images):
+            run = _Row(self._weights, above, row, vertical)
+            self._network.vertical(run)
+            horizontal, pixels = self._run_row(row, run.new, horizontal)
+            above = tf.concat([above[1:], network_inputs(pixels)[tf.newaxis]], 0)
+            return row + 1, above, run.new, horizontal, images.write(row, pixels)
+
+        images = tf.TensorArray(tf.int32, height)
+        start = (tf.constant(0), above, vertical, horizontal, images)
+        *_, images = tf.while_loop(lambda row, *_: row < height, body, start)
+        return tf.cast(tf.transpose(images.stack(), [2, 0, 1, 3]), tf.uint8)
+
+    def _run_row(self, row, hints, rows):
+        """What the horizontal stream leaves of a row, and the row's pixels, int32 `[W, B, C]`."""
+        width, noise = self._noise.shape[1], self._noise[row]
+        from_above = self._from_above(rows)
+
+        def body(column, left, memory, kept, pixels):
+            run = _Pixel(self._weights, left, row, column, hints, from_above, rows, memory)
+            features = self._network.horizontal(run)
+            pixel = self._head.draw(run, features, noise[column], self._temperature)
+            left = tf.concat([left[1:], network_inputs(pixel)[tf.newaxis]], 0)
+            kept = {name: kept[name].write(column, value) for name, value in run.new.items()}
+            return column + 1, left, run.new, kept, pixels.write(column, pixel)
+
+        start = (
+            tf.constant(0),
+            self._padding([self._num_left]),
+            {name: tf.zeros_like(value[0]) for name, value in rows.items()},
+            {name: tf.TensorArray(tf.float32, width) for name in rows},
+            tf.TensorArray(tf.int32, width),
+        )
+        *_, kept, pixels = tf.while_loop(lambda column, *_: column < width, body, start)
+        new = {name: self._merge(row, name, kept[name].stack(), rows[name]) for name in rows}
+        return new, pixels.stack()
+
+    def _empty(self, above):
+        """The memories above the first row: zeros, in the shapes of what a first pixel leaves."""
+        zero, left = tf.constant(0), self._padding([self._num_left])
+        run = _Row(self._weights, above, zero, None)
+        self._network.vertical(run)
+        pixel = _Pixel(self._weights, left, zero, zero, run.new, {}, None, None)
+        self._network.horizontal(pixel)
+        width = above.shape[1]
+        horizontal = {
+            name: tf.tile(
+                tf.zeros_like(value)[tf.newaxis], [width >> self._weights[name].level, 1, 1]
+            )
+            for name, value in pixel.new.items()
+        }
+        return {name: tf.zeros_like(value) for name, value in run.new.items()}, horizontal
+
+    def _from_above(self, rows):
+        """By layer of the horizontal stream: what enters from the row above, with the bias."""
+        above = {}
+        for name, row in rows.items():
+            taps, weights = self._layers[name].taps, self._weights[name]
+            if taps.top == -1:
+                above[name] = _product(_row_taps([row], taps), weights.first_row, weights.bias)
+        return above
+
+    def _merge(self, row, name, new, old):
+        """A row as it is kept: a lower resolution has every other pixel, of every other row."""
+        step = 2 ** self._weights[name].level
+        return tf.where(row % step == 0, new[::step], old)
+
+    def _padding(self, shape):
+        """What the network sees outside of the image."""
+        return tf.zeros([*shape, tf.shape(self._noise)[2], self._num_inputs])
+
+
+def _row_taps(rows: Sequence[tf.Tensor], taps: Taps, stride: int = 1) -> tf.Tensor:
+    """For each pixel of rows `[W, B, C]` all that a kernel sees: `[W / stride, B, taps * C]`."""
+    width = rows[0].shape[0]
+    parts = []
+    for row in rows:
+        padded = tf.pad(row, [[-taps.left, taps.right], [0, 0], [0, 0]])
+        parts += [padded[i : i + width : stride] for i in range(taps.width)]
+    return tf.concat(parts, axis=-1)
+
+
+def _product(row: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """Of a row `[W, B, inputs]`: `[W, B, outputs]`."""
+    pixels = tf.reshape(row, [-1, row.shape[-1]]) @ matrix + bias
+    return tf.reshape(pixels, [row.shape[0], -1, matrix.shape[-1]])
+
+
+def _below(shrink: ShiftedConv, memory: Memory, weights: dict[str, _Weights]) -> Memory:
+    """The part of a memory that belongs to resolutions lower than that of `shrink`."""
+    return {name: kept for name, kept in memory.items() if weights[name].level > shrink.level}
+
+
+def _half(position: tf.Tensor, level: int) -> tf.Tensor:
+    """Whether a pixel is the first (0) or the second (1) of two that are one a level lower."""
+    return position // 2**level % 2

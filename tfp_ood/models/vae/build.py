@@ -1,0 +1,182 @@
+"""A convolutional variational autoencoder (Kingma & Welling, 2014), scored by importance sampling.
+
+log p(x) >= E log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x), z_k from q: the bound of Burda et al.,
+"Importance Weighted Autoencoders", 2016, equation 8. K = 1 makes it the ELBO.
+"""
+
+import math
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_ood import units
+from tfp_ood.config import VAEConfig
+from tfp_ood.keras import keras
+from tfp_ood.models import dequantize
+from tfp_ood.models.base import LikelihoodModel
+from tfp_ood.models.pixel_cnn import pixels
+from tfp_ood.models.vae.networks import Decoder, Encoder
+
+tfd = tfp.distributions
+
+_NUM_COMPONENTS = 16  # of the mixture prior
+
+
+def build(model: VAEConfig, image_shape: tuple[int, int, int], seed: int, precision: str) -> "VAE":
+    """The model of a config.
+
+    Args:
+      model: sizes, decoder and prior.
+      image_shape: (H, W, C), of any size.
+      seed: of weights and noise.
+      precision: tf_keras dtype policy of the networks.
+    """
+    return VAE(model, image_shape, seed, precision)
+
+
+class VAE(LikelihoodModel):
+    """See the module; arguments as `build`."""
+
+    log_prob_kind = "bound"
+    quick_samples = True
+
+    def __init__(
+        self,
+        model: VAEConfig,
+        image_shape: tuple[int, int, int],
+        seed: int = 0,
+        precision: str = "float32",
+    ):
+        super().__init__(image_shape, seed)
+        self._options = model
+        self.pixels = pixels.LIKELIHOODS[model.decoder]()
+        # Seeds are spread so that no two layers of a model start alike.
+        self.encoder = Encoder(model.num_latents, model.num_filters, 1_000_003 * seed, precision)
+        self.decoder = Decoder(
+            image_shape,
+            self.pixels.num_parameters,
+            model.num_filters,
+            1_000_003 * seed + 101,
+            precision,
+        )
+        if model.prior == "mixture":
+            self._make_mixture(model.num_latents)
+        self._finish_build()
+
+    def prior(self) -> tfd.Distribution:
+        """Of a latent vector, `[L]`."""
+        if self._options.prior == "gaussian":
+            zeros = tf.zeros([self._options.num_latents])
+            return tfd.Independent(tfd.Normal(zeros, 1.0), 1)
+        components = tfd.Normal(self._mixture_loc, self._mixture_scale())
+        return tfd.MixtureSameFamily(
+            tfd.Categorical(logits=self._mixture_logits), tfd.Independent(components, 1)
+        )
+
+    def posterior(self, images: tf.Tensor) -> tfd.Distribution:
+        """q(z|x) of uint8 images `[B, H, W, C]`: diagonal Gaussians, `[L]` with batch `[B]`."""
+        scaled = tf.cast(images, tf.float32) / units.NUM_PIXEL_VALUES - 0.5
+        return tfd.Independent(tfd.Normal(*self.encoder(scaled)), 1)
+
+    def reconstruct(self, images: tf.Tensor) -> tf.Tensor:
+        """The likeliest pixels given each image's mean latent, uint8 `[B, H, W, C]`.
+
+        Args:
+          images: uint8 `[B, H, W, C]`.
+        """
+        parameters = self.decoder(self.posterior(self._checked(images)).mean())
+        return tf.cast(self.pixels.mode(parameters), tf.uint8)
+
+    def _make_mixture(self, num_latents):
+        shape = [_NUM_COMPONENTS, num_latents]
+        # Apart from each other, or all would learn the same.
+        apart = keras.initializers.RandomNormal(stddev=1.0, seed=self.seed)
+        self._mixture_loc = self.add_weight("mixture_loc", shape, initializer=apart)
+        self._mixture_raw_scale = self.add_weight("mixture_scale", shape, initializer="zeros")
+        self._mixture_logits = self.add_weight("mixture_logits", shape[:1], initializer="zeros")
+
+    def _mixture_scale(self):
+        return tf.math.softplus(self._mixture_raw_scale + math.log(math.e - 1.0)) + 1e-4
+
+    def _reconstruction(self, images, latents):
+        """log p(x|z), `[B]`."""
+        log_probs = self.pixels.log_prob(self.decoder(latents), tf.cast(images, tf.int32))
+        return tf.reduce_sum(log_probs, axis=[1, 2, 3])
+
+    def _training_log_prob(self, images, labels, seed):
+        posterior = self.posterior(images)
+        normal = posterior.distribution
+        noise = tf.random.stateless_normal(tf.shape(normal.loc), seed)
+        latents = normal.loc + normal.scale * noise
+        kl = self._training_kl(posterior, latents)
+        return self._reconstruction(images, latents) - self._kl_weight() * kl
+
+    def _kl_weight(self):
+        """Rises from 0 to 1 over the first `kl_warmup_steps` steps."""
+        if not self._options.kl_warmup_steps:
+            return 1.0
+        step = tf.cast(self.optimizer.iterations, tf.float32)
+        return tf.minimum(1.0, step / self._options.kl_warmup_steps)
+
+    def _training_kl(self, posterior, latents):
+        """KL from the prior, with what is free: `[B]`, or `[]` for the mean over the images.
+
+        A latent dimension's mean over the images costs at least `free_bits` nats, so that nothing
+        is gained below (Kingma et al., "Inverse Autoregressive Flow", 2016: free bits). Under
+        the mixture prior, where dimensions have no KL of their own, they are one group.
+        """
+        free = self._options.free_bits
+        if self._options.prior == "mixture":
+            kl = posterior.log_prob(latents) - self.prior().log_prob(latents)
+            return tf.maximum(tf.reduce_mean(kl), free * self._options.num_latents) if free else kl
+        kl = tfd.kl_divergence(posterior.distribution, self.prior().distribution)
+        if free:
+            kl = tf.maximum(tf.reduce_mean(kl, axis=0), free)
+        return tf.reduce_sum(kl, axis=-1)
+
+    def _scores(self, images, num_draws):
+        posterior, prior = self.posterior(images), self.prior()
+        normal = posterior.distribution
+
+        def one_draw(draw):
+            size = self._options.num_latents
+            noise = dequantize.content_normal(images, size, draw, self.seed)
+            latents = normal.loc + normal.scale * noise
+            kl = posterior.log_prob(latents) - prior.log_prob(latents)
+            return self._reconstruction(images, latents), kl
+
+        # One draw at a time: what is kept of each is two numbers per image.
+        reconstruction, kl = tf.map_fn(
+            one_draw,
+            tf.range(num_draws),
+            parallel_iterations=1,
+            fn_output_signature=(tf.float32, tf.float32),
+        )
+        log_weights = reconstruction - kl
+        mean_kl = tf.reduce_mean(kl, axis=0)
+        if self._options.prior == "gaussian":
+            mean_kl = tfd.kl_divergence(posterior, prior)
+        return {
+            "log_prob": tf.reduce_logsumexp(log_weights, axis=0) - math.log(num_draws),
+            "elbo": tf.reduce_mean(log_weights, axis=0),
+            "kl": mean_kl,
+            "reconstruction": tf.reduce_mean(reconstruction, axis=0),
+        }
+
+    def _samples(self, num_images, seed, temperature):
+        latent_seed, pixel_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        latents = self._latent_samples(num_images, latent_seed, temperature)
+        values = self.pixels.distribution(self.decoder(latents)).sample(seed=pixel_seed)
+        return tf.cast(values, tf.uint8)
+
+    def _latent_samples(self, num_images, seed, temperature):
+        """From the prior with every standard deviation scaled, `[num_images, L]`."""
+        noise_seed, component_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        shape = tf.stack([num_images, self._options.num_latents])
+        noise = temperature * tf.random.stateless_normal(shape, noise_seed)
+        if self._options.prior == "gaussian":
+            return noise
+        components = tfd.Categorical(logits=self._mixture_logits)
+        chosen = components.sample(num_images, seed=component_seed)
+        scale = tf.gather(self._mixture_scale(), chosen)
+        return tf.gather(self._mixture_loc, chosen) + scale * noise

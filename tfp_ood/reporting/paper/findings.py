@@ -1,0 +1,177 @@
+"""The paper's findings, each looked for in our runs."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfp_ood.reporting import ensemble
+from tfp_ood.reporting.paper.match import data_set, kind, set_name
+from tfp_ood.reporting.runs import Run
+
+_REVERSE = {("svhn_cropped", "cifar10"), ("mnist", "fashion_mnist")}
+_FORWARD = {
+    ("fashion_mnist", "mnist"),
+    ("cifar10", "svhn_cropped"),
+    ("celeb_a", "svhn_cropped"),
+    *(("downsampled_imagenet_32x32", name) for name in ("cifar10", "cifar100", "svhn_cropped")),
+}
+_RISES = 0.9  # Spearman
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What one run says on a finding."""
+
+    run: Run
+    """The run, or the first of several."""
+    about: str
+    """Sets, and what of them."""
+    figures: str
+    agrees: bool
+
+
+def measured(runs: Sequence[Run]) -> dict[str, list[Measured]]:
+    """Name of a finding (`paper_facts.FINDINGS`) -> what the runs say on it; empty if nothing."""
+    found = {
+        name: [one for run in runs for one in look(run)] for name, look in _OF_SINGLE_RUNS.items()
+    }
+    found["ensemble"] = list(_ensembles(runs))
+    return found
+
+
+def _pairs(run: Run) -> Iterator[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]:
+    """(own set, foreign set, what the summary says of it, its metrics), in the paper's names."""
+    own = data_set(run.tables[0].dataset)
+    for table in run.tables[1:]:
+        yield own, data_set(table.dataset), run.entry(table), run.metrics(table)
+
+
+def _gap(run: Run, entry: Mapping[str, Any]) -> float:
+    return entry["log_prob_mean"] - run.entry(run.tables[0])["log_prob_mean"]
+
+
+def _detection(run: Run, wanted: set[tuple[str, str]], fails: bool) -> Iterator[Measured]:
+    for own, other, entry, metrics in _pairs(run):
+        if (own, other) not in wanted:
+            continue
+        low, high = metrics["auroc_interval"]
+        own_bits = run.entry(run.tables[0])["bits_per_dim_mean"]
+        yield Measured(
+            run,
+            _named(own, other),
+            f"{own_bits:.2f} and {entry['bits_per_dim_mean']:.2f} bits/dim, AUROC "
+            f"{metrics['auroc']:.3f} ({low:.3f} to {high:.3f})",
+            high < 0.5 if fails else low > 0.5,
+        )
+
+
+def _foreign_likelier(run: Run) -> Iterator[Measured]:
+    if kind(run) != "glow_constant_volume":  # which has a finding of its own
+        yield from _detection(run, _FORWARD, fails=True)
+
+
+def _reverse(run: Run) -> Iterator[Measured]:
+    yield from _detection(run, _REVERSE, fails=False)
+
+
+def _constant_volume(run: Run) -> Iterator[Measured]:
+    if kind(run) == "glow_constant_volume":
+        yield from _detection(run, _FORWARD, fails=True)
+
+
+def _volume(run: Run) -> Iterator[Measured]:
+    terms = run.summary["diagnosis"].get("terms")
+    if terms is None or kind(run) == "glow_constant_volume":
+        return
+    own = terms[run.tables[0].key]
+    for table, (own_name, other, entry, _) in zip(run.tables[1:], _pairs(run), strict=True):
+        if (own_name, other) in _FORWARD:
+            latent, volume = (
+                terms[table.key][f"{part}_mean"] - own[f"{part}_mean"]
+                for part in ("latent", "volume")
+            )
+            yield Measured(
+                run,
+                _named(own_name, other),
+                f"{_gap(run, entry):+,.0f} nats, {volume:+,.0f} of them by the volume, "
+                f"{latent:+,.0f} by the latent density",
+                volume > max(latent, 0.0),
+            )
+
+
+def _second_order(run: Run) -> Iterator[Measured]:
+    found = run.summary["diagnosis"].get("second_order")
+    if found is None:
+        return
+    for table, (own, other, *_) in zip(run.tables[1:], _pairs(run), strict=True):
+        if (own, other) in _FORWARD:
+            terms = found["sets"][table.key]
+            yield Measured(
+                run,
+                _named(own, other),
+                f"predicted {terms['variance_term']:+,.0f} nats, measured "
+                f"{terms['measured']:+,.0f}",
+                terms["same_sign"],
+            )
+
+
+def _contrast(run: Run) -> Iterator[Measured]:
+    words = {"contrast": "moved towards the mean of each image", "dimmed": "moved towards black"}
+    for how, sweep in run.summary["diagnosis"].get("contrast", {}).items():
+        yield Measured(
+            run,
+            f"{set_name(data_set(run.tables[0].dataset))}, {words[how]}",
+            f"rank correlation of falling contrast and mean likelihood "
+            f"{sweep['spearman_of_means']:+.2f}",
+            sweep["spearman_of_means"] >= _RISES,
+        )
+
+
+def _constant(run: Run) -> Iterator[Measured]:
+    gray = run.summary["diagnosis"].get("gray_levels")
+    if gray is not None:
+        share = gray["share_above_own"]
+        text = f"{share:.0%} of the gray levels are likelier than the median own image"
+        yield Measured(run, "constant images", text, share > 0.5)
+    for table in run.tables[1:]:
+        if table.dataset == "noise":
+            low = float(np.min(run.tables[0].log_prob))
+            share = float(np.mean(table.log_prob < low))
+            text = f"{share:.0%} of it is unlikelier than every own image"
+            yield Measured(run, "noise", text, share > 0.5)
+
+
+def _ensembles(runs: Sequence[Run]) -> Iterator[Measured]:
+    by_label = {run.label: run for run in runs}
+    for found in ensemble.compare(runs)[0]:
+        first = by_label[found["members"][0]]
+        own = data_set(first.tables[0].dataset)
+        for key, by_score in found["sets"].items():
+            other = data_set(key.rsplit("/", 1)[0])
+            if (own, other) in _FORWARD:
+                alone = [by_score[label]["auroc"] for label in found["members"]]
+                waic = by_score["waic"]
+                yield Measured(
+                    first,
+                    f"{_named(own, other)}, {len(alone)} models",
+                    f"AUROC by WAIC {waic['auroc']:.3f}, alone {min(alone):.3f} to "
+                    f"{max(alone):.3f}",
+                    waic["auroc_interval"][1] < 0.5,
+                )
+
+
+def _named(own: str, other: str) -> str:
+    return f"{set_name(own)} -> {set_name(other)}"
+
+
+_OF_SINGLE_RUNS: dict[str, Callable[[Run], Iterator[Measured]]] = {
+    "foreign_likelier": _foreign_likelier,
+    "reverse": _reverse,
+    "volume": _volume,
+    "constant_volume": _constant_volume,
+    "second_order": _second_order,
+    "contrast": _contrast,
+    "constant": _constant,
+}

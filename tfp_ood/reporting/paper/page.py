@@ -1,0 +1,257 @@
+"""Finished runs beside the figures and findings of the paper, on one page."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfp_ood import atomic
+from tfp_ood.errors import EvaluationError
+from tfp_ood.reporting import html
+from tfp_ood.reporting.paper import facts as paper_facts
+from tfp_ood.reporting.paper import match as paper_match
+from tfp_ood.reporting.paper import plots as paper_plots
+from tfp_ood.reporting.paper.facts import FINDINGS, NUMBERS, STATUS, Number
+from tfp_ood.reporting.paper.findings import Measured, measured
+from tfp_ood.reporting.paper.match import set_name
+from tfp_ood.reporting.run.report import ReportResult
+from tfp_ood.reporting.runs import Run, open_page_folder, read_runs
+from tfp_ood.workdir import open_workdir
+
+_QUANTITIES = {"bits_per_dim": "bits/dim", "auroc": "AUROC", "fpr95": "FPR95"}
+
+_PICTURES = {
+    "foreign_likelier": "likelihoods",
+    "reverse": "likelihoods",
+    "volume": "terms",
+    "constant_volume": "likelihoods",
+    "contrast": "contrast",
+    "constant": "gray_levels",
+}
+"""Finding -> the picture of a run's report that is its counterpart."""
+
+
+def write_paper_page(
+    workdirs: Sequence[str | os.PathLike[str]], folder: str | os.PathLike[str]
+) -> ReportResult:
+    """Writes FOLDER/report/: index.html, paper.json, and numbers as PNG and PDF.
+
+    Reads only score tables, `config.json` and the reports of the runs.
+
+    Args:
+      workdirs: of finished runs.
+      folder: another one.
+
+    Raises:
+      EvaluationError: a run is not finished, its tables are damaged, or `folder` is one of them.
+    """
+    runs = read_runs(workdirs)
+    report = open_page_folder(workdirs, folder) / "report"
+    roots = dict(zip([run.label for run in runs], map(open_workdir, workdirs), strict=True))
+    rows = [(number, run, _ours(number, run)) for number in NUMBERS for run in runs]
+    rows = [row for row in rows if row[2] is not None]
+    found = measured(runs)
+    sentences = verdict(rows, found)
+    sections = [html.verdict_list(sentences), _numbers_section(rows, report), _setups(runs)]
+    for name in FINDINGS:
+        pictures = [
+            (one.run.label, roots[one.run.label].root / "report" / f"{_PICTURES[name]}.png")
+            for one in {one.run.label: one for one in found[name]}.values()
+            if name in _PICTURES
+        ]
+        sections.append(_finding_section(name, found[name], pictures))
+    sections.append(_moments_section(runs))
+    path = html.write(report, "The paper's figures, and ours", sections)
+    atomic.write_json(report / "paper.json", _facts(rows, found))
+    return ReportResult(path, sentences)
+
+
+def _ours(number: Number, run: Run) -> float | None:
+    """What a run measured of the same quantity; None where it did not."""
+    own = run.tables[0]
+    is_same = paper_match.kind(run) == number.kind
+    if not is_same or paper_match.data_set(own.dataset) != number.trained_on:
+        return None
+    for table in run.tables:
+        if paper_match.data_set(table.dataset) == number.judged_on:
+            if number.quantity == "bits_per_dim":
+                return run.entry(table)["bits_per_dim_mean"]
+            return run.metrics(table)[number.quantity]
+    return None
+
+
+def verdict(
+    rows: Sequence[tuple[Number, Run, float]], found: Mapping[str, Sequence[Measured]]
+) -> list[str]:
+    """What the page shows, in sentences that say at which size."""
+    looked = {name: ones for name, ones in found.items() if ones}
+    if not looked and not rows:
+        raise EvaluationError(
+            "None of the runs is of a model and pair of the paper: nothing to compare."
+        )
+    held = [name for name, ones in looked.items() if all(one.agrees for one in ones)]
+    parts = [
+        name for name, ones in looked.items() if name not in held and any(o.agrees for o in ones)
+    ]
+    runs = {one.run.label: one.run for ones in looked.values() for one in ones}
+    smaller = sum(map(paper_match.is_smaller, runs.values()))
+    first = (
+        f"Of the paper's {len(FINDINGS)} findings listed here these runs speak to {len(looked)}: "
+        f"{len(held)} came out the same in every run, {len(parts)} in some, "
+        f"{len(looked) - len(held) - len(parts)} in none."
+    )
+    second = (
+        f"{smaller} of {len(runs)} runs are smaller or shorter than the paper's, or not a model of "
+        "it: they compare in direction, and reproduce none of its figures."
+        if smaller
+        else "All runs have at least the paper's size and steps, as far as these are known."
+    )
+    unverified = sum(number.status == paper_facts.RECALLED for number in NUMBERS)
+    third = (
+        f"{unverified} of the {len(NUMBERS)} figures of others are recalled and not verified; "
+        "they are marked."
+    )
+    return [first, second, third]
+
+
+def _numbers_section(rows: Sequence[tuple[Number, Run, float]], report: Any) -> str:
+    paths = [report / "numbers.png", report / "numbers.pdf"]
+    for path in paths:  # of an earlier page about other runs
+        path.unlink(missing_ok=True)
+    cells = []
+    for number in NUMBERS:
+        mine = [(run, value) for given, run, value in rows if given is number]
+        quantity = _QUANTITIES[number.quantity]
+        name = f"{paper_match.kind_name(number.kind)}, {quantity}"
+        pair = f"{set_name(number.trained_on)} -> {set_name(number.judged_on)}"
+        theirs = f"{number.value:g}" + html.small(html.escape(STATUS[number.status]))
+        head = [html.escape(name) + html.small(html.escape(pair)), theirs]
+        for run, value in mine:
+            size = "smaller" if paper_match.is_smaller(run) else "same size or larger"
+            ours = f"{value:.3f}" + html.small(html.escape(f"{run.label}, {size}"))
+            cells.append([*head, ours, f"{value - number.value:+.3f}", html.escape(number.source)])
+        if not mine:
+            cells.append([*head, "not run", "&ndash;", html.escape(number.source)])
+    header = ["Trained on -> judged on", "theirs", "ours", "ours &minus; theirs", "source"]
+    header[0] = html.escape(header[0])
+    caption = "Same quantity, same unit, on test images. Sizes and budgets differ, see below."
+    figure = ""
+    if rows:
+        paper_plots.numbers(rows, paths)
+        alt = "A dot plot of the figures in the table below"
+        words = (
+            "Filled marks are ours; open circles others' figures, open squares those that are "
+            "recalled and not verified."
+        )
+        figure = html.figure("numbers", paths[0], alt, words)
+    notes = f"<p>{html.escape(paper_facts.NOT_COMPARED)}</p>"
+    body = figure + html.table(caption, header, cells, "metrics") + notes
+    return html.section("Figures", body)
+
+
+def _setups(runs: Sequence[Run]) -> str:
+    rows = []
+    for run in runs:
+        own = run.tables[0].dataset
+        notes = [paper_match.set_note(table.dataset) for table in run.tables]
+        differs = [*paper_match.differences(run), *filter(None, notes)]
+        cells = [run.label, set_name(paper_match.data_set(own)), paper_match.ours(run)]
+        rows.append([*cells, paper_match.theirs(run), "; ".join(differs)])
+    header = ["Run", "trained on", "ours", "the paper's", "what differs"]
+    cells = [[html.escape(cell) for cell in row] for row in rows]
+    return html.section(
+        "Models and training", html.table("Size and budget of both", header, cells, "facts")
+    )
+
+
+def _finding_section(
+    name: str, ones: Sequence[Measured], pictures: Sequence[tuple[str, Any]]
+) -> str:
+    finding = FINDINGS[name]
+    words = (
+        f"<p><b>The paper:</b> {html.escape(finding.says)} "
+        f"({html.escape(STATUS[finding.status])}: {html.escape(finding.source)}.) "
+        f"{html.escape(finding.caveat)}</p>"
+    )
+    if not ones:
+        return html.section(_TITLES[name], words + "<p><b>Ours:</b> not run.</p>")
+    rows = [
+        [
+            html.escape(one.run.label)
+            + html.small("smaller" if paper_match.is_smaller(one.run) else "its size"),
+            html.escape(one.about),
+            html.escape(one.figures),
+            "yes" if one.agrees else "<b>no</b>",
+        ]
+        for one in ones
+    ]
+    table = html.table("Ours", ["Run", "about", "measured", "as the paper"], rows, "facts")
+    figures = "".join(
+        html.figure(name, path, f"{_TITLES[name]}: {label}", label)
+        for label, path in pictures
+        if path.exists()
+    )
+    return html.section(_TITLES[name], words + table + figures)
+
+
+def _moments_section(runs: Sequence[Run]) -> str:
+    """The second-order prediction from the moments of the paper's sets; "" without such runs."""
+    rows = []
+    for run in runs:
+        found = run.summary["diagnosis"].get("second_order", {})
+        for moments in found.get("from_moments", []):
+            cells = (f"{value:g}" for value in (*moments["std_own"], *moments["std_other"]))
+            rows.append(
+                [
+                    html.escape(f"{moments['own']} -> {moments['other']}"),
+                    f"{moments['variance_term']:+,.0f}",
+                    html.escape(run.label),
+                    html.escape(", ".join(cells)),
+                    html.escape(moments["source"]),
+                ]
+            )
+    if not rows:
+        return ""
+    header = ["Pair", "predicted, nats", "kernels of", "standard deviations", "moments"]
+    caption = "The second-order prediction from moments of the paper's sets"
+    return html.section("From the paper's moments", html.table(caption, header, rows, "facts"))
+
+
+_TITLES = {
+    "foreign_likelier": "Foreign images are likelier",
+    "reverse": "The reverse direction",
+    "volume": "Which term it is",
+    "constant_volume": "With constant volume",
+    "second_order": "Predicted from variances",
+    "contrast": "Less contrast",
+    "constant": "Constant images and noise",
+    "ensemble": "Ensembles",
+}
+
+
+def _facts(
+    rows: Sequence[tuple[Number, Run, float]], found: Mapping[str, Sequence[Measured]]
+) -> dict[str, Any]:
+    return {
+        "numbers": [
+            {
+                "quantity": number.quantity,
+                "model": number.kind,
+                "trained_on": number.trained_on,
+                "judged_on": number.judged_on,
+                "theirs": number.value,
+                "status": number.status,
+                "source": number.source,
+                "ours": value,
+                "run": run.label,
+                "is_smaller": paper_match.is_smaller(run),
+            }
+            for number, run, value in rows
+        ],
+        "findings": {
+            name: [
+                {"run": o.run.label, "about": o.about, "measured": o.figures, "agrees": o.agrees}
+                for o in ones
+            ]
+            for name, ones in found.items()
+        },
+    }

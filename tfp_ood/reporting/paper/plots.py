@@ -1,0 +1,72 @@
+"""The picture of others' figures beside ours."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from tfp_ood.reporting import figures
+from tfp_ood.reporting.paper.facts import RECALLED, Number
+from tfp_ood.reporting.paper.match import kind_name, set_name
+from tfp_ood.reporting.runs import Run
+
+_PANELS = {
+    "bits/dim (likelier is to the right)": ("bits_per_dim",),
+    "AUROC and FPR95 of likelihood": ("auroc", "fpr95"),
+}
+
+
+def numbers(rows: Sequence[tuple[Number, Run, float]], paths: Sequence[Any]) -> None:
+    """A line for each figure: others' mark and those of our runs.
+
+    Args:
+      rows: figures and what a run measured of the same; at least one.
+      paths: files to make.
+    """
+    panels = {
+        title: [row for row in rows if row[0].quantity in quantities]
+        for title, quantities in _PANELS.items()
+    }
+    panels = {title: shown for title, shown in panels.items() if shown}
+    counts = [len({id(number) for number, *_ in shown}) for shown in panels.values()]
+    figure = Figure(figsize=(7.5, 0.9 * len(panels) + 0.5 * sum(counts)), layout="constrained")
+    axes_of = figure.subplots(len(panels), 1, squeeze=False, height_ratios=counts)[:, 0]
+    for axes, (title, shown) in zip(axes_of, panels.items(), strict=True):
+        lines = list({id(number): number for number, *_ in shown}.values())
+        for height, number in enumerate(lines):
+            _draw_line(axes, height, number, [v for n, _, v in shown if n is number])
+        axes.set_yticks(range(len(lines)), [_name(number) for number in lines], fontsize=9)
+        axes.set_ylim(len(lines) - 0.5, -0.5)
+        axes.set_xlabel(title, fontsize=11)
+        axes.grid(axis="y", color="#dddddd")
+        axes.spines[["right", "top", "left"]].set_visible(False)
+        if "auroc" in {number.quantity for number in lines}:
+            axes.axvline(0.5, color="#555555", linewidth=1)
+            axes.set_xlim(-0.02, 1.02)
+        else:
+            axes.invert_xaxis()
+    figures.save(figure, paths)
+
+
+def _draw_line(axes: Any, height: int, number: Number, values: Sequence[float]) -> None:
+    marker = "s" if number.status == RECALLED else "o"
+    for value in values:
+        axes.plot([number.value, value], [height, height], color="#999999", linewidth=1, zorder=1)
+        axes.plot(value, height, marker="o", markersize=8, color=figures.COLORS[0], zorder=3)
+    axes.plot(
+        number.value,
+        height,
+        marker=marker,
+        markersize=9,
+        markerfacecolor="white",
+        markeredgecolor=figures.COLORS[1],
+        markeredgewidth=2,
+        linestyle="",
+        zorder=2,
+    )
+
+
+def _name(number: Number) -> str:
+    quantity = {"bits_per_dim": "", "auroc": ", AUROC", "fpr95": ", FPR95"}[number.quantity]
+    pair = f"{set_name(number.trained_on)} -> {set_name(number.judged_on)}"
+    return f"{kind_name(number.kind)}{quantity}\n{pair}"

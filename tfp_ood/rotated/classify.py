@@ -1,0 +1,165 @@
+"""Training of the networks of the rotated digits: a Keras `fit` each, saved when it is done."""
+
+import json
+import math
+import pathlib
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from tfp_ood import atomic
+from tfp_ood.data import pipeline
+from tfp_ood.errors import DataError, TrainingError
+from tfp_ood.keras import keras
+from tfp_ood.rotated.config import NUM_CLASSES, RotatedConfig
+from tfp_ood.rotated.lenet import BAYESIAN, LeNet
+from tfp_ood.training.weights import read_facts, read_weights
+from tfp_ood.workdir import WorkDir
+
+_WEIGHTS = "weights"
+_FACTS = "training.json"
+
+Network = tuple[str, int]
+"""Kind of network, of `models.lenet.KINDS`, and its number among those."""
+
+
+def networks(variant: str, config: RotatedConfig) -> list[Network]:
+    """The networks that a variant predicts with; the ensemble's first is the plain softmax one."""
+    if variant == "ensemble":
+        return [("softmax", number) for number in range(config.model.ensemble_size)]
+    return [(variant, 0)]
+
+
+def training_facts(network: Network, workdir: WorkDir) -> dict[str, Any]:
+    """What is known of a trained network: num_parameters, num_epochs, seconds, accuracy.
+
+    Raises:
+      TrainingError: its training has not ended here, or its record is damaged.
+    """
+    path = _folder(network, workdir) / _FACTS
+    if not path.exists():
+        raise TrainingError(f"{path.parent} holds no trained network; run --mode=train first.")
+    return read_facts(path)
+
+
+def missing_networks(config: RotatedConfig, workdir: WorkDir) -> list[Network]:
+    """The networks of the config's variants that have not been trained here."""
+    variants = config.model.variants
+    wanted = [network for variant in variants for network in networks(variant, config)]
+    return [n for n in dict.fromkeys(wanted) if not (_folder(n, workdir) / _FACTS).exists()]
+
+
+def train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
+    """Trains all networks of the config's variants that are not there yet.
+
+    Args:
+      config: what to train.
+      workdir: where to.
+      data_dir: of TFDS.
+
+    Raises:
+      DataError: the images are not there, do not fit or have no digits as labels.
+      TrainingError: a loss is not a number any more.
+      UserError: `workdir` belongs to another config or cannot be written.
+    """
+    missing = missing_networks(config, workdir)
+    if not missing:
+        return
+    name = config.data.in_distribution
+    split, validation_split = (
+        pipeline.open_split(name, role, config.data, data_dir) for role in ("train", "validation")
+    )
+    images, validation = _load_labelled(split), _load_labelled(validation_split)
+    workdir.claim(config, split.version)
+    for count, network in enumerate(missing, start=1):
+        print(f"training network {count} of {len(missing)}: {network[0]} {network[1]}")
+        _train_one(network, config, workdir, images, validation)
+
+
+def load_trained(network: Network, config: RotatedConfig, workdir: WorkDir) -> LeNet:
+    """A network that `train` left in the work directory.
+
+    Raises:
+      UserError: it was trained with another config.
+      TrainingError: there is none, or its files are damaged.
+    """
+    workdir.check(config)
+    facts = training_facts(network, workdir)
+    model = LeNet(network[0], config.model, config.data.image_shape, facts["num_examples"])
+    read_weights(model, _folder(network, workdir) / _WEIGHTS)
+    return model
+
+
+def _folder(network: Network, workdir: WorkDir) -> pathlib.Path:
+    kind, number = network
+    return workdir.model / f"{kind}_{number}"
+
+
+def _load_labelled(split: pipeline.Split) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a set of ten classes."""
+    images, labels = pipeline.load(split)
+    if labels.min() < 0 or labels.max() >= NUM_CLASSES:
+        raise DataError(
+            f"{split.name}: labels are from {labels.min()} to {labels.max()} (-1 is none); "
+            f"valid are sets labelled from 0 to {NUM_CLASSES - 1}, such as mnist."
+        )
+    return images, labels
+
+
+class _WarmUp(keras.callbacks.Callback):
+    """Raises the weight of the KL linearly to 1."""
+
+    def __init__(self, num_steps: float):
+        super().__init__()
+        self._num_steps, self._step = num_steps, 0
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._step += 1
+        self.model.kl_weight.assign(min(1.0, self._step / max(1.0, self._num_steps)))
+
+
+def _train_one(
+    network: Network,
+    config: RotatedConfig,
+    workdir: WorkDir,
+    images: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray],
+) -> None:
+    kind, number = network
+    settings, num_examples = config.train, len(images[1])
+    num_epochs = settings.num_epochs_bayesian if kind in BAYESIAN else settings.num_epochs
+    num_steps = num_epochs * math.ceil(num_examples / settings.batch_size)
+    # Of initial weights, the order of images, and all draws.
+    keras.utils.set_random_seed(config.seed + number)
+    model = LeNet(kind, config.model, config.data.image_shape, num_examples)
+    model.compile(
+        keras.optimizers.Adam(settings.learning_rate),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    start = time.monotonic()
+    history = model.fit(
+        *images,
+        batch_size=settings.batch_size,
+        epochs=num_epochs,
+        validation_data=validation,
+        callbacks=[keras.callbacks.TerminateOnNaN(), _WarmUp(settings.kl_warmup * num_steps)],
+        verbose=1 if sys.stdout.isatty() else 2,
+    ).history
+    if not np.all(np.isfinite(history["loss"])):
+        raise TrainingError(
+            f"The loss of {kind} {number} is not a number any more. Try, in a new --workdir, "
+            "a lower config.train.learning_rate."
+        )
+    facts = {
+        "num_parameters": model.num_parameters(),
+        "num_examples": num_examples,
+        "num_epochs": num_epochs,
+        "seconds": round(time.monotonic() - start, 1),
+        "validation_accuracy": round(history["val_accuracy"][-1], 4),
+    }
+    with atomic.replacing_folder(_folder(network, workdir)) as folder:
+        model.save_weights(folder / _WEIGHTS)
+        (folder / _FACTS).write_text(json.dumps(facts, indent=2) + "\n")

@@ -1,0 +1,224 @@
+"""Figures of the rotated digits; drawn without pyplot, as in `plots`."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.colors
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tfp_ood.reporting.figures import COLORS, OWN_COLOR, save
+from tfp_ood.rotated.config import NUM_CLASSES
+from tfp_ood.rotated.predictions import Predictions
+from tfp_ood.rotated.summary import (
+    CONFIDENT,
+    LABELS,
+    ranges,
+    set_rows,
+    wrong_probability,
+)
+
+Paths = Sequence[str | os.PathLike[str]]
+
+_CLASS_COLORS = (*COLORS, "#F0E442", "#000000", "#E5D8BD", "#7A3E1D")
+"""Of the classes that a digit is not: Okabe and Ito's and two more; numbers tell them apart too."""
+_STYLES = {
+    "softmax": ("#000000", "-"),
+    "dropout": (COLORS[4], (0, (1, 1))),
+    "ensemble": (COLORS[2], "-."),
+    "flipout": (COLORS[0], "--"),
+    "mnf": (COLORS[1], "-"),
+}
+"""Colour and line of each variant, so that curves differ on gray paper too."""
+
+_NUM_PICTURES = 10
+_SHOWN_SHARE = 0.35  # a class with less is not written into the figure
+_WIDTH = 7.5  # inches
+
+
+def digit_figure(
+    tables: Mapping[str, Predictions], pictures: np.ndarray, digit: int, paths: Paths
+) -> None:
+    """Class probabilities of one digit against its angle, a row for each variant.
+
+    Below them the entropies of all variants, and the digit as it is turned.
+
+    Args:
+      tables: variant -> predictions for that one image at all angles, in their order.
+      pictures: the images, uint8 [A, H, W, 1].
+      digit: its class.
+      paths: files to make; the suffix (.png, .pdf) chooses the format.
+    """
+    heights = [1.0] * len(tables) + [1.5, 0.9]
+    figure = Figure(figsize=(_WIDTH, 1.05 * sum(heights) + 0.5), layout="constrained")
+    rows = figure.subplots(len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights})
+    for axes, (variant, table) in zip(rows, tables.items(), strict=False):
+        _draw_probabilities(axes, table, digit)
+        axes.set_ylabel("probability", fontsize=9)
+        axes.set_title(LABELS[variant], loc="left", fontsize=11, pad=3)
+    _draw_entropies(rows[-2], tables)
+    _draw_pictures(rows[-1], tables["softmax"].keys["angle"], pictures)
+    _legend(figure, rows[0], "upper", NUM_CLASSES)
+    _legend(figure, rows[-2], "lower", 3)
+    save(figure, paths)
+
+
+def turned_figure(summary: Mapping[str, Any], paths: Paths) -> None:
+    """Over many digits, against the angle: how often a variant is confidently wrong; entropy.
+
+    Args:
+      summary: of `rotated_summary.summarize`.
+      paths: as above.
+    """
+    turned = summary["turned"]
+    figure = Figure(figsize=(_WIDTH, 3.9), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for variant, entry in turned["variants"].items():
+        left.plot(turned["angle"], entry["share_confidently_wrong"], **_curve(variant))
+        right.plot(turned["angle"], entry["mean_entropy"], **_curve(variant))
+    left.set_title(f"share with a wrong class at {CONFIDENT} or more", fontsize=11, loc="left")
+    right.set_title("mean entropy  [nats]", fontsize=11, loc="left")
+    for axes in (left, right):
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("angle  [degrees]", fontsize=11)
+        _finish(axes, turned["angle"])
+    _legend(figure, left, "lower", 3)
+    save(figure, paths)
+
+
+def entropy_figure(
+    tables: Mapping[str, Predictions], summary: Mapping[str, Any], paths: Paths
+) -> None:
+    """Cumulative curves of the predictive entropy, a panel for each set.
+
+    Args:
+      tables: variant -> predictions for all sets.
+      summary: of these, for labels.
+      paths: as above.
+    """
+    sets = summary["sets"]
+    figure = Figure(figsize=(_WIDTH, 3.9), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(sets), sharey=True))
+    for axes, (key, entry) in zip(panels, sets.items(), strict=True):
+        for variant, table in tables.items():
+            axes.ecdf(table.where(set_rows(table, key)).entropy, **_curve(variant))
+        axes.set_xlim(0, math.log(tables["softmax"].probabilities.shape[1]))
+        axes.set_xlabel("entropy  [nats]", fontsize=11)
+        title = f"{entry['label']}\nn = {entry['num_images']:,}"
+        axes.set_title(title, fontsize=11, loc="left")
+        axes.spines[["right", "top"]].set_visible(False)
+    panels[0].set_ylabel("share of images with less", fontsize=11)
+    _legend(figure, panels[0], "lower", 3)
+    save(figure, paths)
+
+
+def _curve(variant: str) -> dict[str, Any]:
+    """How a variant's curve looks, and what it is called, in every figure."""
+    color, line = _STYLES[variant]
+    return {"color": color, "linestyle": line, "linewidth": 2, "label": LABELS[variant]}
+
+
+def _draw_probabilities(axes: Axes, table: Predictions, digit: int) -> None:
+    """Stacked probabilities: the digit's own class in gray at the bottom, the others in colour."""
+    angles = table.keys["angle"]
+    classes = [digit, *(c for c in range(table.probabilities.shape[1]) if c != digit)]
+    bottom = np.zeros(len(angles))
+    top = table.probabilities.argmax(axis=1)
+    for name in classes:
+        color = OWN_COLOR if name == digit else _CLASS_COLORS[name]
+        shares = table.probabilities[:, name]
+        axes.fill_between(
+            angles, bottom, bottom + shares, step="mid", color=color, linewidth=0, label=str(name)
+        )
+        _write_class(axes, angles, top == name, bottom + shares / 2, shares, (name, color))
+        bottom = bottom + shares
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0, 0.5, 1])
+    axes.axhline(CONFIDENT, color="white", linewidth=0.8, linestyle=":")
+    _finish(axes, angles)
+
+
+def _write_class(
+    axes: Axes,
+    angles: np.ndarray,
+    is_top: np.ndarray,
+    middles: np.ndarray,
+    shares: np.ndarray,
+    named: tuple[int, str],
+) -> None:
+    """The class's number, once in every range of angles where it is the likeliest."""
+    name, color = named
+    for found in ranges(is_top):
+        best = found.start + int(np.argmax(shares[found]))
+        middle = (found.start + found.stop - 1) // 2
+        where = middle if shares[middle] >= _SHOWN_SHARE else best
+        if shares[where] >= _SHOWN_SHARE:
+            red, green, blue = matplotlib.colors.to_rgb(color)
+            is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
+            axes.text(
+                angles[where],
+                middles[where],
+                str(name),
+                ha="center",
+                va="center",
+                fontsize=11,
+                fontweight="bold",
+                color="white" if is_dark else "black",
+            )
+
+
+def _draw_entropies(axes: Axes, tables: Mapping[str, Predictions]) -> None:
+    """Entropies; shaded is where the plain network is certain of a wrong class."""
+    angles = tables["softmax"].keys["angle"]
+    half = (angles[1] - angles[0]) / 2
+    for angle in angles[wrong_probability(tables["softmax"]) >= CONFIDENT]:
+        axes.axvspan(angle - half, angle + half, color="#dddddd", linewidth=0)
+    for variant, table in tables.items():
+        axes.plot(angles, table.entropy, **_curve(variant))
+    axes.set_ylim(0, math.log(tables["softmax"].probabilities.shape[1]))
+    axes.set_title(
+        f"entropy  [nats]   (shaded: plain softmax gives a wrong class {CONFIDENT} or more)",
+        loc="left",
+        fontsize=11,
+        pad=3,
+    )
+    _finish(axes, angles)
+
+
+def _draw_pictures(axes: Axes, angles: np.ndarray, pictures: np.ndarray) -> None:
+    """Every so many degrees, the digit under its angle."""
+    shown = np.unique(np.linspace(0, len(angles) - 1, _NUM_PICTURES).round().astype(int))
+    half = (angles[shown[1]] - angles[shown[0]]) / 2 * 0.94
+    for number in shown:
+        extent = (angles[number] - half, angles[number] + half, 0, 1)
+        axes.imshow(
+            pictures[number, ..., 0], cmap="gray", vmin=0, vmax=255, extent=extent, aspect="auto"
+        )
+    axes.set_ylim(0, 1)
+    axes.set_yticks([])
+    axes.set_xlabel("angle  [degrees counterclockwise]", fontsize=11)
+    axes.set_xticks(angles[shown])
+    axes.set_xlim(angles[0] - half - 1, angles[-1] + half + 1)
+    axes.xaxis.set_major_formatter("{x:.0f}")
+    axes.spines[:].set_visible(False)
+
+
+def _finish(axes: Axes, angles: Sequence[float]) -> None:
+    axes.set_xlim(angles[0], angles[-1])
+    axes.spines[["right", "top"]].set_visible(False)
+
+
+def _legend(figure: Figure, axes: Axes, side: str, columns: int) -> None:
+    """What the axes' colours and lines stand for, above or below the figure."""
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc=f"outside {side} center",
+        ncols=columns,
+        frameon=False,
+        fontsize=11,
+        handlelength=1.2 if side == "upper" else 2.5,
+        columnspacing=1.2,
+    )

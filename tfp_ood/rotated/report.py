@@ -1,0 +1,200 @@
+"""Prediction tables of a work directory -> the report on rotated digits."""
+
+import json
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfp_ood import atomic
+from tfp_ood.errors import EvaluationError
+from tfp_ood.reporting import html
+from tfp_ood.rotated import plots as rotated_plots
+from tfp_ood.rotated import predictions
+from tfp_ood.rotated.predictions import Predictions
+from tfp_ood.rotated.summary import LABELS, drawn_rows, summarize, verdict
+
+_TITLE = "Digits turned upside down: who is certain, and wrong?"
+
+_HOW_TO_READ = """<ul>
+<li>All networks were trained on upright digits. Turned ones are something they have never seen: a
+classifier that knew what it does not know would spread its probability over classes.</li>
+<li><b>Areas</b>: the probability of each class at each angle. The digit&rsquo;s own class is gray,
+at the bottom; the others are coloured and numbered where they are the likeliest. The dotted line
+is 0.9.</li>
+<li><b>Entropy</b> of these probabilities, in nats: 0 is certainty, log&nbsp;10&nbsp;=&nbsp;2.30 no
+idea at all. For variants with several networks or draws it is that of their average.</li>
+<li>Which digits are drawn, and which test image of each, is set in the config
+(<code>data.digits</code>, <code>data.digit_index</code>: by default the first of the test split);
+all turned images together are counted below. A 9 turned by 180 degrees <i>is</i> a 6: there the
+&ldquo;wrong&rdquo; class is right, and the count leaves 6 and 9 out.</li>
+<li><b>Plain softmax</b> is one LeNet with weight decay; the <b>deep ensemble</b> is that one and
+others from other seeds; <b>MC dropout</b> keeps dropping units when it predicts; <b>Flipout</b>
+has an independent Gaussian for every weight; <b>multiplicative flows</b> (Louizos &amp; Welling,
+2017) multiply the means of those by noise out of a normalizing flow, so that weights depend on
+each other.</li>
+</ul>"""
+
+
+def write_report(
+    workdir: str | os.PathLike[str],
+    variants: Sequence[str],
+    digit_index: int,
+    config: Mapping[str, Any] | None = None,
+) -> tuple[list[str], pathlib.Path]:
+    """Writes WORKDIR/report/: index.html, summary.json, and every figure as .png and .pdf.
+
+    Reads only WORKDIR/predictions.
+
+    Args:
+      workdir: of the run.
+      variants: which to show, "softmax" among them.
+      digit_index: which image of each digit was drawn.
+      config: nested settings to list on the page.
+
+    Returns:
+      The outcome in sentences, and the path of the page.
+
+    Raises:
+      EvaluationError: a table is missing or damaged, or they do not fit together.
+    """
+    workdir = pathlib.Path(workdir)
+    rotated, sets = (
+        {v: predictions.read(predictions.table_path(workdir, v, kind)) for v in variants}
+        for kind in ("rotated", "sets")
+    )
+    pictures = _read_pictures(workdir / predictions.PICTURES)
+    summary = summarize(rotated, sets, digit_index)
+    folder = workdir / "report"
+    figures = [
+        _digit_figure(rotated, image, int(digit), digit_index, folder)
+        for digit, image in zip(summary["digits"], pictures, strict=True)
+    ]
+    turned = _figure(folder, "turned", lambda p: rotated_plots.turned_figure(summary, p))
+    entropies = _figure(folder, "entropy", lambda p: rotated_plots.entropy_figure(sets, summary, p))
+    sections = [
+        html.verdict_list(verdict(summary)),
+        *figures,
+        html.section("How to read this", _HOW_TO_READ),
+        html.section("Certain, and wrong", _ranges_table(summary)),
+        html.section("All turned digits", _turned_part(summary, turned)),
+        html.section("Foreign images", _sets_part(summary, entropies)),
+        html.section("Networks", _variants_table(summary)),
+        html.config_section(config),
+    ]
+    with atomic.replacing(folder / "summary.json") as temporary:
+        temporary.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    return verdict(summary), html.write(folder, _TITLE, sections)
+
+
+def _read_pictures(path: pathlib.Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise EvaluationError(
+            f"The digits {path} cannot be read ({error}); --mode=evaluate makes them."
+        ) from error
+
+
+def _digit_figure(
+    tables: Mapping[str, Predictions],
+    pictures: np.ndarray,
+    digit: int,
+    digit_index: int,
+    folder: pathlib.Path,
+) -> str:
+    """The figure of one digit, as HTML."""
+    rows = drawn_rows(tables["softmax"], digit, digit_index)
+    one = {variant: table.where(rows) for variant, table in tables.items()}
+    path = _figure(
+        folder,
+        f"digit_{digit}",
+        lambda paths: rotated_plots.digit_figure(one, pictures, digit, paths),
+    )
+    caption = (
+        f"Test image {one['softmax'].keys['index'][0]}, a {digit}, turned by 0 to 180 degrees."
+    )
+    alt = f"Class probabilities of a turned {digit} under each variant, and their entropies"
+    return html.figure("rotated", path, alt, caption)
+
+
+def _figure(
+    folder: pathlib.Path, name: str, draw: Callable[[list[pathlib.Path]], None]
+) -> pathlib.Path:
+    """Draws NAME.png and NAME.pdf; returns the former."""
+    paths = [folder / f"{name}.png", folder / f"{name}.pdf"]
+    draw(paths)
+    return paths[0]
+
+
+def _ranges_table(summary: Mapping[str, Any]) -> str:
+    """Every range of angles in which the plain network is certain of a wrong class."""
+    variants = summary["variants"]
+    header = ["Digit", "degrees", "called", "largest probability", *(LABELS[v] for v in variants)]
+    rows = [
+        [
+            digit,
+            f"{found['from_angle']:.0f}&ndash;{found['to_angle']:.0f}",
+            ", ".join(map(str, found["classes"])),
+            f"{found['largest_probability']:.3f}",
+            *(f"{found['mean_entropy'][v]:.2f}" for v in variants),
+        ]
+        for digit, entry in summary["digits"].items()
+        for found in entry["confidently_wrong"]
+    ]
+    caption = (
+        "Ranges of angles where plain softmax gives a wrong class 0.9 or more, and the mean "
+        "entropy (nats) of every variant there"
+    )
+    return html.table(caption, header, rows, "metrics")
+
+
+def _turned_part(summary: Mapping[str, Any], path: pathlib.Path) -> str:
+    turned = summary["turned"]
+    digits = ", ".join(map(str, turned["digits"]))
+    caption = f"{turned['num_images']} test images of the digits {digits}, at every angle."
+    alt = "Share of confidently wrong predictions, and mean entropy, against the angle"
+    rows = [
+        [LABELS[v], f"{e['share_confidently_wrong_all']:.1%}", f"{e['mean_entropy_all']:.2f}"]
+        for v, e in turned["variants"].items()
+    ]
+    header = ["Variant", "wrong class at 0.9 or more", "mean entropy, nats"]
+    table = html.table("Over all angles", header, rows, "metrics")
+    return html.figure("turned", path, alt, caption) + table
+
+
+def _sets_part(summary: Mapping[str, Any], path: pathlib.Path) -> str:
+    caption = (
+        "Cumulative curves of the predictive entropy. On the networks' own set they should rise at "
+        "the left, on foreign sets as far to the right as possible."
+    )
+    header, rows = ["Variant"], [[LABELS[v]] for v in summary["variants"]]
+    for entry in summary["sets"].values():
+        label = html.escape(entry["label"])
+        is_own = "accuracy" in entry["variants"]["softmax"]
+        header += [f"{label}: entropy", f"{label}: {'accuracy' if is_own else 'AUROC'}"]
+        for row, values in zip(rows, entry["variants"].values(), strict=True):
+            row.append(f"{values['mean_entropy']:.3f}")
+            row.append(f"{values['accuracy']:.1%}" if is_own else f"{values['auroc']:.3f}")
+    table = html.table("Mean entropy (nats), and what it tells apart", header, rows, "metrics")
+    return html.figure("entropy", path, "Cumulative curves of entropy", caption) + table
+
+
+def _variants_table(summary: Mapping[str, Any]) -> str:
+    header = ["Variant", "networks", "parameters", "epochs", "draws", "training, s"]
+    rows = [
+        [
+            LABELS[variant],
+            str(entry["num_networks"]),
+            f"{entry['num_parameters']:,}",
+            str(entry["num_epochs"]),
+            str(entry["num_draws"]),
+            f"{entry['train_seconds']:,.0f}",
+        ]
+        for variant, entry in summary["variants"].items()
+    ]
+    return html.table(
+        "The ensemble's first network is the plain softmax one", header, rows, "metrics"
+    )
