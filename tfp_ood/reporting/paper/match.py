@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfp_ood.reporting import names
-from tfp_ood.reporting.paper import facts as paper_facts
+from tfp_ood.reporting.paper import facts
 from tfp_ood.reporting.paper.facts import SETUPS
 from tfp_ood.reporting.runs import Run
 
@@ -21,7 +21,7 @@ _SMALLER = ("model.num_steps", "model.num_hidden", "model.num_layers", "model.nu
 
 
 def kind(run: Run) -> str:
-    """A key of `paper_facts.SETUPS`, or another word where the paper has no such model."""
+    """A key of `facts.SETUPS`, or another word where the paper has no such model."""
     model = run.config["model"]
     if model.get("num_classes"):
         return "glow_class_conditional"
@@ -65,7 +65,7 @@ def ours(run: Run) -> str:
     settings = ", ".join(f"{key} {value}" for key, value in model.items())
     train = run.config["train"]
     return (
-        f"{run.summary['model']['num_parameters']:,} parameters ({settings}); "
+        f"{run.summary.model['num_parameters']:,} parameters ({settings}); "
         f"{train['num_steps']:,} steps of {train['batch_size']} with {train['optimizer']}"
     )
 
@@ -105,7 +105,7 @@ def is_smaller(run: Run) -> bool:
 
 
 def _wanted(run: Run) -> Mapping[str, Any]:
-    setup: paper_facts.Setup = SETUPS[kind(run)]
+    setup: facts.Setup = SETUPS[kind(run)]
     return setup.gray if run.config["data"]["image_shape"][-1] == 1 else setup.color
 
 
