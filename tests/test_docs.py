@@ -39,6 +39,13 @@ def test_readme_is_short_and_leads_to_every_document():
         assert f"({path.relative_to(ROOT)})" in text, path.name
 
 
+def test_readme_has_the_command_that_ci_runs():
+    """Its first line with `-m pytest`, in a shell of its own."""
+    command = next(line for line in README.read_text().splitlines() if "-m pytest" in line)
+    assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -q '.[test]' && ")
+    assert command.endswith("python -m pytest -q")
+
+
 @every_document
 def test_links_and_images_lead_somewhere(path):
     found = [link or image for link, image in links(path.read_text())]
@@ -103,14 +110,10 @@ def test_files_of_this_repository_that_are_named_are_there(path):
 def test_the_example_in_readme_runs(tmp_path, monkeypatch, capsys):
     """On the export of another model, in the place where the README's command leaves it."""
     from tests import contracts
-    from tfp_ood.detectors import conformal
-    from tfp_ood.export import saved_model
+    from tests.export.test_saved_model import export
 
-    case = contracts.CASES["glow_constant_volume"]
-    model = contracts.initialized(case)
-    held_out = model.log_prob(contracts.random_images(case, 50, seed=8)).numpy()
     monkeypatch.chdir(tmp_path)
-    saved_model.write("runs/quickstart/export/model", model, 1, conformal.calibrate(held_out, 0.1))
+    case, *_ = export("glow_constant_volume", "runs/quickstart/export/model")
     usual = contracts.random_images(case, 2, seed=11)
     np.save("images.npy", np.concatenate([usual, np.random.default_rng(0).permuted(usual)]))
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
