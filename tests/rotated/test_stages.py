@@ -14,7 +14,7 @@ from tfp_ood.rotated import config as rotated_config
 from tfp_ood.rotated.config import VARIANTS
 from tfp_ood.workdir import open_workdir
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = str(ROOT / "configs" / "rotated_digits.py")
 SMALL = [
     "--config.data.num_validation=4",
