@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 
 from tests.damaged import spoil
 from tests.data import tiny
-from tfp_ood import cli
+from tfp_ood import cli, stages
 from tfp_ood.config import Config
 from tfp_ood.data import prepare, specs
 
@@ -342,7 +342,7 @@ def test_a_damaged_record_is_named_by_sampling(data_dir, tmp_path, capsys):
 @pytest.mark.parametrize("error", [ValueError("other"), tf.errors.DataLossError(None, None, "x")])
 def test_other_failures_of_a_stage_stay_what_they_are(error, data_dir):
     """Damage of other files too, where every record of the sets is whole."""
-    with pytest.raises(type(error)) as raised, cli._damage_named(Config(), str(data_dir)):
+    with pytest.raises(type(error)) as raised, stages._damage_named(Config(), str(data_dir)):
         raise error
     assert raised.value is error
 

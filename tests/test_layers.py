@@ -34,6 +34,7 @@ RANKS = {
     "export": 5,
     "beam": 6,
     "rotated": 6,
+    "stages": 6,
     "cli": 6,
 }
 FILES = sorted((ROOT / "tfp_ood").rglob("*.py"))

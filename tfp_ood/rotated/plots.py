@@ -1,4 +1,4 @@
-"""Figures of the rotated digits; drawn without pyplot, as in `plots`."""
+"""Figures of the rotated digits; drawn without pyplot, as in `reporting.figures`."""
 
 import math
 import os
@@ -70,7 +70,7 @@ def turned_figure(summary: Mapping[str, Any], paths: Paths) -> None:
     """Over many digits, against the angle: how often a variant is confidently wrong; entropy.
 
     Args:
-      summary: of `rotated_summary.summarize`.
+      summary: of `summary.summarize`.
       paths: as above.
     """
     turned = summary["turned"]

@@ -1,6 +1,5 @@
 """Prediction tables of a work directory -> the report on rotated digits."""
 
-import json
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +10,9 @@ import numpy as np
 from tfp_ood import atomic
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import html
-from tfp_ood.rotated import plots as rotated_plots
-from tfp_ood.rotated import predictions
+from tfp_ood.rotated import plots, predictions
 from tfp_ood.rotated.predictions import Predictions
-from tfp_ood.rotated.summary import LABELS, drawn_rows, summarize, verdict
+from tfp_ood.rotated.summary import LABELS, drawn_rows, rotated_outcome, summarize
 
 _TITLE = "Digits turned upside down: who is certain, and wrong?"
 
@@ -67,15 +65,16 @@ def write_report(
     )
     pictures = _read_pictures(workdir / predictions.PICTURES)
     summary = summarize(rotated, sets, digit_index)
+    outcome = rotated_outcome(summary)
     folder = workdir / "report"
     figures = [
         _digit_figure(rotated, image, int(digit), digit_index, folder)
         for digit, image in zip(summary["digits"], pictures, strict=True)
     ]
-    turned = _figure(folder, "turned", lambda p: rotated_plots.turned_figure(summary, p))
-    entropies = _figure(folder, "entropy", lambda p: rotated_plots.entropy_figure(sets, summary, p))
+    turned = _figure(folder, "turned", lambda p: plots.turned_figure(summary, p))
+    entropies = _figure(folder, "entropy", lambda p: plots.entropy_figure(sets, summary, p))
     sections = [
-        html.verdict_list(verdict(summary)),
+        html.verdict_list(outcome),
         *figures,
         html.section("How to read this", _HOW_TO_READ),
         html.section("Certain, and wrong", _ranges_table(summary)),
@@ -84,9 +83,8 @@ def write_report(
         html.section("Networks", _variants_table(summary)),
         html.config_section(config),
     ]
-    with atomic.replacing(folder / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
-    return verdict(summary), html.write(folder, _TITLE, sections)
+    atomic.write_json(folder / "summary.json", summary)
+    return outcome, html.write(folder, _TITLE, sections)
 
 
 def _read_pictures(path: pathlib.Path) -> np.ndarray:
@@ -111,7 +109,7 @@ def _digit_figure(
     path = _figure(
         folder,
         f"digit_{digit}",
-        lambda paths: rotated_plots.digit_figure(one, pictures, digit, paths),
+        lambda paths: plots.digit_figure(one, pictures, digit, paths),
     )
     caption = (
         f"Test image {one['softmax'].keys['index'][0]}, a {digit}, turned by 0 to 180 degrees."
