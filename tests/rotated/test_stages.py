@@ -24,6 +24,7 @@ SMALL = [
     "--config.model.num_filters=2,3",
     "--config.model.num_hidden=4",
     "--config.model.flow_hidden=3",
+    "--config.model.num_couplings=1",
     "--config.model.ensemble_size=2",
     "--config.train.batch_size=8",
     "--config.train.num_epochs=1",
