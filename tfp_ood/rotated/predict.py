@@ -10,7 +10,7 @@ from tfp_ood.config import fingerprint
 from tfp_ood.data import pipeline
 from tfp_ood.keras import keras
 from tfp_ood.rotated import classify, predictions
-from tfp_ood.rotated.config import RotatedConfig
+from tfp_ood.rotated.config import NUM_CLASSES, RotatedConfig
 from tfp_ood.rotated.images import Images, load_images
 from tfp_ood.rotated.lenet import LeNet
 from tfp_ood.rotated.predictions import Predictions
@@ -57,7 +57,7 @@ def predictive(
       float64 [N, 10].
     """
     rounds = [n for n in networks for _ in range(num_draws if n.is_stochastic else 1)]
-    mean = np.zeros((len(images), 10))
+    mean = np.zeros((len(images), NUM_CLASSES))
     with tqdm.tqdm(
         total=len(images) * len(rounds), desc=title, unit=" images", leave=False, delay=1
     ) as bar:
