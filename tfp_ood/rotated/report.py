@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,7 @@ from tfp_ood import atomic
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import html
 from tfp_ood.rotated import plots, predictions
-from tfp_ood.rotated.predictions import Predictions
-from tfp_ood.rotated.summary import LABELS, drawn_rows, rotated_outcome, summarize
+from tfp_ood.rotated.summary import LABELS, Tables, drawn_rows, rotated_outcome, summarize
 
 _TITLE = "Digits turned upside down: who is certain, and wrong?"
 
@@ -71,15 +70,13 @@ def write_report(
         _digit_figure(rotated, image, int(digit), digit_index, folder)
         for digit, image in zip(summary["digits"], pictures, strict=True)
     ]
-    turned = _figure(folder, "turned", lambda p: plots.turned_figure(summary, p))
-    entropies = _figure(folder, "entropy", lambda p: plots.entropy_figure(sets, summary, p))
     sections = [
         html.verdict_list(outcome),
         *figures,
         html.section("How to read this", _HOW_TO_READ),
         html.section("Certain, and wrong", _ranges_table(summary)),
-        html.section("All turned digits", _turned_part(summary, turned)),
-        html.section("Foreign images", _sets_part(summary, entropies)),
+        html.section("All turned digits", _turned_part(summary, folder)),
+        html.section("Foreign images", _sets_part(sets, summary, folder)),
         html.section("Networks", _variants_table(summary)),
         html.config_section(config),
     ]
@@ -97,7 +94,7 @@ def _read_pictures(path: pathlib.Path) -> np.ndarray:
 
 
 def _digit_figure(
-    tables: Mapping[str, Predictions],
+    tables: Tables,
     pictures: np.ndarray,
     digit: int,
     digit_index: int,
@@ -106,25 +103,18 @@ def _digit_figure(
     """The figure of one digit, as HTML."""
     rows = drawn_rows(tables["softmax"], digit, digit_index)
     one = {variant: table.where(rows) for variant, table in tables.items()}
-    path = _figure(
-        folder,
-        f"digit_{digit}",
-        lambda paths: plots.digit_figure(one, pictures, digit, paths),
-    )
+    files = _files(folder, f"digit_{digit}")
+    plots.digit_figure(one, pictures, digit, files)
     caption = (
         f"Test image {one['softmax'].keys['index'][0]}, a {digit}, turned by 0 to 180 degrees."
     )
     alt = f"Class probabilities of a turned {digit} under each variant, and their entropies"
-    return html.figure("rotated", path, alt, caption)
+    return html.figure("rotated", files[0], alt, caption)
 
 
-def _figure(
-    folder: pathlib.Path, name: str, draw: Callable[[list[pathlib.Path]], None]
-) -> pathlib.Path:
-    """Draws NAME.png and NAME.pdf; returns the former."""
-    paths = [folder / f"{name}.png", folder / f"{name}.pdf"]
-    draw(paths)
-    return paths[0]
+def _files(folder: pathlib.Path, name: str) -> list[pathlib.Path]:
+    """Of a figure; the first is shown on the page."""
+    return [folder / f"{name}.png", folder / f"{name}.pdf"]
 
 
 def _ranges_table(summary: Mapping[str, Any]) -> str:
@@ -149,7 +139,9 @@ def _ranges_table(summary: Mapping[str, Any]) -> str:
     return html.table(caption, header, rows, "metrics")
 
 
-def _turned_part(summary: Mapping[str, Any], path: pathlib.Path) -> str:
+def _turned_part(summary: Mapping[str, Any], folder: pathlib.Path) -> str:
+    files = _files(folder, "turned")
+    plots.turned_figure(summary, files)
     turned = summary["turned"]
     digits = ", ".join(map(str, turned["digits"]))
     caption = f"{turned['num_images']} test images of the digits {digits}, at every angle."
@@ -160,10 +152,12 @@ def _turned_part(summary: Mapping[str, Any], path: pathlib.Path) -> str:
     ]
     header = ["Variant", "wrong class at 0.9 or more", "mean entropy, nats"]
     table = html.table("Over all angles", header, rows, "metrics")
-    return html.figure("turned", path, alt, caption) + table
+    return html.figure("turned", files[0], alt, caption) + table
 
 
-def _sets_part(summary: Mapping[str, Any], path: pathlib.Path) -> str:
+def _sets_part(sets: Tables, summary: Mapping[str, Any], folder: pathlib.Path) -> str:
+    files = _files(folder, "entropy")
+    plots.entropy_figure(sets, summary, files)
     caption = (
         "Cumulative curves of the predictive entropy. On the networks' own set they should rise at "
         "the left, on foreign sets as far to the right as possible."
@@ -177,7 +171,7 @@ def _sets_part(summary: Mapping[str, Any], path: pathlib.Path) -> str:
             row.append(f"{values['mean_entropy']:.3f}")
             row.append(f"{values['accuracy']:.1%}" if is_own else f"{values['auroc']:.3f}")
     table = html.table("Mean entropy (nats), and what it tells apart", header, rows, "metrics")
-    return html.figure("entropy", path, "Cumulative curves of entropy", caption) + table
+    return html.figure("entropy", files[0], "Cumulative curves of entropy", caption) + table
 
 
 def _variants_table(summary: Mapping[str, Any]) -> str:
