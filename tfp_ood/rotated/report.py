@@ -103,18 +103,12 @@ def _digit_figure(
     """The figure of one digit, as HTML."""
     rows = drawn_rows(tables["softmax"], digit, digit_index)
     one = {variant: table.where(rows) for variant, table in tables.items()}
-    files = _files(folder, f"digit_{digit}")
-    plots.digit_figure(one, pictures, digit, files)
+    figure = plots.digit_figure(one, pictures, digit)
     caption = (
         f"Test image {one['softmax'].keys['index'][0]}, a {digit}, turned by 0 to 180 degrees."
     )
     alt = f"Class probabilities of a turned {digit} under each variant, and their entropies"
-    return html.figure("rotated", files[0], alt, caption)
-
-
-def _files(folder: pathlib.Path, name: str) -> list[pathlib.Path]:
-    """Of a figure; the first is shown on the page."""
-    return [folder / f"{name}.png", folder / f"{name}.pdf"]
+    return html.drawn("rotated", figure, folder / f"digit_{digit}", alt, caption)
 
 
 def _ranges_table(summary: Mapping[str, Any]) -> str:
@@ -140,8 +134,7 @@ def _ranges_table(summary: Mapping[str, Any]) -> str:
 
 
 def _turned_part(summary: Mapping[str, Any], folder: pathlib.Path) -> str:
-    files = _files(folder, "turned")
-    plots.turned_figure(summary, files)
+    figure = plots.turned_figure(summary)
     turned = summary["turned"]
     digits = ", ".join(map(str, turned["digits"]))
     caption = f"{turned['num_images']} test images of the digits {digits}, at every angle."
@@ -152,12 +145,11 @@ def _turned_part(summary: Mapping[str, Any], folder: pathlib.Path) -> str:
     ]
     header = ["Variant", "wrong class at 0.9 or more", "mean entropy, nats"]
     table = html.table("Over all angles", header, rows, "metrics")
-    return html.figure("turned", files[0], alt, caption) + table
+    return html.drawn("turned", figure, folder / "turned", alt, caption) + table
 
 
 def _sets_part(sets: Tables, summary: Mapping[str, Any], folder: pathlib.Path) -> str:
-    files = _files(folder, "entropy")
-    plots.entropy_figure(sets, summary, files)
+    figure = plots.entropy_figure(sets, summary)
     caption = (
         "Cumulative curves of the predictive entropy. On the networks' own set they should rise at "
         "the left, on foreign sets as far to the right as possible."
@@ -171,7 +163,10 @@ def _sets_part(sets: Tables, summary: Mapping[str, Any], folder: pathlib.Path) -
             row.append(f"{values['mean_entropy']:.3f}")
             row.append(f"{values['accuracy']:.1%}" if is_own else f"{values['auroc']:.3f}")
     table = html.table("Mean entropy (nats), and what it tells apart", header, rows, "metrics")
-    return html.figure("entropy", files[0], "Cumulative curves of entropy", caption) + table
+    return (
+        html.drawn("entropy", figure, folder / "entropy", "Cumulative curves of entropy", caption)
+        + table
+    )
 
 
 def _variants_table(summary: Mapping[str, Any]) -> str:
