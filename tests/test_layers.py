@@ -14,6 +14,7 @@ RANKS = {
             "devices",
             "errors",
             "experiments",
+            "families",
             "atomic",
             "keras",
             "options",

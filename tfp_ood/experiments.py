@@ -5,13 +5,15 @@ recalled (all of RealNVP; the latents of VAEs) they are those of the family's ow
 
 So are the schedules: that of PixelCNN is the one recalled. Flows differ on purpose, because others
 could not train them stably as recalled (RMSProp at 1e-5, highway networks in the couplings, no
-actnorm): here Adam with a warm-up and a cosine decay, three-layer networks, actnorm, and weights
-averaged for evaluation in all families.
+actnorm): here they have Adam with a warm-up and a cosine decay, three-layer networks, actnorm, and
+weights averaged for evaluation, as all families.
 """
 
 import ml_collections
 
-from tfp_ood.config import ConfigError, defaults
+from tfp_ood.config import defaults
+from tfp_ood.families import MODEL_CONFIGS
+from tfp_ood.options import ConfigError, one_of
 
 PAIRS = {
     "fashion_mnist": {
@@ -139,19 +141,25 @@ _SMALL = {
 """The same for the size that two cores train in five to fifteen minutes."""
 
 
+_NUM_DRAWS = {"vae": 50}
+"""Family -> `evaluate.num_draws`, where one draw is too loose a bound."""
+
+
 def experiment(family: str, pair: str, size: str) -> ml_collections.ConfigDict:
     """The config of an experiment, for a file in `configs/` to return or to change.
 
     Args:
-      family: a key of `config.MODEL_CONFIGS`.
+      family: a key of `MODEL_CONFIGS`.
       pair: a key of `PAIRS`, by the in-distribution set.
       size: "paper", or "small" for two cores and five to fifteen minutes.
 
     Raises:
-      ConfigError: there is no such size.
+      ConfigError: there is no such family, pair or size.
     """
-    if size not in SIZES:
-        raise ConfigError("size", size, f"one of {', '.join(SIZES)}, after the file: FILE.py:small")
+    parts = (("family", family, MODEL_CONFIGS), ("pair", pair, PAIRS), ("size", size, SIZES))
+    for key, given, names in parts:
+        if given not in names:
+            raise ConfigError(key, given, f"{one_of(names, given)}, after the file's name")
     config = defaults(family)
     config.data.update(PAIRS[pair])
     sizes = (_SMALL if size == "small" else _PAPER)[family]
@@ -159,6 +167,25 @@ def experiment(family: str, pair: str, size: str) -> ml_collections.ConfigDict:
     for model, train in (sizes["all"], sizes[color]):
         config.model.update(model)
         config.train.update(train)
-    if family == "vae":
-        config.evaluate.num_draws = 50
+    config.evaluate.num_draws = _NUM_DRAWS.get(family, config.evaluate.num_draws)
     return config
+
+
+def arguments(words: str, *names: str) -> list[str]:
+    """What a user wrote after a config file's name and a colon, as the arguments of `experiment`.
+
+    Args:
+      words: separated by commas; spaces do not matter.
+      names: in capitals, of the arguments before the size, for the message.
+
+    Returns:
+      The arguments, stripped, and the size: "paper" where `words` leave it out.
+
+    Raises:
+      ConfigError: there are too few or too many of them.
+    """
+    given = [word.strip() for word in words.split(",")]
+    if not len(names) <= len(given) <= len(names) + 1:
+        valid = f"{','.join(names)} or {','.join(names)},SIZE"
+        raise ConfigError(f"--config: got {words!r} after the file's name; valid is {valid}.")
+    return [*given, "paper"][: len(names) + 1]

@@ -22,7 +22,8 @@ _RECORD = "samples.json"
 def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     """Scores every set whose table is missing or not current.
 
-    Of a constant-volume Glow the slopes at the mean of its own images are kept too (`curvature`).
+    Of a constant-volume Glow the slopes at the mean of its own images are kept too, for
+    `second_order`.
 
     Raises:
       UserError: no trained model, one of another config, or images that do not fit.
@@ -39,7 +40,9 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     ]
     slopes_path = workdir.root / "scores" / second_order.FILE
     own_facts = _metadata(config, workdir, sets[0])
-    wants_slopes = _has_constant_volume(config) and not second_order.read(slopes_path, own_facts)
+    wants_slopes = config.model.has_constant_volume and not second_order.read(
+        slopes_path, own_facts
+    )
     if not wanted and not wants_slopes:
         return
     model = fit.load_trained(config, workdir)
@@ -123,12 +126,6 @@ def _is_current(path: pathlib.Path, metadata: Mapping[str, Any]) -> bool:
     return tables.is_current(path, metadata) and images.kept_path(path).exists()
 
 
-def _has_constant_volume(config: Config) -> bool:
-    """Whether the second-order analysis is about this model."""
-    model = config.model
-    return model.family == "glow" and model.coupling == "additive" and not model.num_classes
-
-
 def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     """Draws the report's samples into the work directory, unless they are there.
 
@@ -146,7 +143,7 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     drawn = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
     with atomic.replacing_folder(workdir.samples) as folder:
         np.save(folder / "samples.npy", drawn.numpy())
-        if config.model.family in models.RECONSTRUCTING:
+        if config.model.reconstructs:
             pairs = _reconstructions(model, pipeline.open_sets(config.data, data_dir))
             np.save(folder / "reconstructions.npy", pairs)
         (folder / _RECORD).write_text(json.dumps(facts) + "\n")
@@ -171,7 +168,7 @@ def _sample_facts(config: Config) -> dict[str, Any]:
         "num_images": config.sample.num_images,
         "temperature": config.sample.temperature,
     }
-    if config.model.family in models.RECONSTRUCTING:
+    if config.model.reconstructs:
         data = config.data
         facts["reconstructed"] = [data.in_distribution, *data.out_of_distribution]
     return facts

@@ -6,7 +6,7 @@ from tfp_ood.models.flows import glow, real_nvp
 from tfp_ood.models.pixel_cnn import build as pixel_cnn
 from tfp_ood.models.vae import build as vae
 
-__all__ = ["BUILDERS", "RECONSTRUCTING", "LikelihoodModel", "UninitializedError", "build"]
+__all__ = ["BUILDERS", "LikelihoodModel", "UninitializedError", "build"]
 
 BUILDERS = {
     "glow": glow.build,
@@ -15,9 +15,6 @@ BUILDERS = {
     "vae": vae.build,
 }
 """Family -> function of (model config, image shape, seed, precision)."""
-
-RECONSTRUCTING = ("vae",)
-"""Families whose models have `reconstruct`, from images to uint8 images of the same shape."""
 
 
 def build(config: Config) -> LikelihoodModel:

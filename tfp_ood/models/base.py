@@ -36,6 +36,9 @@ class LikelihoodModel(keras.Model):
     log_prob_kind = "exact"
     """`exact`, or `bound` where `log_prob` is a lower bound."""
 
+    terms: tuple[str, ...] = ()
+    """Names of the statistics, if any, that add up to `log_prob`."""
+
     quick_samples = False
     """Whether a few samples take no longer than a few steps, so that training can show some."""
 
@@ -67,8 +70,8 @@ class LikelihoodModel(keras.Model):
           num_draws: S, noise draws to average over in log space, where the model needs any.
 
         Returns:
-          float32 `[B]` each, nats per image: `log_prob` and, for flows, its two terms
-          `log_prob_latent` and `log_det`.
+          float32 `[B]` each, nats per image: `log_prob`, its `terms`, and what else the family
+          has to say.
 
         Raises:
           UninitializedError: neither `initialize`d nor loaded.

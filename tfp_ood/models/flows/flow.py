@@ -26,6 +26,7 @@ class FlowModel(LikelihoodModel):
     """
 
     log_prob_kind = "bound"
+    terms = ("log_prob_latent", "log_det")
     quick_samples = True
 
     def __init__(

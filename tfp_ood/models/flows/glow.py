@@ -3,7 +3,7 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_ood.config import GlowConfig
+from tfp_ood.families import GlowConfig
 from tfp_ood.models.flows import bijectors, networks
 from tfp_ood.models.flows.class_conditional import ClassConditionalFlow
 from tfp_ood.models.flows.flow import FlowModel

@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_ood.config import RealNVPConfig
+from tfp_ood.families import RealNVPConfig
 from tfp_ood.models.flows import batch_norm, bijectors, networks
 from tfp_ood.models.flows.flow import FlowModel
 

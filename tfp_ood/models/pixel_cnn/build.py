@@ -5,7 +5,7 @@ log p(x) = sum_i log p(x_i | x_1, ..., x_{i-1}) over the pixels in raster order.
 
 import tensorflow as tf
 
-from tfp_ood.config import PixelCNNConfig
+from tfp_ood.families import PixelCNNConfig
 from tfp_ood.models.base import LikelihoodModel
 from tfp_ood.models.pixel_cnn import layers, sampler
 from tfp_ood.models.pixel_cnn.heads import CategoricalHead, Head, LogisticHead

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood import units
-from tfp_ood.config import VAEConfig
+from tfp_ood.families import VAEConfig
 from tfp_ood.keras import keras
 from tfp_ood.models import dequantize
 from tfp_ood.models.base import LikelihoodModel
