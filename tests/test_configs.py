@@ -28,8 +28,6 @@ from tfp_ood.training import fit
 
 FILES = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
 ROTATED = "rotated_digits"  # of another kind; tests/rotated/test_stages.py runs it at reduced size
-
-
 DEPTHS = ("num_levels", "num_hierarchies")  # what the size of images bounds is not reduced
 
 
@@ -61,7 +59,7 @@ def cases():
             yield pytest.param(path, ",".join(words), id="-".join((path.stem, *words)))
 
 
-@pytest.mark.parametrize(("path", "words"), cases())
+@pytest.mark.parametrize(("path", "words"), list(cases()))
 def test_config(path, words):
     module = load(path)
     says = inspect.getdoc(module)
@@ -77,7 +75,7 @@ def test_config(path, words):
     assert bits_of_a_step(reduced(given)) < 20
 
 
-@pytest.mark.parametrize(("family", "pair"), itertools.product(MODEL_CONFIGS, PAIRS))
+@pytest.mark.parametrize(("family", "pair"), list(itertools.product(MODEL_CONFIGS, PAIRS)))
 def test_every_experiment_has_its_figures_or_is_said_not_to_be_run(family, pair):
     (path,) = (path for path in FILES if path.stem == "paper")
     says = inspect.getdoc(load(path))
@@ -123,7 +121,8 @@ def bits_of_a_step(config):
     shape = (4, *config.data.image_shape)
     images = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     model.initialize(images)
-    model.compile(optimizer=fit._optimizer(config.train))
+    # The contract test traces every family's step; here that would take longer than all else.
+    model.compile(optimizer=fit._optimizer(config.train), run_eagerly=True)
     batches = tf.data.Dataset.from_tensors({"image": images, "label": np.arange(4)})
     return model.fit(batches, epochs=1, verbose=0).history["bits_per_dim"][0]
 
@@ -131,24 +130,20 @@ def bits_of_a_step(config):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (
-            ("glow", "fashion_mnist", "tiny"),
-            "config.size: got 'tiny'; valid is one of paper, small",
-        ),
-        (("glow", "cifar", "small"), "config.pair: got 'cifar'; valid is one of fashion_mnist, .*"),
-        (("glwo", "cifar10", "small"), "config.family: got 'glwo'; .* (did you mean glow?)"),
+        (("glow", "fashion_mnist", "tiny"), "size: got 'tiny'; valid is one of paper, small"),
+        (("glow", "cifar", "small"), "pair: got 'cifar'; valid is one of fashion_mnist, cifar10"),
+        (("glwo", "cifar10", "small"), "family: got 'glwo'; valid is one of glow, real_nvp"),
     ],
 )
 def test_another_experiment_is_refused(given, said):
-    with pytest.raises(ConfigError, match=said.replace("(", r"\(").replace("?)", r"\?\)")):
+    with pytest.raises(ConfigError, match=said):
         experiment(*given)
 
 
 @pytest.mark.parametrize("words", ["", "glow", "glow,cifar10,small,x"])
 def test_another_number_of_words_is_refused(words):
-    with pytest.raises(
-        ConfigError, match=f"got '{words}' after .* FAMILY,PAIR or FAMILY,PAIR,SIZE"
-    ):
+    said = f"got '{words}' after .* FAMILY,PAIR or FAMILY,PAIR,SIZE"
+    with pytest.raises(ConfigError, match=said):
         arguments(words, "FAMILY", "PAIR")
 
 
