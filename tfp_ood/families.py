@@ -18,7 +18,7 @@ class ModelConfig:
     title: ClassVar[str]
     """What people call the family."""
     kinds: ClassVar[Mapping[str, str]] = {}
-    """Titles of the `kind`s that its options make, by kind."""
+    """Of each other `kind` that its options make, what people call it."""
     reconstructs: ClassVar[bool] = False
     """Whether its models have `reconstruct`, from images to uint8 images of the same shape."""
     num_classes = 0  # not annotated: Glow's field of this name then keeps its place
@@ -45,7 +45,19 @@ class ModelConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class GlowConfig(ModelConfig):
+class FlowConfig(ModelConfig):
+    """A flow whose levels each halve height and width."""
+
+    num_levels: int = option(2, low=1, high=8)
+    """Scales; height and width must divide by 2**num_levels."""
+
+    def check(self, image_shape: tuple[int, int, int]) -> None:
+        """See `ModelConfig`."""
+        _check_scales("num_levels", self.num_levels, 0, image_shape, "at every level")
+
+
+@dataclasses.dataclass(frozen=True)
+class GlowConfig(FlowConfig):
     """Glow (Kingma & Dhariwal, 2018)."""
 
     title: ClassVar = "Glow"
@@ -55,8 +67,6 @@ class GlowConfig(ModelConfig):
     }
 
     family: str = option("glow", choices=("glow",))
-    num_levels: int = option(2, low=1, high=8)
-    """Scales; height and width must divide by 2**num_levels."""
     num_steps: int = option(8, low=1)
     """Flow steps (actnorm, 1x1 convolution, coupling) per level."""
     num_hidden: int = option(64, low=1)
@@ -82,20 +92,14 @@ class GlowConfig(ModelConfig):
         """See `ModelConfig`."""
         return self.coupling == "additive" and not self.num_classes
 
-    def check(self, image_shape: tuple[int, int, int]) -> None:
-        """See `ModelConfig`."""
-        _check_levels(self.num_levels, image_shape)
-
 
 @dataclasses.dataclass(frozen=True)
-class RealNVPConfig(ModelConfig):
+class RealNVPConfig(FlowConfig):
     """RealNVP (Dinh et al., 2017)."""
 
     title: ClassVar = "RealNVP"
 
     family: str = option("real_nvp", choices=("real_nvp",))
-    num_levels: int = option(2, low=1, high=8)
-    """Scales; height and width must divide by 2**num_levels."""
     num_couplings: int = option(3, low=2)
     """Couplings of each kind of mask (checkerboard, channels) per level."""
     num_blocks: int = option(2, low=1)
@@ -104,10 +108,6 @@ class RealNVPConfig(ModelConfig):
     """Channels of the residual blocks."""
     normalization: str = option("actnorm", choices=("actnorm", "batch_norm"))
     """What follows each coupling."""
-
-    def check(self, image_shape: tuple[int, int, int]) -> None:
-        """See `ModelConfig`."""
-        _check_levels(self.num_levels, image_shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,11 +132,9 @@ class PixelCNNConfig(ModelConfig):
 
     def check(self, image_shape: tuple[int, int, int]) -> None:
         """See `ModelConfig`."""
-        height, width, _ = image_shape
-        most = 1 + _num_halvings(math.gcd(height, width))
-        if self.num_hierarchies > most and self.output == "logistic_mixture":
-            valid = f"at most {most} for images of {height}x{width}, which are halved between them"
-            raise ConfigError("model.num_hierarchies", self.num_hierarchies, valid)
+        if self.output == "logistic_mixture":
+            count = self.num_hierarchies
+            _check_scales("num_hierarchies", count, 1, image_shape, "between them")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,14 +164,12 @@ MODEL_CONFIGS: dict[str, type[ModelConfig]] = {
 }
 """Family -> its config."""
 
-
-def title(kind: str) -> str:
-    """What people call a family, or a `kind` of its models; the word itself of any other."""
-    for cls in MODEL_CONFIGS.values():
-        titles = {cls.family: cls.title, **cls.kinds}
-        if kind in titles:
-            return titles[kind]
-    return kind
+TITLES = {
+    kind: title
+    for cls in MODEL_CONFIGS.values()
+    for kind, title in {cls.family: cls.title, **cls.kinds}.items()
+}
+"""Kind of model, or family -> what people call it."""
 
 
 def model_config(given: Mapping[str, Any]) -> ModelConfig:
@@ -197,14 +193,13 @@ def model_class(given: Any) -> type[ModelConfig]:
     return MODEL_CONFIGS[family]
 
 
-def _check_levels(levels: int, image_shape: tuple[int, int, int]) -> None:
-    """Checks the scales of a flow."""
+def _check_scales(
+    key: str, given: int, num_whole: int, image_shape: tuple[int, int, int], where: str
+) -> None:
+    """Refuses more scales than halvings of height and width, and `num_whole` without one, give."""
     height, width, _ = image_shape
-    if height % 2**levels or width % 2**levels:
-        most = _num_halvings(math.gcd(height, width))
-        valid = f"at most {most} for images of {height}x{width}, which are halved at every level"
-        raise ConfigError("model.num_levels", levels, valid)
-
-
-def _num_halvings(size: int) -> int:
-    return (size & -size).bit_length() - 1
+    size = math.gcd(height, width)
+    most = num_whole + (size & -size).bit_length() - 1
+    if given > most:
+        valid = f"at most {most} for images of {height}x{width}, which are halved {where}"
+        raise ConfigError(f"model.{key}", given, valid)

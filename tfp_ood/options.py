@@ -60,17 +60,10 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def inherited(cls: type, name: str, *, trained: bool) -> Any:
-    """The field `name` of the dataclass `cls`, for a subclass in which training uses it otherwise.
-
-    Args:
-      cls: dataclass that is extended.
-      name: of the field.
-      trained: as in `option`, for the subclass.
-    """
+def untrained(cls: type, name: str) -> Any:
+    """The field `name` of the dataclass `cls`, for a subclass whose training does not use it."""
     field = _fields(cls)[name]
-    metadata = {**field.metadata, "trained": trained}
-    return dataclasses.field(default=field.default, metadata=metadata)
+    return dataclasses.field(default=field.default, metadata={**field.metadata, "trained": False})
 
 
 def training_facts(config: Any) -> dict[str, Any]:
@@ -79,10 +72,8 @@ def training_facts(config: Any) -> dict[str, Any]:
 
 
 def as_trained(config: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """All keys of a config, nested, with the `training_facts` of another one in place of its own.
-
-    Keys that these facts leave out because they are `added` are missing here too.
-    """
+    """The keys of a config, nested, with the `training_facts` of another one in place of its own;
+    without those that the facts leave out."""
     return merged(_part(config, trained=False), facts)
 
 
@@ -151,14 +142,7 @@ def valid_values(root: type, key: str, classes: Mapping[str, type] | None = None
 def describe(
     root: type, name: str, value: Any, classes: Mapping[str, type] | None = None
 ) -> Iterator[str]:
-    """A line for the key `name`, or for every key of this group: its default and what is valid.
-
-    Args:
-      root: dataclass of the whole config.
-      name: of a key or group of `root`.
-      value: default of the key; of a group, an instance.
-      classes: as in `build`.
-    """
+    """A line for the key `name`, or for each of this group: default (of `value`) and valid values."""
     keys = {name: value}
     if dataclasses.is_dataclass(value):
         keys = {f"{name}.{key}": getattr(value, key) for key in _fields(value)}

@@ -14,7 +14,13 @@ BUILDERS = {
     "real_nvp": real_nvp.build,
     "vae": vae.build,
 }
-"""Family -> function of (model config, image shape, seed, precision)."""
+"""Family -> function that makes a model, not yet initialised, of:
+
+- the options, `config.model`;
+- the image shape (H, W, C), which `config.model.check` has found to fit;
+- a seed, of weights and noise;
+- the precision, a tf_keras dtype policy of the networks.
+"""
 
 
 def build(config: Config) -> LikelihoodModel:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from tfp_ood import families
 from tfp_ood.data.specs import CORRUPTIONS, FLIPS, REDUCTIONS
+from tfp_ood.families import TITLES
 
 DISPLAY_NAMES = {
     "mnist": "MNIST",
@@ -25,7 +25,7 @@ DISPLAY_NAMES = {
 
 def family(name: str) -> str:
     """The title of a model family; its name in the config if it has no other."""
-    return families.title(name)
+    return TITLES.get(name, name)
 
 
 def labels(sets: Sequence[tuple[str, str]]) -> list[str]:

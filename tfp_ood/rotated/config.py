@@ -13,7 +13,7 @@ import ml_collections
 
 from tfp_ood import options
 from tfp_ood.config import DataConfig
-from tfp_ood.options import ConfigError, inherited, one_of, option
+from tfp_ood.options import ConfigError, one_of, option, untrained
 
 NAME = "rotated_digits"
 
@@ -30,9 +30,9 @@ class RotatedDataConfig(DataConfig):
     in_distribution: str = "mnist"
     """A labelled set of ten classes."""
     out_of_distribution: tuple[str, ...] = option(("fashion_mnist",), trained=False)
-    size_change: str = inherited(DataConfig, "size_change", trained=False)
-    channel_change: str = inherited(DataConfig, "channel_change", trained=False)
-    unreadable: str = inherited(DataConfig, "unreadable", trained=False)
+    size_change: str = untrained(DataConfig, "size_change")
+    channel_change: str = untrained(DataConfig, "channel_change")
+    unreadable: str = untrained(DataConfig, "unreadable")
     num_test: int = option(1000, low=0, trained=False)
     digits: tuple[int, ...] = option((3, 4, 7, 9), trained=False)
     """Classes whose test images are turned; each gets a figure. [1] shows a 3."""

@@ -14,14 +14,7 @@ tfb = tfp.bijectors
 def build(
     model: GlowConfig, image_shape: tuple[int, int, int], seed: int, precision: str
 ) -> FlowModel:
-    """The model of a config, not yet initialised.
-
-    Args:
-      model: sizes.
-      image_shape: (H, W, C); H and W divide by `2**model.num_levels`.
-      seed: of weights and noise.
-      precision: tf_keras dtype policy of the networks.
-    """
+    """The model of a config; see `models.BUILDERS`."""
     flow = glow_bijector(
         image_shape,
         model.num_levels,

@@ -23,14 +23,7 @@ class RealNVPModel(FlowModel):
 def build(
     model: RealNVPConfig, image_shape: tuple[int, int, int], seed: int, precision: str
 ) -> FlowModel:
-    """The model of a config, not yet initialised.
-
-    Args:
-      model: sizes.
-      image_shape: (H, W, C); H and W divide by `2**model.num_levels`.
-      seed: of weights and noise.
-      precision: tf_keras dtype policy of the networks.
-    """
+    """The model of a config; see `models.BUILDERS`."""
     return RealNVPModel(real_nvp_bijector(model, image_shape, seed, precision), image_shape, seed)
 
 

@@ -21,7 +21,7 @@ def kind(run: Run) -> str:
 
 def kind_name(word: str) -> str:
     """What a kind of model is called."""
-    return families.title(word)
+    return families.TITLES[word]
 
 
 def data_set(name: str) -> str:
