@@ -142,7 +142,7 @@ def valid_values(root: type, key: str, classes: Mapping[str, type] | None = None
 def describe(
     root: type, name: str, value: Any, classes: Mapping[str, type] | None = None
 ) -> Iterator[str]:
-    """A line for the key `name`, or for each of this group: default (of `value`) and valid values."""
+    """A line for the key `name`, or every key of this group: its default and what is valid."""
     keys = {name: value}
     if dataclasses.is_dataclass(value):
         keys = {f"{name}.{key}": getattr(value, key) for key in _fields(value)}

@@ -19,7 +19,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood.keras import keras
-from tfp_ood.models.flows.bijectors import AffineCoupling, flatten_image
+from tfp_ood.models.flows.bijectors import flatten_image
+from tfp_ood.models.flows.couplings import AffineCoupling
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood.keras import keras
-from tfp_ood.models.flows import batch_norm, bijectors, glow, networks
+from tfp_ood.models.flows import batch_norm, bijectors, couplings, glow, networks
 
 tfb = tfp.bijectors
 F64 = tf.float64
@@ -45,24 +45,24 @@ CASES = {
     "actnorm": (lambda: bijectors.ActNorm(3, F64), (2, 3, 3)),
     "conv1x1": (lambda: bijectors.InvertibleConv1x1(5, 3, F64), (2, 2, 5)),
     "normalized_conv": (lambda: normalized_conv(4), (2, 3, 4)),
-    "affine": (lambda: bijectors.AffineCoupling(network(4), F64), (3, 2, 4)),
-    "affine_odd_channels": (lambda: bijectors.AffineCoupling(network(2), F64), (3, 2, 3)),
+    "affine": (lambda: couplings.AffineCoupling(network(4), F64), (3, 2, 4)),
+    "affine_odd_channels": (lambda: couplings.AffineCoupling(network(2), F64), (3, 2, 3)),
     "affine_keeps_second": (
-        lambda: bijectors.AffineCoupling(network(4), F64, keep="second"),
+        lambda: couplings.AffineCoupling(network(4), F64, keep="second"),
         (3, 2, 4),
     ),
     "affine_keeps_second_of_odd": (
-        lambda: bijectors.AffineCoupling(network(4), F64, keep="second"),
+        lambda: couplings.AffineCoupling(network(4), F64, keep="second"),
         (3, 2, 3),
     ),
     "checkerboard": (lambda: bijectors.Checkerboard(F64), (2, 3, 8)),
     "batch_norm": (lambda: fitted_batch_norm(3), (2, 3, 3)),
     "affine_sigmoid": (
-        lambda: bijectors.AffineCoupling(network(4), F64, log_scale=bijectors.sigmoid_scale),
+        lambda: couplings.AffineCoupling(network(4), F64, log_scale=couplings.sigmoid_scale),
         (3, 2, 4),
     ),
-    "residual": (lambda: bijectors.AffineCoupling(residual(4), F64), (3, 2, 4)),
-    "additive": (lambda: bijectors.AdditiveCoupling(network(2), F64), (3, 2, 4)),
+    "residual": (lambda: couplings.AffineCoupling(residual(4), F64), (3, 2, 4)),
+    "additive": (lambda: couplings.AdditiveCoupling(network(2), F64), (3, 2, 4)),
     "factor_out": (factored, (2, 2, 4)),
     "glow_1_level": (lambda: small_glow(1, (4, 2, 1)), (4, 2, 1)),
     "glow_2_levels": (lambda: small_glow(2, (4, 4, 2)), (4, 4, 2)),
@@ -220,12 +220,12 @@ def test_actnorm_of_a_constant_channel_is_finite():
 
 @pytest.mark.parametrize(
     ("log_scale", "least", "most"),
-    [(bijectors.tanh_scale, -2.0, 2.0), (bijectors.sigmoid_scale, -2.18910, 0.113485)],
+    [(couplings.tanh_scale, -2.0, 2.0), (couplings.sigmoid_scale, -2.18910, 0.113485)],
 )
 def test_affine_log_scale_is_bounded(log_scale, least, most):
     x = tf.ones([1, 2, 2, 4])
     for raw, expected in ((-1e6, least), (0.0, 0.0), (1e6, most)):
-        coupling = bijectors.AffineCoupling(
+        coupling = couplings.AffineCoupling(
             lambda x, raw=raw: raw * tf.ones([1, 2, 2, 4]), log_scale=log_scale
         )
         log_det = coupling.forward_log_det_jacobian(x, event_ndims=3)

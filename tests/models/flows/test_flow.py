@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from tfp_ood import units
 from tfp_ood.keras import keras
 from tfp_ood.models import UninitializedError
-from tfp_ood.models.flows import bijectors, glow, networks
+from tfp_ood.models.flows import bijectors, couplings, glow, networks
 from tfp_ood.models.flows.flow import FlowModel
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -68,7 +68,7 @@ def test_total_mass_of_a_discretized_flow_is_one():
     flow = tfb.Chain(
         [
             bijectors.flatten_image((1, 1, 2)),
-            bijectors.AffineCoupling(network),
+            couplings.AffineCoupling(network),
             bijectors.NormalizedConv1x1(bijectors.ActNorm(2), bijectors.InvertibleConv1x1(2, 5)),
         ]
     )

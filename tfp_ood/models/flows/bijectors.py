@@ -1,27 +1,17 @@
 """Bijectors of image flows, each mapping images towards the latent in its `forward`.
 
 Events are images `[H, W, C]`; log-dets are nats per image, shape `[B]`, or `[]` where they do not
-depend on the image. Composed with TFP's own (`Chain`, `Invert`, `Split`, `JointMap`, ...).
+depend on the image. Composed with TFP's own (`Chain`, `Invert`, `Split`, `JointMap`, ...) and with
+the couplings of `couplings.py`.
 
 [1] Kingma & Dhariwal, "Glow", 2018.  [2] Dinh et al., "RealNVP", 2017.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 tfb = tfp.bijectors
-
-Network = Callable[[tf.Tensor], tf.Tensor]
-
-LogScale = Callable[[tf.Tensor], tf.Tensor]
-"""Makes a coupling's log scale of what its network returns; 0 of 0."""
-
-_MAX_LOG_SCALE = 2.0
-_MIN_SCALE = 0.1
-_START = 2.0  # the logit of a fresh coupling's scale
 
 
 class ImageBijector(tfb.Bijector):
@@ -223,92 +213,6 @@ class NormalizedConv1x1(ImageBijector):
         return mix_channels(y, scaled, -self.actnorm.bias), -self.log_det(y)
 
 
-def tanh_scale(raw: tf.Tensor) -> tf.Tensor:
-    """Log scales within +-2, by a tanh as in [2]: no image can make a flow explode."""
-    return _MAX_LOG_SCALE * tf.tanh(raw / _MAX_LOG_SCALE)
-
-
-def sigmoid_scale(raw: tf.Tensor) -> tf.Tensor:
-    """Log scales from -2.19 to 0.11, by a sigmoid of `raw + 2` as in the code of [1].
-
-    Couplings make values smaller where they are uncertain and hardly larger anywhere; what is the
-    same for all images is for the actnorms to scale. Where eight couplings may each enlarge
-    sevenfold, single images make a step's loss jump by orders of magnitude.
-    """
-
-    def log(logit):
-        return tf.math.log(_MIN_SCALE + (1.0 - _MIN_SCALE) * tf.sigmoid(logit))
-
-    return log(raw + _START) - log(tf.constant(_START, raw.dtype))
-
-
-class AffineCoupling(ImageBijector):
-    """Shifts and scales one half of the channels, by a network of the other ([2], eq. 7).
-
-    `b' = (b + shift(a)) * exp(log_scale(a))`. The network returns `[B, H, W, 2 * channels of b]`.
-
-    Args:
-      network: of the half that is kept.
-      dtype: of everything else.
-      keep: "first" or "second", the half that stays as it is.
-      log_scale: of the network's second half; `tanh_scale` or `sigmoid_scale`.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        dtype: tf.DType = tf.float32,
-        name: str = "affine",
-        keep: str = "first",
-        log_scale: LogScale = tanh_scale,
-    ):
-        super().__init__(name, dtype)
-        self.network = network
-        self._order = 1 if keep == "first" else -1
-        self._log_scale = log_scale
-
-    def _shift_and_log_scale(self, kept):
-        # Networks may compute in bfloat16; nothing outside them does.
-        shift, raw = tf.split(tf.cast(self.network(kept), kept.dtype), 2, axis=-1)
-        return shift, self._log_scale(raw)
-
-    def _forward_and_log_det(self, x):
-        kept, changed = _halves(x)[:: self._order]
-        shift, log_scale = self._shift_and_log_scale(kept)
-        changed = (changed + shift) * tf.exp(log_scale)
-        return self._join(kept, changed), tf.reduce_sum(log_scale, [-3, -2, -1])
-
-    def _inverse_and_log_det(self, y):
-        kept, changed = _halves(y)[:: self._order]
-        shift, log_scale = self._shift_and_log_scale(kept)
-        changed = changed * tf.exp(-log_scale) - shift
-        return self._join(kept, changed), -tf.reduce_sum(log_scale, [-3, -2, -1])
-
-    def _join(self, kept, changed):
-        return tf.concat([kept, changed][:: self._order], -1)
-
-
-class AdditiveCoupling(ImageBijector):
-    """Shifts the second half of the channels, by a network of the first; keeps the volume.
-
-    `b' = b + shift(a)`. The network returns `[B, H, W, channels of b]`.
-    """
-
-    def __init__(self, network: Network, dtype: tf.DType = tf.float32, name: str = "additive"):
-        super().__init__(name, dtype)
-        self.network = network
-
-    def _forward_and_log_det(self, x):
-        kept, changed = _halves(x)
-        shift = tf.cast(self.network(kept), kept.dtype)
-        return tf.concat([kept, changed + shift], -1), tf.zeros([], x.dtype)
-
-    def _inverse_and_log_det(self, y):
-        kept, changed = _halves(y)
-        shift = tf.cast(self.network(kept), kept.dtype)
-        return tf.concat([kept, changed - shift], -1), tf.zeros([], y.dtype)
-
-
 def factor_out(image_shape: tuple[int, int, int], rest: tfb.Bijector) -> tfb.Bijector:
     """Ends the second half of the channels here, as latents, and sends the first through `rest`.
 
@@ -341,7 +245,7 @@ def initialize(bijector: tfb.Bijector, x: tf.Tensor) -> tf.Tensor:
     """Initialises every actnorm of a composition from the images that reach it.
 
     Args:
-      bijector: one of this file's, or a `Chain` or `JointMap` of such, at any depth.
+      bijector: of images, or a `Chain` or `JointMap` of such, at any depth.
       x: the images (or tuple of them) that enter it.
 
     Returns:
@@ -374,11 +278,6 @@ def num_pixels(x: tf.Tensor) -> tf.Tensor:
     if x.shape[-3:-1].is_fully_defined():
         return tf.constant(x.shape[-3] * x.shape[-2], x.dtype)
     return tf.cast(tf.reduce_prod(tf.shape(x)[-3:-1]), x.dtype)
-
-
-def _halves(x):
-    channels = x.shape[-1]
-    return tf.split(x, [channels - channels // 2, channels // 2], axis=-1)
 
 
 def _div(size, factor):

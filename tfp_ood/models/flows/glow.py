@@ -4,7 +4,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood.families import GlowConfig
-from tfp_ood.models.flows import bijectors, networks
+from tfp_ood.models.flows import bijectors, couplings, networks
 from tfp_ood.models.flows.class_conditional import ClassConditionalFlow
 from tfp_ood.models.flows.flow import FlowModel
 
@@ -80,6 +80,6 @@ def glow_bijector(
 
 def _coupling(kind, network, dtype):
     if kind == "additive":
-        return bijectors.AdditiveCoupling(network, dtype)
-    scales = {"affine_sigmoid": bijectors.sigmoid_scale, "affine": bijectors.tanh_scale}
-    return bijectors.AffineCoupling(network, dtype, log_scale=scales[kind])
+        return couplings.AdditiveCoupling(network, dtype)
+    scales = {"affine_sigmoid": couplings.sigmoid_scale, "affine": couplings.tanh_scale}
+    return couplings.AffineCoupling(network, dtype, log_scale=scales[kind])

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood.families import RealNVPConfig
-from tfp_ood.models.flows import batch_norm, bijectors, networks
+from tfp_ood.models.flows import batch_norm, bijectors, couplings, networks
 from tfp_ood.models.flows.flow import FlowModel
 
 tfb = tfp.bijectors
@@ -77,7 +77,7 @@ def _step(model, index, num_channels, seed, policy, dtype):
         model.num_blocks, model.num_hidden, num_channels, seed, policy
     )
     keep = ("first", "second")[index % 2]
-    coupling = bijectors.AffineCoupling(network, dtype, keep=keep)
+    coupling = couplings.AffineCoupling(network, dtype, keep=keep)
     return [coupling, _normalization(model, num_channels, dtype)]
 
 
