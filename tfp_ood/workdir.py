@@ -57,15 +57,53 @@ class WorkDir:
         return self.root / "tensorboard"
 
     @property
-    def progress(self) -> pathlib.Path:
-        """Likelihoods at every checkpoint of the training (`progress`)."""
-        return self.root / "progress"
+    def trajectory(self) -> pathlib.Path:
+        """Folder of likelihoods at every checkpoint of the training (`trajectory`)."""
+        return self._renamed(self.root / "trajectory", self.root / "progress")
+
+    @property
+    def scores(self) -> pathlib.Path:
+        """Folder of the score tables and of what lies beside them."""
+        return self.root / "scores"
+
+    def score_table(self, name: str, split: str) -> pathlib.Path:
+        """The score table of a set, NAME.SPLIT.parquet, different for every (name, split)."""
+        return self.scores / f"{slug(name)}.{slug(split)}.parquet"
+
+    @property
+    def second_order(self) -> pathlib.Path:
+        """What `evaluation.second_order` needs of a constant-volume Glow."""
+        return self._renamed(self.scores / "second_order.npz", self.scores / "curvature.npz")
 
     @property
     def samples(self) -> pathlib.Path:
-        """Folder of samples.npy, uint8 [N, H, W, C], what they were drawn with, and for VAEs
-        reconstructions.npy (`evaluation.evaluate.sample`)."""
+        """Folder of what `evaluation.evaluate.sample` draws: the three files below."""
         return self.root / "samples"
+
+    @property
+    def sample_images(self) -> pathlib.Path:
+        """Images drawn from the model, uint8 [N, H, W, C]."""
+        return self.samples / "samples.npy"
+
+    @property
+    def reconstructions(self) -> pathlib.Path:
+        """Of models that reconstruct: uint8 [sets, 2, N, H, W, C], originals first."""
+        return self.samples / "reconstructions.npy"
+
+    @property
+    def sample_facts(self) -> pathlib.Path:
+        """What the samples were drawn with, JSON."""
+        return self.samples / "samples.json"
+
+    @property
+    def report(self) -> pathlib.Path:
+        """Folder of the run's page and its figures (`reporting.run`), or of several runs' page."""
+        return self.root / "report"
+
+    @property
+    def summary(self) -> pathlib.Path:
+        """The figures of the report (`reporting.summary`), JSON."""
+        return self.report / "summary.json"
 
     @property
     def export(self) -> pathlib.Path:
@@ -76,6 +114,11 @@ class WorkDir:
     def audit(self) -> pathlib.Path:
         """Folder of the audit's page (`reporting.audit`)."""
         return self.root / "audit"
+
+    @staticmethod
+    def _renamed(path: pathlib.Path, older: pathlib.Path) -> pathlib.Path:
+        """The path, or the name that earlier versions gave it, if that alone is there."""
+        return older if older.exists() and not path.exists() else path
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

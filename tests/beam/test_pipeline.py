@@ -13,11 +13,11 @@ from PIL import Image
 
 from tests import contracts
 from tests.contracts import CASES
+from tests.guards import likelihood_guard, verdicts
 from tfp_ood import units
 from tfp_ood.beam import __main__ as beam_score
 from tfp_ood.config import DataConfig
 from tfp_ood.data import pipeline as data_pipeline
-from tfp_ood.detectors import conformal
 from tfp_ood.errors import UserError
 from tfp_ood.evaluation import images
 from tfp_ood.export import saved_model
@@ -44,9 +44,9 @@ def _made(tmp_path_factory):
     for variable in model.trainable_variables:
         variable.assign_add(rng.normal(0, 0.01, variable.shape))
     held_out = model.log_prob(rng.integers(0, 256, (50, *SHAPE), np.uint8))
-    calibration = conformal.calibrate(held_out.numpy(), 0.1)
-    saved_model.write(path / "model", model, 1, calibration)
-    return model, calibration, path
+    guard = likelihood_guard(held_out.numpy(), 0.1)
+    saved_model.write(path / "model", model, 1, guard)
+    return model, guard, path
 
 
 @pytest.fixture(name="score")
@@ -75,7 +75,7 @@ def _score(made, tmp_path, capsys):
 
 def check(table, pixels, made):
     """All columns that are made of the pixels, against the model in this process."""
-    model, calibration, _ = made
+    model, guard, _ = made
     told = {k: v.numpy() for k, v in model.statistics(pixels, 1).items()}
     assert table.num_rows == len(pixels)
     for name, values in told.items():
@@ -85,7 +85,7 @@ def check(table, pixels, made):
     np.testing.assert_array_equal(table["bits_per_dim"], bits)
     for name, values in images.columns(pixels).items():
         np.testing.assert_array_equal(table[name], values)
-    expected = conformal.verdicts(calibration, table["log_prob"].to_numpy())
+    expected = verdicts(guard, table["log_prob"].to_numpy())
     for name, values in expected.items():
         np.testing.assert_allclose(table[name], values, rtol=1e-6)
 

@@ -17,9 +17,9 @@ import numpy as np
 import tensorflow as tf
 
 from tests.benchmarks import timing
+from tests.guards import likelihood_guard
 from tfp_ood import models
 from tfp_ood.config import Config
-from tfp_ood.detectors import conformal
 from tfp_ood.export import saved_model
 
 CONFIG = Config()  # whose Glow is the quickstart's
@@ -43,7 +43,7 @@ def our_model() -> models.LikelihoodModel:
 def export(path: pathlib.Path) -> None:
     """The same model as a SavedModel."""
     held_out = np.linspace(-6000.0, -2000.0, NUM_HELD_OUT)
-    saved_model.write(path, our_model(), 1, conformal.calibrate(held_out, 0.05))
+    saved_model.write(path, our_model(), 1, likelihood_guard(held_out, 0.05))
 
 
 def loaded_functions(path: pathlib.Path, ending: str = "") -> dict[str, Callable]:

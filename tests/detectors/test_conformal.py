@@ -18,8 +18,18 @@ def reference(held_out, value, rate):
     return stats.percentileofscore(held_out, value, "mean"), p, p <= rate + 1e-9
 
 
-def in_a_graph(calibration, values):
-    told = tf.function(lambda x: verdict_tensors(calibration, x))(tf.constant(values, tf.float32))
+def calibrate(log_probs, rate):
+    """The test of likelihood as a detector, whose score is -log p."""
+    return conformal.calibrate(-np.asarray(log_probs), rate)
+
+
+def in_numpy(calibration, log_probs):
+    return conformal.verdicts(calibration, -np.asarray(log_probs, np.float64))
+
+
+def in_a_graph(calibration, log_probs):
+    scores = -tf.constant(log_probs, tf.float32)
+    told = tf.function(lambda x: verdict_tensors(calibration, x))(scores)
     return {name: tensor.numpy() for name, tensor in told.items()}
 
 
@@ -32,13 +42,13 @@ HELD_OUT = {
 }
 
 
-@pytest.mark.parametrize("judge", [conformal.verdicts, in_a_graph])
+@pytest.mark.parametrize("judge", [in_numpy, in_a_graph])
 @pytest.mark.parametrize("name", HELD_OUT)
 def test_agrees_with_counting(name, judge):
     held_out = HELD_OUT[name]
     low, high = held_out.min(), held_out.max()
     values = np.concatenate([np.arange(low - 2, high + 3), [low - 0.5, high + 0.5, 1e30, -1e30]])
-    told = judge(conformal.calibrate(held_out, 0.1), values)
+    told = judge(calibrate(held_out, 0.1), values)
     expected = [reference(held_out, value, 0.1) for value in values]
     percentile, p, foreign = (np.array(column) for column in zip(*expected, strict=True))
     np.testing.assert_allclose(told["percentile"], percentile, rtol=1e-6, atol=1e-5)
@@ -48,19 +58,17 @@ def test_agrees_with_counting(name, judge):
 
 
 def test_both_tails_and_the_middle():
-    told = conformal.verdicts(
-        conformal.calibrate(np.arange(-1999.0, 0.0), 0.05), [-5000.0, -1000.0, 5000.0]
-    )
+    told = in_numpy(calibrate(np.arange(-1999.0, 0.0), 0.05), [-5000.0, -1000.0, 5000.0])
     assert told["is_out_of_distribution"].tolist() == [True, False, True]
     assert told["percentile"].tolist() == [0.0, 50.0, 100.0]
     np.testing.assert_allclose(told["typicality_p_value"], [0.001, 1.0, 0.001], rtol=1e-6)
 
 
-@pytest.mark.parametrize("judge", [conformal.verdicts, in_a_graph])
+@pytest.mark.parametrize("judge", [in_numpy, in_a_graph])
 def test_equals_of_held_out_images_are_ties_whatever_the_rounding(judge):
     """The likeliest image is one of 30 that are alike: last digits do not make it too likely."""
     held_out = np.concatenate([np.linspace(-3000, -2000, 69), np.full(30, -1000.0)])
-    calibration = conformal.calibrate(held_out, 0.05)
+    calibration = calibrate(held_out, 0.05)
     steps = np.float32(-1000) + np.arange(-20, 21) * np.spacing(np.float32(1000))
     told = judge(calibration, steps)
     assert not np.any(told["is_out_of_distribution"])
@@ -68,12 +76,12 @@ def test_equals_of_held_out_images_are_ties_whatever_the_rounding(judge):
     assert judge(calibration, [-999.0])["is_out_of_distribution"].all()
 
 
-@pytest.mark.parametrize("judge", [conformal.verdicts, in_a_graph])
+@pytest.mark.parametrize("judge", [in_numpy, in_a_graph])
 def test_what_is_no_number_is_flagged(judge):
-    told = judge(conformal.calibrate(np.arange(100.0), 0.05), [np.nan, -np.inf, np.inf])
+    told = judge(calibrate(np.arange(100.0), 0.05), [np.nan, -np.inf, np.inf])
     assert told["is_out_of_distribution"].all()
     assert told["percentile"].tolist() == [0.0, 0.0, 100.0]
-    assert judge(conformal.calibrate(np.arange(100.0), 0.05), [])["percentile"].shape == (0,)
+    assert judge(calibrate(np.arange(100.0), 0.05), [])["percentile"].shape == (0,)
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.05, 0.1])
@@ -85,8 +93,8 @@ def test_the_false_alarm_rate_holds(rate, count):
         shares = []
         for _ in range(400):
             draws = np.round(-1000.0 - 3 * rng.gamma(2.0, size=count + 200), round_to)
-            calibration = conformal.calibrate(draws[:count], rate)
-            told = conformal.verdicts(calibration, draws[count:])
+            calibration = calibrate(draws[:count], rate)
+            told = in_numpy(calibration, draws[count:])
             shares.append(np.mean(told["is_out_of_distribution"]))
         error = np.std(shares) / np.sqrt(len(shares))
         assert np.mean(shares) <= rate + 3 * error
@@ -97,32 +105,32 @@ def test_the_false_alarm_rate_holds(rate, count):
 
 def test_a_rate_that_is_met_exactly_flags():
     """2 * 50 / 2000 is 0.05, which float32 does not have."""
-    calibration = conformal.calibrate(np.arange(1999.0), 0.05)
-    told = conformal.verdicts(calibration, np.array([48.5, 49.5]))
+    calibration = calibrate(np.arange(1999.0), 0.05)
+    told = in_numpy(calibration, np.array([48.5, 49.5]))
     assert told["is_out_of_distribution"].tolist() == [True, False]
 
 
 def test_too_few_held_out_images_are_refused():
-    conformal.calibrate(np.arange(39.0), 0.05)
+    calibrate(np.arange(39.0), 0.05)
     with pytest.raises(ExportError, match=r"at least 0\.0513, .* at least 39 validation images"):
-        conformal.calibrate(np.arange(38.0), 0.05)
+        calibrate(np.arange(38.0), 0.05)
     with pytest.raises(EvaluationError, match="not finite"):
-        conformal.calibrate(np.array([np.nan] * 100), 0.05)
+        calibrate(np.array([np.nan] * 100), 0.05)
     with pytest.raises(EvaluationError, match="held-out"):
-        conformal.calibrate(np.array([]), 0.05)
+        calibrate(np.array([]), 0.05)
 
 
 def test_one_end_alone_flags_the_same_share_there():
     held_out = np.random.default_rng(0).normal(-1000.0, 30.0, 999)
-    calibration = conformal.calibrate(held_out, 0.05)
+    calibration = calibrate(held_out, 0.05)
     values = np.random.default_rng(1).normal(-1000.0, 30.0, 20_000)
-    flagged = conformal.too_unlikely(calibration, values)
+    flagged = conformal.too_high(calibration, -values)
     assert flagged.mean() == pytest.approx(0.05, abs=0.02)
     # The guard spends half of its rate on either end.
-    two_sided = conformal.verdicts(calibration, values)
+    two_sided = in_numpy(calibration, values)
     low = two_sided["is_out_of_distribution"] & (two_sided["percentile"] < 50)
     assert np.all(flagged[low]) and low.mean() == pytest.approx(0.025, abs=0.015)
-    assert conformal.too_unlikely(calibration, [np.nan, -np.inf, np.inf]).tolist() == [
+    assert conformal.too_high(calibration, [np.nan, np.inf, -np.inf]).tolist() == [
         True,
         True,
         False,

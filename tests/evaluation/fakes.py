@@ -1,11 +1,15 @@
 """Score tables of a model that does not exist, written by the true writer."""
 
+import itertools
 import types
 
 import numpy as np
 
 from tfp_ood import units
 from tfp_ood.evaluation import likelihood, tables
+from tfp_ood.reporting.judged import JudgedSet
+from tfp_ood.reporting.summary import summarize
+from tfp_ood.workdir import open_workdir
 
 NUM_DIMS = 12
 IMAGE_COLUMNS = ("pixel_mean", "pixel_variance", "png_bytes")
@@ -60,12 +64,19 @@ def table(bits, name="mnist", split="test", preprocessing=None, **model):
     )
 
 
+def judged(tables, kept=()):
+    """`JudgedSet`s of tables, the in-distribution one first, as their summary describes them."""
+    about = summarize(tables[0], tables[1:]).datasets
+    pairs = itertools.zip_longest(tables, kept)
+    return [JudgedSet(one, about[one.key], images) for one, images in pairs]
+
+
 def write(workdir, bits, name="mnist", split="test", **model):
     """A table on disk with these bits per dimension, one image per batch."""
     made = fake_split(name, split, len(bits))
     values = units.log_prob_from_bits(np.asarray(bits), NUM_DIMS)
     likelihood.write_score_table(
-        tables.table_path(workdir, name, split),
+        open_workdir(workdir).score_table(name, split),
         lambda image: {"log_prob": values[image[:, 0, 0, 0]]},
         made,
         batches(len(bits)),

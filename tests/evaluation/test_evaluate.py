@@ -58,7 +58,7 @@ def test_files_that_changed_are_scored_again(workdir, data_dir, tmp_path):
     path, rng = tmp_path / "mine.npy", np.random.default_rng(0)
     data = dataclasses.replace(CONFIG.data, out_of_distribution=(f"array:{path}",))
     config = dataclasses.replace(CONFIG, data=data)
-    table = tables.table_path(workdir.root, f"array:{path}", "all")
+    table = workdir.score_table(f"array:{path}", "all")
     means = []
     for top in (2, 2, 250):
         if len(means) != 1:  # the second time nothing changes

@@ -70,13 +70,13 @@ def test_the_prediction_is_the_gap_of_a_linear_flow(linear):
 
 
 def test_what_is_written_is_read_for_its_own_table_only(tmp_path):
-    path, facts = tmp_path / second_order.FILE, metadata(fake_split())
+    path, facts = tmp_path / "second_order.npz", metadata(fake_split())
     assert second_order.read(path, facts) is None
     second_order.write(path, {"gradient": np.ones(3)}, facts)
     np.testing.assert_array_equal(second_order.read(path, facts)["gradient"], np.ones(3))
     assert second_order.read(path, metadata(fake_split(), config_hash="other")) is None
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(EvaluationError, match=r"curvature\.npz is damaged .*--mode=evaluate"):
+    with pytest.raises(EvaluationError, match=r"second_order\.npz is damaged .*--mode=evaluate"):
         second_order.read(path, facts)
 
 

@@ -5,17 +5,18 @@ import pytest
 from tests.evaluation.fakes import fake_split, metadata, table, write
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import tables
+from tfp_ood.workdir import open_workdir
 
 
 @pytest.fixture
 def path(tmp_path):
     write(tmp_path, [1.0, 2.0, 3.0])
-    return tables.table_path(tmp_path, "mnist", "test")
+    return open_workdir(tmp_path).score_table("mnist", "test")
 
 
 def test_plain_names_stay_readable(tmp_path):
     expected = tmp_path / "scores" / "fashion_mnist.test.parquet"
-    assert tables.table_path(tmp_path, "fashion_mnist", "test") == expected
+    assert open_workdir(tmp_path).score_table("fashion_mnist", "test") == expected
 
 
 def test_every_set_has_its_own_file_that_stays_in_the_folder(tmp_path):
@@ -26,7 +27,7 @@ def test_every_set_has_its_own_file_that_stays_in_the_folder(tmp_path):
         ("folder:/", "all"), ("array:../a.npy", "all"), ("a" * 300, "all"),
         ("mnist", "test[:10]"), ("mnist", "test[:11]"),
     ]  # fmt: skip
-    paths = [tables.table_path(tmp_path, *s) for s in sets]
+    paths = [open_workdir(tmp_path).score_table(*s) for s in sets]
     assert len({str(p).lower() for p in paths}) == len(sets)  # also where case does not count
     assert {p.parent for p in paths} == {tmp_path / "scores"}
     assert all(len(p.name) < 150 and p.name.isascii() for p in paths)

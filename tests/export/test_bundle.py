@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 
 from tests.damaged import change_a_bit
+from tests.guards import likelihood_guard, verdicts
 from tfp_ood.config import Config, DataConfig, ExportConfig, GlowConfig, TrainConfig
 from tfp_ood.data import pipeline
-from tfp_ood.detectors import conformal
 from tfp_ood.errors import EvaluationError, ExportError, TrainingError, UserError
 from tfp_ood.evaluation import evaluate, tables
 from tfp_ood.export import bundle, saved_model
@@ -53,7 +53,7 @@ def test_everything_is_there_and_nothing_else(workdir):
 def test_the_guard_is_calibrated_with_the_validation_images(workdir, data_dir):
     images = images_of(data_dir, "validation")
     assert len(images) == 4
-    table = tables.read_score_table(tables.table_path(workdir.root, "fashion_mnist", "validation"))
+    table = tables.read_score_table(workdir.score_table("fashion_mnist", "validation"))
     signatures = tf.saved_model.load(str(workdir.export / "model")).signatures
     log_prob = signatures["log_prob"](images=tf.constant(images))["log_prob"]
     np.testing.assert_allclose(log_prob, table.log_prob, rtol=1e-5)
@@ -64,7 +64,7 @@ def test_the_guard_is_calibrated_with_the_validation_images(workdir, data_dir):
 def test_exported_likelihoods_are_those_of_the_tables(workdir, data_dir):
     signatures = tf.saved_model.load(str(workdir.export / "model")).signatures
     for name, role in (("fashion_mnist", "test"), ("mnist", "foreign")):
-        table = tables.read_score_table(tables.table_path(workdir.root, name, "test"))
+        table = tables.read_score_table(workdir.score_table(name, "test"))
         told = signatures["log_prob"](images=tf.constant(images_of(data_dir, role, name)))
         np.testing.assert_allclose(told["log_prob"], table.log_prob, rtol=1e-5)
         np.testing.assert_allclose(told["bits_per_dim"], table.bits_per_dim, rtol=1e-5)
@@ -92,11 +92,11 @@ def test_the_client_runs(workdir, data_dir, tmp_path):
 
 
 def test_it_is_written_anew_with_another_rate(workdir, data_dir):
-    before = tables.table_path(workdir.root, "fashion_mnist", "validation").stat().st_mtime_ns
+    before = workdir.score_table("fashion_mnist", "validation").stat().st_mtime_ns
     config = dataclasses.replace(CONFIG, export=ExportConfig(0.45))
     bundle.write_export(config, workdir, data_dir)
     assert "at most 0.45" in (workdir.export / "model_card.md").read_text()
-    after = tables.table_path(workdir.root, "fashion_mnist", "validation").stat().st_mtime_ns
+    after = workdir.score_table("fashion_mnist", "validation").stat().st_mtime_ns
     assert before == after
     bundle.write_export(CONFIG, workdir, data_dir)
 
@@ -142,7 +142,7 @@ def test_a_damaged_export_does_not_load_and_is_written_anew(name, damage, workdi
     bundle.write_export(CONFIG, workdir, data_dir)
     images = tf.constant(images_of(data_dir, "test"))
     told = tf.saved_model.load(str(model)).signatures["log_prob"](images=images)
-    table = tables.read_score_table(tables.table_path(workdir.root, "fashion_mnist", "test"))
+    table = tables.read_score_table(workdir.score_table("fashion_mnist", "test"))
     np.testing.assert_allclose(told["log_prob"], table.log_prob, rtol=1e-5)
 
 
@@ -163,7 +163,7 @@ def test_no_foreign_set_is_needed(workdir, data_dir):
 
 
 def test_the_card_has_the_rates_of_the_exported_guard(workdir, data_dir):
-    table = tables.read_score_table(tables.table_path(workdir.root, "mnist", "test"))
+    table = tables.read_score_table(workdir.score_table("mnist", "test"))
     signatures = tf.saved_model.load(str(workdir.export / "model")).signatures
     images = tf.constant(images_of(data_dir, "foreign", "mnist"))
     share = np.mean(signatures["guard"](images=images)["is_out_of_distribution"])
@@ -172,13 +172,11 @@ def test_the_card_has_the_rates_of_the_exported_guard(workdir, data_dir):
 
 
 def test_the_reference_says_the_same(workdir, data_dir):
-    held_out = tables.read_score_table(
-        tables.table_path(workdir.root, "fashion_mnist", "validation")
-    )
-    calibration = conformal.calibrate(held_out.log_prob, 0.4)
+    held_out = tables.read_score_table(workdir.score_table("fashion_mnist", "validation"))
+    guard = likelihood_guard(held_out.log_prob, 0.4)
     images = tf.constant(images_of(data_dir, "test"))
     signatures = tf.saved_model.load(str(workdir.export / "model")).signatures
     told = signatures["guard"](images=images)
-    own = tables.read_score_table(tables.table_path(workdir.root, "fashion_mnist", "test"))
-    for name, values in conformal.verdicts(calibration, own.log_prob).items():
+    own = tables.read_score_table(workdir.score_table("fashion_mnist", "test"))
+    for name, values in verdicts(guard, own.log_prob).items():
         np.testing.assert_allclose(told[name], values, rtol=1e-6)

@@ -15,9 +15,9 @@ from packaging.requirements import Requirement
 
 from tests import contracts
 from tests.contracts import CASES
+from tests.guards import likelihood_guard, verdicts
 from tfp_ood import units
 from tfp_ood.config import MODEL_CONFIGS
-from tfp_ood.detectors import conformal
 from tfp_ood.errors import ExportError
 from tfp_ood.export import saved_model
 
@@ -46,9 +46,9 @@ def export(name, path):
     case = CASES[name]
     model = moved(case)
     held_out = model.log_prob(contracts.random_images(case, 50, seed=8), NUM_DRAWS)
-    calibration = conformal.calibrate(held_out.numpy(), 0.1)
-    saved_model.write(path, model, NUM_DRAWS, calibration)
-    return case, model, calibration, path
+    guard = likelihood_guard(held_out.numpy(), 0.1)
+    saved_model.write(path, model, NUM_DRAWS, guard)
+    return case, model, guard, path
 
 
 @pytest.fixture(scope="module", name="exported", params=NAMES)
@@ -89,7 +89,7 @@ def test_signatures_have_these_names_types_and_shapes(exported):
 
 @pytest.mark.parametrize("count", [1, 2, 5, 16])
 def test_likelihoods_are_those_of_the_model(exported, count):
-    case, model, calibration, loaded = exported
+    case, model, guard, loaded = exported
     images = contracts.random_images(case, count, seed=9)
     expected = model.statistics(images, NUM_DRAWS)
     told = loaded.signatures["log_prob"](images=tf.constant(images))
@@ -102,7 +102,7 @@ def test_likelihoods_are_those_of_the_model(exported, count):
     judged = loaded.signatures["guard"](images=tf.constant(images))
     for name, values in told.items():
         np.testing.assert_array_equal(judged[name], values)
-    for name, values in conformal.verdicts(calibration, told["log_prob"].numpy()).items():
+    for name, values in verdicts(guard, told["log_prob"].numpy()).items():
         np.testing.assert_allclose(judged[name], values, rtol=1e-6)
 
 
@@ -114,7 +114,7 @@ def test_no_images_have_no_likelihoods(exported):
 
 
 def test_the_guard_is_that_of_the_tables_for_usual_and_other_images(exported):
-    case, _, calibration, loaded = exported
+    case, _, guard, loaded = exported
     own = contracts.random_images(case, 40, seed=10)
     noise = np.random.default_rng(0).integers(0, 256, own.shape).astype(np.uint8)
     constant = np.broadcast_to(
@@ -123,7 +123,7 @@ def test_the_guard_is_that_of_the_tables_for_usual_and_other_images(exported):
     images = tf.constant(np.concatenate([own, noise, constant]))
     told = loaded.signatures["guard"](images=images)
     log_prob = loaded.signatures["log_prob"](images=images)["log_prob"].numpy()
-    for name, values in conformal.verdicts(calibration, log_prob).items():
+    for name, values in verdicts(guard, log_prob).items():
         np.testing.assert_allclose(told[name], values, rtol=1e-6)
     foreign = told["is_out_of_distribution"].numpy()
     assert np.mean(foreign[:40]) <= 0.25 and np.any(foreign[40:])
@@ -172,7 +172,7 @@ def test_weights_in_bfloat16_are_exported_too(tmp_path):
     model = moved(case, precision="mixed_bfloat16")
     images = contracts.random_images(case, 50)
     log_prob = model.log_prob(images)
-    saved_model.write(tmp_path / "m", model, 1, conformal.calibrate(log_prob.numpy(), 0.1))
+    saved_model.write(tmp_path / "m", model, 1, likelihood_guard(log_prob.numpy(), 0.1))
     told = tf.saved_model.load(str(tmp_path / "m")).signatures["log_prob"](
         images=tf.constant(images)
     )
@@ -187,11 +187,11 @@ def test_what_calls_python_is_refused(tmp_path, monkeypatch):
     def in_python(images):
         scores = score(images)
         log_prob = tf.numpy_function(lambda x: x, [scores["log_prob"]], tf.float32)
-        return {"log_prob": tf.ensure_shape(log_prob, [None])}
+        return {**scores, "log_prob": tf.ensure_shape(log_prob, [None])}
 
     monkeypatch.setattr(model, "scoring_function", lambda num_draws: in_python)
     with pytest.raises(ExportError, match=r"cannot be exported: its log_prob calls back into Pyth"):
-        saved_model.write(tmp_path / "m", model, 1, conformal.calibrate(np.arange(50.0), 0.1))
+        saved_model.write(tmp_path / "m", model, 1, likelihood_guard(np.arange(50.0), 0.1))
     assert not (tmp_path / "m").exists()
 
 
@@ -246,11 +246,11 @@ def run(python, *args, **how):
     return done.stdout
 
 
-def check(model, calibration, images, told):
+def check(model, guard, images, told):
     """Results from elsewhere, as arrays by signature and output."""
     log_prob = model.log_prob(images, NUM_DRAWS).numpy()
     np.testing.assert_allclose(told["log_prob.log_prob"], log_prob, rtol=1e-5)
-    expected = conformal.verdicts(calibration, log_prob)
+    expected = verdicts(guard, log_prob)
     for name in expected:
         np.testing.assert_allclose(told[f"guard.{name}"], expected[name], atol=1e-5)
     difference = np.abs(np.int32(told["sample.images"]) - np.int32(model.sample(3, 7, 0.8)))
@@ -259,24 +259,24 @@ def check(model, calibration, images, told):
 
 def test_runs_where_this_package_is_forbidden(glow, tmp_path):
     """In a process that cannot import TFP, tf_keras or this package."""
-    _, model, calibration, path = glow
+    _, model, guard, path = glow
     out = tmp_path / "told.npz"
     images = path.with_name("images.npy")
     run(sys.executable, ELSEWHERE, path, images, out, *FORBIDDEN)
-    check(model, calibration, np.load(images), dict(np.load(out)))
+    check(model, guard, np.load(images), dict(np.load(out)))
 
 
 def test_runs_in_an_environment_that_has_tensorflow_alone(glow, bare_python, tmp_path):
-    _, model, calibration, path = glow
+    _, model, guard, path = glow
     out, images = tmp_path / "told.npz", path.with_name("images.npy")
     code = f"import importlib.util as u; print([n for n in {FORBIDDEN} if u.find_spec(n)])"
     assert run(bare_python, "-c", code).strip() == "[]"
     run(bare_python, ELSEWHERE, path, images, out)
-    check(model, calibration, np.load(images), dict(np.load(out)))
+    check(model, guard, np.load(images), dict(np.load(out)))
 
 
 def test_saved_model_cli_runs_it_there(glow, bare_python, tmp_path):
-    _, model, calibration, path = glow
+    _, model, guard, path = glow
     told, images = {}, path.with_name("images.npy")
     inputs = {
         "log_prob": ["--inputs", f"images={images}"],
@@ -291,4 +291,4 @@ def test_saved_model_cli_runs_it_there(glow, bare_python, tmp_path):
         where += ["--outdir", tmp_path / name, *given]
         run(bare_python, "-m", "tensorflow.python.tools.saved_model_cli", "run", *where)
         told |= {f"{name}.{p.stem}": np.load(p) for p in (tmp_path / name).glob("*.npy")}
-    check(model, calibration, np.load(images), told)
+    check(model, guard, np.load(images), told)

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tfp_ood.errors import EvaluationError
-from tfp_ood.metrics.detection import detection_metrics, roc
+from tfp_ood.metrics.detection import detection_metrics, roc, share_interval
 
 
 def auroc(own, foreign):
@@ -82,3 +83,9 @@ def test_the_area_below_the_roc_curve_is_the_auroc():
     area = np.trapezoid(caught, flagged)
     assert area == pytest.approx(detection_metrics(own, foreign)["auroc"])
     assert (flagged[0], caught[0], flagged[-1], caught[-1]) == (0, 0, 1, 1)
+
+
+@pytest.mark.parametrize(("number", "count"), [(0, 10), (3, 10), (10, 10), (500, 10_000)])
+def test_intervals_of_shares(number, count):
+    expected = stats.binomtest(number, count).proportion_ci(0.95, "wilson")
+    np.testing.assert_allclose(share_interval(number, count), expected, atol=1e-6)

@@ -6,35 +6,35 @@ import pytest
 
 from tests.evaluation.fakes import NUM_DIMS, table
 from tfp_ood.errors import EvaluationError
-from tfp_ood.reporting.summary import summarize
+from tfp_ood.reporting.summary import FORMAT, read, summarize, to_json, write
 
 OWN = table([2.0, 3.0, 4.0], "fashion_mnist")
 
 
 def test_numbers_and_shape():
     summary = summarize(OWN, [table([1.0, 2.5], "mnist")])
-    assert summary["in_distribution"] == "fashion_mnist"
-    assert summary["model"]["family"] == "glow"
-    assert summary["model"]["num_parameters"] == 1234
-    assert (summary["model"]["kind"], summary["model"]["num_draws"]) == ("bound", 2)
-    assert list(summary["datasets"]) == ["fashion_mnist/test", "mnist/test"]
-    own, mnist = summary["datasets"].values()
-    assert own["num_images"] == 3
-    assert own["bits_per_dim_mean"] == pytest.approx(3.0)
-    assert own["bits_per_dim_std"] == pytest.approx(np.sqrt(2 / 3))
-    assert own["log_prob_mean"] == pytest.approx(-3.0 * NUM_DIMS * np.log(2))
-    assert "scores" not in own
-    assert mnist["scores"]["log_prob"]["auroc"] == pytest.approx(1 / 6)
+    assert summary.in_distribution == "fashion_mnist"
+    assert summary.model["family"] == "glow"
+    assert summary.model["num_parameters"] == 1234
+    assert (summary.model["kind"], summary.model["num_draws"]) == ("bound", 2)
+    assert list(summary.datasets) == ["fashion_mnist/test", "mnist/test"]
+    own, mnist = summary.datasets.values()
+    assert own.num_images == 3
+    assert own.bits_per_dim_mean == pytest.approx(3.0)
+    assert own.bits_per_dim_std == pytest.approx(np.sqrt(2 / 3))
+    assert own.log_prob_mean == pytest.approx(-3.0 * NUM_DIMS * np.log(2))
+    assert not own.scores and "scores" not in to_json(summary)["datasets"]["fashion_mnist/test"]
+    assert mnist.scores["log_prob"]["auroc"] == pytest.approx(1 / 6)
     metrics = {"auroc", "auprc_out", "auprc_in", "fpr95"}
-    assert set(mnist["scores"]["log_prob"]) == metrics | {f"{name}_interval" for name in metrics}
-    low, high = mnist["scores"]["log_prob"]["auroc_interval"]
-    assert 0.0 <= low <= mnist["scores"]["log_prob"]["auroc"] <= high <= 1.0
-    assert mnist["preprocessing"]["size_change"] == "none"
+    assert set(mnist.scores["log_prob"]) == metrics | {f"{name}_interval" for name in metrics}
+    low, high = mnist.scores["log_prob"]["auroc_interval"]
+    assert 0.0 <= low <= mnist.scores["log_prob"]["auroc"] <= high <= 1.0
+    assert mnist.preprocessing["size_change"] == "none"
 
 
 def test_it_is_strict_json():
     summary = summarize(OWN, [table([1.0], "mnist")])
-    assert json.loads(json.dumps(summary, allow_nan=False))["datasets"] is not None
+    assert json.loads(json.dumps(to_json(summary), allow_nan=False))["datasets"] is not None
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,27 @@ def test_a_generative_classifiers_confidence_is_told():
         },
     )
     summary = summarize(own, [table([1.0], "mnist")])
-    classifier = summary["datasets"]["fashion_mnist/test"]["classifier"]
+    classifier = summary.datasets["fashion_mnist/test"].classifier
     assert classifier["label_agreement"] == pytest.approx(2 / 3)
     assert classifier["share_above_0.9"] == pytest.approx(2 / 3)
     assert classifier["class_entropy_mean"] == pytest.approx(0.3)
-    assert "classifier" not in summary["datasets"]["mnist/test"]
+    assert summary.datasets["mnist/test"].classifier is None
+    assert "classifier" not in to_json(summary)["datasets"]["mnist/test"]
+
+
+def test_it_is_read_as_it_was_written(tmp_path):
+    made = summarize(OWN, [table([1.0, 2.5], "mnist")])
+    made = dataclasses.replace(made, diagnosis={"complexity": {"mnist/test": {"spearman": None}}})
+    write(tmp_path / "summary.json", made)
+    found = read(tmp_path / "summary.json")
+    assert to_json(found) == json.loads((tmp_path / "summary.json").read_text())
+    assert found.out_sets[0].likelihood == made.out_sets[0].likelihood
+    assert found.in_set.label == "FashionMNIST" and found.detector_names == ["log_prob"]
+
+
+@pytest.mark.parametrize("change", [{"format": FORMAT + 1}, {"format": None}, {"new": 1}])
+def test_another_format_is_refused(tmp_path, change):
+    values = {**to_json(summarize(OWN, [table([1.0], "mnist")])), **change}
+    (tmp_path / "a.json").write_text(json.dumps(values))
+    with pytest.raises((ValueError, TypeError)):
+        read(tmp_path / "a.json")

@@ -78,7 +78,7 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir,
     for resumed, whole in zip(weights(workdir), weights(finished), strict=True):
         np.testing.assert_allclose(resumed, whole, rtol=1e-4, atol=1e-5)
     assert not workdir.backup.exists()
-    assert list(trajectory.read(workdir.progress)) == list(range(0, 13, 2))
+    assert list(trajectory.read(workdir.trajectory)) == list(range(0, 13, 2))
 
 
 def test_weights_are_a_function_of_the_seed(finished, data_dir, tmp_path):

@@ -91,7 +91,7 @@ def test_two_devices_train_what_one_does(finished, data_dir, tmp_path):
     fit.train(changed(config, strategy="mirrored"), workdir, data_dir)
     assert fit.training_facts(workdir)["num_replicas"] == 2
     assert_alike(workdir, finished)
-    assert list(trajectory.read(workdir.progress)) == list(range(0, 13, 2))
+    assert list(trajectory.read(workdir.trajectory)) == list(range(0, 13, 2))
 
 
 def test_validation_on_two_devices_counts_every_image_once(finished, data_dir):
@@ -160,7 +160,7 @@ def test_a_stopped_run_goes_on_at_its_very_step(
     assert fit.training_facts(workdir)["resumed_at_step"] == stopped_at
     for resumed, whole in zip(weights(workdir, config), weights(finished), strict=True):
         np.testing.assert_allclose(resumed, whole, rtol=1e-4, atol=1e-5)
-    assert list(trajectory.read(workdir.progress)) == [0, 4, 8, 12]
+    assert list(trajectory.read(workdir.trajectory)) == [0, 4, 8, 12]
     assert not workdir.backup.exists()
 
 
@@ -245,7 +245,7 @@ def test_two_workers_train_what_one_does(finished, start_two, tmp_path):
         assert run.end() == 0, run.text()
     assert fit.training_facts(workdir)["num_replicas"] == 2
     assert_alike(workdir, finished)
-    assert list(trajectory.read(workdir.progress)) == list(range(0, 13, 2))
+    assert list(trajectory.read(workdir.trajectory)) == list(range(0, 13, 2))
     left = {str(path.relative_to(workdir.root)) for path in workdir.root.rglob("*")}
     assert not any("workertemp" in name or ".tmp" in name for name in left)
     assert not left & {".lock", "backup"}

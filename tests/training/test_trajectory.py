@@ -12,7 +12,7 @@ from tfp_ood import trajectory
 from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError
 from tfp_ood.training import fit
-from tfp_ood.training import trajectory as watch
+from tfp_ood.training import trajectory as training_trajectory
 from tfp_ood.workdir import open_workdir
 
 KEYS = ["fashion_mnist/test", "mnist/test"]
@@ -35,8 +35,8 @@ def _runs(tmp_path_factory, data_dir):
 
 
 def test_every_set_is_scored_at_every_checkpoint(runs, data_dir):
-    steps = trajectory.read(runs[100].progress)
-    assert list(steps) == [0, 2, 4, 6] and trajectory.read(runs[0].progress) == {}
+    steps = trajectory.read(runs[100].trajectory)
+    assert list(steps) == [0, 2, 4, 6] and trajectory.read(runs[0].trajectory) == {}
     for sets in steps.values():
         assert list(sets) == KEYS
         assert all(one.index.tolist() == list(range(tiny.NUM_TEST)) for one in sets.values())
@@ -62,7 +62,7 @@ def test_training_does_not_depend_on_who_watches(runs):
 def test_tensorboard_shows_a_run_for_every_set(runs):
     folder = runs[100].tensorboard / "sets"
     assert sorted(path.name for path in folder.iterdir()) == [key.replace("/", ".") for key in KEYS]
-    steps = trajectory.read(runs[100].progress)
+    steps = trajectory.read(runs[100].trajectory)
     for key in KEYS:
         shown = {}
         for file in sorted((folder / key.replace("/", ".")).glob("events*")):
@@ -94,5 +94,7 @@ def test_foreign_images_that_do_not_fit_are_named_before_anything_is_written(tmp
 )
 def test_curves_have_names_that_say_something(name, expected):
     one = trajectory.scored(name, "test", np.arange(1), np.zeros(1), 12)
-    assert watch._run_name(one).startswith(expected)
-    assert watch._run_name(one).endswith(".test") and "/" not in watch._run_name(one)
+    assert training_trajectory._run_name(one).startswith(expected)
+    assert training_trajectory._run_name(one).endswith(
+        ".test"
+    ) and "/" not in training_trajectory._run_name(one)

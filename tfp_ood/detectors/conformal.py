@@ -1,29 +1,33 @@
-"""The guard: how usual is the likelihood of an image, among those of the model's own images?
+"""The conformal test: how usual is the score of an image, among those of in-distribution images?
 
-A conformal test (Vovk, Gammerman & Shafer, "Algorithmic Learning in a Random World", 2005). Of N
-held-out images the likelihoods are kept. Of a new image that comes from where they came from, each
-rank among them is equally likely, so that with the new image counted among its equals
+It thresholds the score of any detector (Vovk, Gammerman & Shafer, "Algorithmic Learning in a Random
+World", 2005). Of N held-out images the scores are kept. Of a new image that comes from where they
+came from, each rank among them is equally likely, so that with the new image counted among its
+equals
 
-    p = 2 min(1 + number not likelier, 1 + number not unlikelier) / (N + 1)
+    p = 2 min(1 + number not higher, 1 + number not lower) / (N + 1)
 
-is at most a with a chance of at most a, whatever the likelihoods' distribution. Both ends count:
-foreign images are often too likely, which a threshold on low likelihood lets through.
+is at most a with a chance of at most a, whatever the scores' distribution. Both ends count:
+out-of-distribution images are often too likely, which a threshold on low likelihood lets through.
 
 `verdicts` is in NumPy, for tables; `export.guard_graph` has the same in TensorFlow, for the
-exported model.
+exported model. `Guard` holds a detector and its test together.
 """
 
 import dataclasses
 import fractions
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from tfp_ood.detectors.base import Detector
 from tfp_ood.errors import ExportError
-from tfp_ood.metrics.detection import checked
+from tfp_ood.evaluation.tables import ScoreTable
+from tfp_ood.metrics.detection import checked, share_interval
 
 TIE = np.float32(1e-5)
-"""Share of a likelihood by which two may differ and still be equal.
+"""Share of a score by which two may differ and still be equal.
 
 The log_prob of one and the same image differed by up to 2e-7 of itself between batch sizes (five
 models of 28x28 pixels, float32); other computers round in other ways. Without this, the likelihood
@@ -33,17 +37,17 @@ equals by chance."""
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """What the guard knows."""
+    """What the test knows."""
 
-    log_probs: np.ndarray
-    """float32 [N], nats per image, ascending: of images that the model was not trained on."""
+    scores: np.ndarray
+    """float32 [N], ascending: of images that the model was not trained on."""
     false_alarm_rate: float
     """The share of images of the same kind that may be flagged."""
 
     @property
     def num_images(self) -> int:
         """N."""
-        return len(self.log_probs)
+        return len(self.scores)
 
     @property
     def most_flagged(self) -> int:
@@ -56,23 +60,23 @@ class Calibration:
 
     @property
     def most_flagged_of_one_end(self) -> int:
-        """The same where only the unlikely end is looked at, at the same false-alarm rate."""
+        """The same where only the upper end is looked at, at the same false-alarm rate."""
         rate = fractions.Fraction(str(self.false_alarm_rate))
         return math.floor(rate * (self.num_images + 1))
 
 
-def calibrate(log_probs: np.ndarray, false_alarm_rate: float) -> Calibration:
-    """A guard from the likelihoods of held-out images.
+def calibrate(scores: np.ndarray, false_alarm_rate: float) -> Calibration:
+    """A test from the scores of held-out images.
 
     Args:
-      log_probs: [N], nats per image.
+      scores: [N], higher = more out-of-distribution.
       false_alarm_rate: see `Calibration`.
 
     Raises:
       EvaluationError: there are none, or some are not finite.
       ExportError: they are too few for any image to be flagged at this rate.
     """
-    values = np.sort(checked(log_probs, "held-out").astype(np.float32))
+    values = np.sort(checked(scores, "held-out").astype(np.float32))
     calibration = Calibration(values, false_alarm_rate)
     if calibration.most_flagged < 1:
         fewest = math.ceil(2 / fractions.Fraction(str(false_alarm_rate))) - 1
@@ -85,44 +89,126 @@ def calibrate(log_probs: np.ndarray, false_alarm_rate: float) -> Calibration:
     return calibration
 
 
-def verdicts(calibration: Calibration, log_prob: np.ndarray) -> dict[str, np.ndarray]:
-    """What the guard says of images with these likelihoods.
+def verdicts(calibration: Calibration, scores: np.ndarray) -> dict[str, np.ndarray]:
+    """What the test says of images with these scores.
 
     Args:
-      calibration: the guard.
-      log_prob: [M], nats per image; NaN is taken for unlikelier than all.
+      calibration: of the same detector.
+      scores: [M]; NaN is taken for higher than all.
 
     Returns:
-      percentile: float32 [M], of the likelihood among the held-out ones: 0 is unlikelier than all,
-        100 likelier than all; ties count half.
+      percentile: float32 [M], the share of held-out images with a higher score, in percent, ties
+        counting half: of likelihood, 0 is unlikelier than all and 100 likelier than all.
       typicality_p_value: float32 [M], p as above, in (0, 1].
       is_out_of_distribution: bool [M], whether p is at most the false-alarm rate.
     """
-    below, not_above = _ranks(calibration, log_prob)
+    above, not_below = _ranks(calibration, scores)
     count = calibration.num_images
-    rank = 1 + np.minimum(not_above, count - below)
+    rank = 1 + np.minimum(not_below, count - above)
     return {
-        "percentile": (100.0 * (below + not_above) / (2 * count)).astype(np.float32),
+        "percentile": (100.0 * (above + not_below) / (2 * count)).astype(np.float32),
         "typicality_p_value": np.minimum(1.0, 2.0 * rank / (count + 1)).astype(np.float32),
         "is_out_of_distribution": rank <= calibration.most_flagged,
     }
 
 
-def too_unlikely(calibration: Calibration, log_prob: np.ndarray) -> np.ndarray:
-    """What a threshold on low likelihood alone, at the same false-alarm rate, would flag: bool [M].
+def too_high(calibration: Calibration, scores: np.ndarray) -> np.ndarray:
+    """What a threshold on the score alone, at the same false-alarm rate, would flag: bool [M].
 
     Args:
-      calibration: the guard.
-      log_prob: [M], nats per image; NaN is taken for unlikelier than all.
+      calibration: of the same detector.
+      scores: [M]; NaN is taken for higher than all.
     """
-    _, not_above = _ranks(calibration, log_prob)
-    return 1 + not_above <= calibration.most_flagged_of_one_end
+    _, not_below = _ranks(calibration, scores)
+    return 1 + not_below <= calibration.most_flagged_of_one_end
 
 
-def _ranks(calibration: Calibration, log_prob: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many held-out images are unlikelier, and how many are not likelier: int [M] each."""
-    values = np.asarray(log_prob, np.float32)
-    values = np.where(np.isnan(values), np.float32(-np.inf), values)
+def _ranks(calibration: Calibration, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many held-out scores are higher, and how many are not lower: int [M] each."""
+    values = np.asarray(scores, np.float32)
+    values = np.where(np.isnan(values), np.float32(np.inf), values)
     slack = np.where(np.isfinite(values), TIE * np.abs(values), np.float32(0.0))
-    below = np.searchsorted(calibration.log_probs, values - slack, "left")
-    return below, np.searchsorted(calibration.log_probs, values + slack, "right")
+    count = calibration.num_images
+    above = count - np.searchsorted(calibration.scores, values + slack, "right")
+    return above, count - np.searchsorted(calibration.scores, values - slack, "left")
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """What a guard says of the M images of a set; of likelihood, "high" is unlikely."""
+
+    beyond_threshold: np.ndarray
+    """bool [M]: what a threshold on the score alone would flag (`too_high`)."""
+    flagged: np.ndarray
+    """bool [M]: what the guard flags, at both ends."""
+    is_low: np.ndarray
+    """bool [M]: whether the score is below the held-out median, which for likelihood is likely."""
+
+    @property
+    def num_images(self) -> int:
+        """M."""
+        return len(self.flagged)
+
+    @property
+    def share_flagged(self) -> float:
+        """Share of the images that the guard flags."""
+        return float(np.mean(self.flagged))
+
+    @property
+    def share_passed(self) -> float:
+        """Share of the images that the guard lets through."""
+        return float(np.mean(~self.flagged))
+
+    @property
+    def share_flagged_interval(self) -> tuple[float, float]:
+        """95 % interval of that share, over images (`metrics.detection.share_interval`)."""
+        return share_interval(int(np.sum(self.flagged)), self.num_images)
+
+    @property
+    def share_too_low(self) -> float:
+        """Share of the images that are flagged for a low score."""
+        return float(np.mean(self.flagged & self.is_low))
+
+    @property
+    def share_too_high(self) -> float:
+        """Share of the images that are flagged for a high score."""
+        return float(np.mean(self.flagged & ~self.is_low))
+
+    @property
+    def share_within_threshold(self) -> float:
+        """Share of the images that a threshold on the score alone lets through."""
+        return float(np.mean(~self.beyond_threshold))
+
+
+@dataclasses.dataclass(frozen=True)
+class Guard:
+    """A fitted detector and the test of its scores."""
+
+    detector: Detector
+    calibration: Calibration
+
+    def judge(self, tables: Sequence[ScoreTable]) -> Judgement:
+        """Judges a set of images, from one table for each model."""
+        scores = self.detector.score(tables)
+        found = verdicts(self.calibration, scores)
+        return Judgement(
+            too_high(self.calibration, scores),
+            found["is_out_of_distribution"],
+            found["percentile"] > 50.0,
+        )
+
+
+def guard(detector: Detector, held_out: Sequence[ScoreTable], false_alarm_rate: float) -> Guard:
+    """Fits a detector on held-out images, and the test of its scores.
+
+    Args:
+      detector: not fitted.
+      held_out: in-distribution images that no weight was trained on, one table for each model.
+      false_alarm_rate: share of in-distribution images that may be flagged.
+
+    Raises:
+      EvaluationError: scores that are not finite.
+      ExportError: too few images for any to be flagged at this rate.
+    """
+    fitted = detector.fit(held_out)
+    return Guard(fitted, calibrate(fitted.score(held_out), false_alarm_rate))

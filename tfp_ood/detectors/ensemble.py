@@ -1,41 +1,55 @@
-"""Several trained models of one config as one detector, from their score tables."""
+"""Several trained models of one config as one detector.
+
+With log p_e(x) of model e, mean and variance over e (divided by E), Choi et al., 2018, "WAIC, but
+why?", equation 2:
+
+    WAIC(x) = E_e[log p_e(x)] - Var_e[log p_e(x)]
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation.tables import SET_KEYS, ScoreTable
-
-SCORES = ("mean", "variance", "waic")
-"""What `scores` computes."""
+from tfp_ood.detectors.base import Detector, check_same_images
+from tfp_ood.evaluation.tables import ScoreTable
 
 
-def scores(tables: Sequence[ScoreTable]) -> dict[str, np.ndarray]:
-    """OOD scores of one set under E models that differ in their seed: higher = more foreign.
-
-    With log p_e(x) of model e, mean and variance over e (divided by E), Choi et al., 2018, "WAIC,
-    but why?", equation 2:
-
-        WAIC(x) = E_e[log p_e(x)] - Var_e[log p_e(x)]
-
-    Args:
-      tables: of the same images, one of each model, E >= 2.
-
-    Returns:
-      float64 [N] each: `mean` is -E_e[log p_e] in nats, `variance` Var_e[log p_e] in nats^2, and
-      `waic` their sum, -WAIC.
+def _log_prob(tables: Sequence[ScoreTable]) -> np.ndarray:
+    """float64 [E, N], nats per image.
 
     Raises:
       EvaluationError: the tables are not of the same images.
     """
-    first = tables[0]
-    for table in tables[1:]:
-        if any(first.metadata[key] != table.metadata[key] for key in SET_KEYS):
-            raise EvaluationError(
-                f"The models of an ensemble were scored on different images of {first.key}; "
-                "evaluate all with the same config.data."
-            )
-    log_prob = np.stack([table.log_prob for table in tables])
-    mean, variance = log_prob.mean(0), log_prob.var(0)
-    return {"mean": -mean, "variance": variance, "waic": variance - mean}
+    check_same_images(tables)
+    return np.stack([table.log_prob for table in tables])
+
+
+class Mean(Detector):
+    """-E_e[log p_e(x)] in nats: likelihood, with less of the luck of one training."""
+
+    name, title, of_ensembles = "mean", "mean of log p", True
+
+    def score(self, tables: Sequence[ScoreTable]) -> np.ndarray:
+        """float64 [N] from the tables of E >= 2 models."""
+        return -_log_prob(tables).mean(0)
+
+
+class Variance(Detector):
+    """Var_e[log p_e(x)] in nats^2: what the models disagree on."""
+
+    name, title, of_ensembles = "variance", "variance of log p", True
+
+    def score(self, tables: Sequence[ScoreTable]) -> np.ndarray:
+        """float64 [N] from the tables of E >= 2 models."""
+        return _log_prob(tables).var(0)
+
+
+class WAIC(Detector):
+    """-WAIC(x), see above."""
+
+    name, title, of_ensembles = "waic", "WAIC, mean minus variance", True
+
+    def score(self, tables: Sequence[ScoreTable]) -> np.ndarray:
+        """float64 [N] from the tables of E >= 2 models."""
+        log_prob = _log_prob(tables)
+        return log_prob.var(0) - log_prob.mean(0)

@@ -1,10 +1,21 @@
 """The likelihood itself: what the paper shows to fail."""
 
-import numpy as np
+from collections.abc import Mapping
+from typing import Any
 
-from tfp_ood.evaluation.tables import ScoreTable
+from tfp_ood.detectors.base import ColumnDetector
 
 
-def negative_log_prob(table: ScoreTable) -> np.ndarray:
-    """-log p(x), nats per image, float64 [N]: what the model finds unlikely is foreign."""
-    return -table.log_prob
+class Likelihood(ColumnDetector):
+    """-log p(x), nats per image: what the model finds unlikely is out-of-distribution.
+
+    Blind to images that are likelier than the model's own, such as simple ones (Nalisnick et al.,
+    2019).
+    """
+
+    name = "log_prob"
+    title = "Likelihood"
+
+    def of_columns(self, columns: Mapping[str, Any]) -> Any:
+        """-log p(x) of arrays or tensors, [N]."""
+        return -columns["log_prob"]

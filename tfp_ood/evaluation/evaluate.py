@@ -16,47 +16,44 @@ from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
 
 _NUM_RECONSTRUCTED = 16  # of every set
-_RECORD = "samples.json"
 
 
 def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
-    """Scores every set whose table is missing or not current.
+    """Scores every set whose table is missing or not current, and the held-out images.
 
-    Of a constant-volume Glow the slopes at the mean of its own images are kept too, for
-    `second_order`.
+    The latter are the in-distribution images for validation: no weight has seen them, so that
+    detectors are fitted on them, and the test images stay for measuring. Of a constant-volume Glow
+    the slopes at the mean of its own images are kept too (`second_order`).
 
     Raises:
       UserError: no trained model, one of another config, or images that do not fit.
       EvaluationError: likelihoods that are not finite.
     """
     workdir.check(config)
-    sets = pipeline.open_sets(config.data, data_dir)
-    workdir.check_images(sets[0].version)
-    places = [(split, tables.table_path(workdir.root, split.name, split.split)) for split in sets]
-    wanted = [
-        (split, path, metadata)
-        for split, path in places
-        if not _is_current(path, metadata := _metadata(config, workdir, split))
-    ]
-    slopes_path = workdir.root / "scores" / second_order.FILE
-    own_facts = _metadata(config, workdir, sets[0])
+    sets = _open_sets(config, workdir, data_dir)
+    wanted = [(split, facts) for split, facts in sets if not _is_current(workdir, split, facts)]
+    own, own_facts = sets[0]
     wants_slopes = config.model.has_constant_volume and not second_order.read(
-        slopes_path, own_facts
+        workdir.second_order, own_facts
     )
     if not wanted and not wants_slopes:
         return
     model = fit.load_trained(config, workdir)
-    for split, path, metadata in wanted:
-        _score(config, model, split, path, metadata)
+    for split, facts in wanted:
+        _score(config, model, split, workdir.score_table(split.name, split.split), facts)
     if wants_slopes:
-        mean_image = images.read_kept(places[0][1], own_facts).mean
-        second_order.write(slopes_path, second_order_slopes.slopes(model, mean_image), own_facts)
+        mean = images.read_kept(workdir.score_table(own.name, own.split), own_facts).mean
+        slopes = second_order_slopes.slopes(model, mean)
+        second_order.write(workdir.second_order, slopes, own_facts)
 
 
 def current_tables(
     config: Config, workdir: WorkDir, data_dir: str | None
-) -> list[tables.ScoreTable]:
-    """The score tables that `evaluate` leaves: the in-distribution set's, then the foreign ones'.
+) -> tuple[list[tables.ScoreTable], tables.ScoreTable]:
+    """The score tables that `evaluate` leaves.
+
+    Returns:
+      Those of the judged sets, the in-distribution one first; and that of the held-out images.
 
     Raises:
       UserError: no trained model, one of another config, or images that do not fit.
@@ -64,42 +61,31 @@ def current_tables(
     """
     workdir.check(config)
     fit.training_facts(workdir)
-    sets = pipeline.open_sets(config.data, data_dir)
-    workdir.check_images(sets[0].version)
-    paths = [tables.table_path(workdir.root, split.name, split.split) for split in sets]
-    missing = [
-        f"{split.name}/{split.split}"
-        for split, path in zip(sets, paths, strict=True)
-        if not tables.is_current(path, _metadata(config, workdir, split))
-    ]
+    found, missing = [], []
+    for split, facts in _open_sets(config, workdir, data_dir):
+        path = workdir.score_table(split.name, split.split)
+        if tables.is_current(path, facts):
+            found.append(path)
+        else:
+            missing.append(f"{split.name}/{split.split}")
     if missing:
         raise EvaluationError(
-            f"No current scores of {', '.join(missing)} in {workdir.root / 'scores'}; "
+            f"No current scores of {', '.join(missing)} in {workdir.scores}; "
             "run --mode=evaluate first, which makes them."
         )
-    return [tables.read_score_table(path) for path in paths]
+    *judged, held_out = map(tables.read_score_table, found)
+    return judged, held_out
 
 
-def validation_table(
-    config: Config, workdir: WorkDir, data_dir: str | None, model: models.LikelihoodModel
-) -> tables.ScoreTable:
-    """The likelihoods of the in-distribution images that were held out for validation.
-
-    No weight has seen them, and the test images stay for measuring. They are scored as those are,
-    unless their table is current.
-
-    Raises:
-      UserError: images that do not fit, or have changed since the training.
-      EvaluationError: likelihoods that are not finite.
-    """
+def _open_sets(
+    config: Config, workdir: WorkDir, data_dir: str | None
+) -> list[tuple[pipeline.Split, dict[str, object]]]:
+    """The judged sets and last the held-out images, each with the metadata of a current table."""
+    sets = pipeline.open_sets(config.data, data_dir)
+    workdir.check_images(sets[0].version)
     name = config.data.in_distribution
-    split = pipeline.open_split(name, "validation", config.data, data_dir)
-    workdir.check_images(split.version)
-    path = tables.table_path(workdir.root, split.name, split.split)
-    metadata = _metadata(config, workdir, split)
-    if not _is_current(path, metadata):
-        _score(config, model, split, path, metadata)
-    return tables.read_score_table(path)
+    sets.append(pipeline.open_split(name, "validation", config.data, data_dir))
+    return [(split, _metadata(config, workdir, split)) for split in sets]
 
 
 def _score(
@@ -121,8 +107,9 @@ def _score(
     print(f"scored {split.num_images:,} images of {split.name}/{split.split}: {path}")
 
 
-def _is_current(path: pathlib.Path, metadata: Mapping[str, Any]) -> bool:
+def _is_current(workdir: WorkDir, split: pipeline.Split, metadata: Mapping[str, Any]) -> bool:
     """Whether a table and what belongs beside it are there."""
+    path = workdir.score_table(split.name, split.split)
     return tables.is_current(path, metadata) and images.kept_path(path).exists()
 
 
@@ -142,21 +129,21 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     model = fit.load_trained(config, workdir)
     drawn = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
     with atomic.replacing_folder(workdir.samples) as folder:
-        np.save(folder / "samples.npy", drawn.numpy())
+        np.save(folder / workdir.sample_images.name, drawn.numpy())
         if config.model.reconstructs:
             pairs = _reconstructions(model, pipeline.open_sets(config.data, data_dir))
-            np.save(folder / "reconstructions.npy", pairs)
-        (folder / _RECORD).write_text(json.dumps(facts) + "\n")
-    print(f"drew {config.sample.num_images} samples: {workdir.samples / 'samples.npy'}")
+            np.save(folder / workdir.reconstructions.name, pairs)
+        (folder / workdir.sample_facts.name).write_text(json.dumps(facts) + "\n")
+    print(f"drew {config.sample.num_images} samples: {workdir.sample_images}")
 
 
 def _is_sampled(workdir: WorkDir, facts: Mapping[str, Any]) -> bool:
     """Whether all samples that these facts ask for are there."""
-    names = ["samples.npy", *(["reconstructions.npy"] if "reconstructed" in facts else [])]
-    if not all((workdir.samples / name).exists() for name in names):
+    further = [workdir.reconstructions] if "reconstructed" in facts else []
+    if not all(path.exists() for path in (workdir.sample_images, *further)):
         return False
     try:
-        return json.loads((workdir.samples / _RECORD).read_text()) == facts
+        return json.loads(workdir.sample_facts.read_text()) == facts
     except (OSError, ValueError):
         return False
 

@@ -40,7 +40,7 @@ def write_score_table(
     images, and `path` is replaced only by a whole table.
 
     Args:
-      path: where; see `tables.table_path`.
+      path: where; see `WorkDir.score_table`.
       scorer: the model's statistics of a batch of images.
       split: names the set and says how many images it has.
       batches: dicts of "index" int64 [B], "image" uint8 [B, H, W, C] and "label" int64 [B];

@@ -27,9 +27,6 @@ from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import tables
 from tfp_ood.evaluation.images import Kept
 
-FILE = "curvature.npz"
-"""Below WORKDIR/scores: what `flow_slopes.slopes` found of a constant-volume Glow."""
-
 
 def kernel_sensitivity(
     kernels: Sequence[np.ndarray], image_shape: tuple[int, int, int]

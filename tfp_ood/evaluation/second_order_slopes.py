@@ -1,4 +1,4 @@
-"""The slopes of a constant-volume Glow that `curvature` needs, taken from the model once."""
+"""The slopes of a constant-volume Glow that `second_order` needs, taken from the model once."""
 
 from collections.abc import Iterator
 

@@ -19,8 +19,7 @@ and differences over 10^5 images of 10^4 nats keep their digits in whatever tool
 import dataclasses
 import json
 import os
-import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +27,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfp_ood.errors import EvaluationError
-from tfp_ood.workdir import slug
 
 if TYPE_CHECKING:  # data imports TensorFlow; reports, which read tables, must not
     from tfp_ood.data.pipeline import Split
@@ -92,6 +90,25 @@ class ScoreTable:
         """Name and split in one, such as "mnist/test"."""
         return f"{self.dataset}/{self.split}"
 
+    @property
+    def reduction(self) -> Mapping[str, Any] | None:
+        """Kind and factor of the in-distribution images with less contrast; None for other sets."""
+        return self.metadata["preprocessing"].get("reduction")
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of all columns that tell of an image."""
+        return ("log_prob", "bits_per_dim", *self.statistics)
+
+    def columns(self, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """Some of `column_names` -> float64 [N] each.
+
+        Raises:
+          KeyError: the table lacks one.
+        """
+        found = {"log_prob": self.log_prob, "bits_per_dim": self.bits_per_dim, **self.statistics}
+        return {name: found[name] for name in names}
+
     def model_facts(self) -> dict[str, Any]:
         """All metadata that must agree between tables that are compared."""
         return {k: v for k, v in self.metadata.items() if k not in (*SET_KEYS, "format")}
@@ -142,11 +159,6 @@ def score_metadata(
         "seed": seed,
         **further,
     }
-
-
-def table_path(workdir: str | os.PathLike[str], name: str, split: str) -> pathlib.Path:
-    """WORKDIR/scores/NAME.SPLIT.parquet, a different file for every (name, split)."""
-    return pathlib.Path(workdir) / "scores" / f"{slug(name)}.{slug(split)}.parquet"
 
 
 def is_current(path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> bool:

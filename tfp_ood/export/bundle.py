@@ -3,7 +3,7 @@
 import pathlib
 import shutil
 
-from tfp_ood import atomic
+from tfp_ood import atomic, detectors
 from tfp_ood.config import Config
 from tfp_ood.detectors import conformal
 from tfp_ood.evaluation import evaluate
@@ -19,8 +19,7 @@ _CLIENT = pathlib.Path(__file__).with_name("client.py")
 def write_export(config: Config, workdir: WorkDir, data_dir: str | None) -> pathlib.Path:
     """Writes WORKDIR/export, whole or not at all: model, model_card.md and client.py.
 
-    The guard is calibrated with the held-out validation images, whose likelihoods are kept as a
-    score table; the test images and the foreign sets measure it.
+    The guard is calibrated with the held-out images; the test images and the other sets measure it.
 
     Args:
       config: of the run.
@@ -37,17 +36,18 @@ def write_export(config: Config, workdir: WorkDir, data_dir: str | None) -> path
         this process.
       UserError: the run is of another config, or its images have changed.
     """
-    tables = evaluate.current_tables(config, workdir, data_dir)
+    tables, held_out = evaluate.current_tables(config, workdir, data_dir)
     model = fit.load_trained(config, workdir)
-    held_out = evaluate.validation_table(config, workdir, data_dir, model)
-    calibration = conformal.calibrate(held_out.log_prob, config.export.false_alarm_rate)
-    summary = summarize(tables[0], tables[1:])
-    facts = Facts(config, fit.training_facts(workdir), summary, tables, calibration)
-    card = model_card(facts)
+    likelihood = detectors.DETECTORS[detectors.LIKELIHOOD]
+    guard = conformal.guard(likelihood, [held_out], config.export.false_alarm_rate)
+    summary = summarize(tables[0], tables[1:], [held_out])
+    shipped = saved_model.shipped(model, guard.detector)
+    training = fit.training_facts(workdir)
+    card = model_card(Facts(config, training, summary, tables, guard, shipped))
     with atomic.replacing_folder(workdir.export) as folder:
         # As the tables were scored: 1 draw for exact likelihoods.
         num_draws = held_out.metadata["num_draws"]
-        saved_model.write(folder / "model", model, num_draws, calibration)
+        saved_model.write(folder / "model", model, num_draws, guard)
         (folder / "model_card.md").write_text(card, encoding="utf-8")
         shutil.copyfile(_CLIENT, folder / _CLIENT.name)
     return workdir.export

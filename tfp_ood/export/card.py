@@ -8,31 +8,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from tfp_ood import detectors
 from tfp_ood.config import Config
 from tfp_ood.data import specs
-from tfp_ood.detectors import conformal
+from tfp_ood.detectors.conformal import Guard, Judgement
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.reporting import names
-from tfp_ood.reporting.verdict import changes, is_changed_own, split_sets, verdict
+from tfp_ood.reporting.outcome import changes, is_changed_own, outcome
+from tfp_ood.reporting.summary import Metrics, SetSummary, Summary
 
 _CAUGHT, _MISSED = 0.95, 0.5  # shares of a foreign set that the guard flags
-_TWO_SIDED_95 = 1.959964  # standard deviations of a normal that hold 95 % of it
-
-
-@dataclasses.dataclass(frozen=True)
-class Flagged:
-    """What the guard says of the N images of a set."""
-
-    num_images: int
-    share: float
-    """That are flagged."""
-    interval: tuple[float, float]
-    """Of the share, 95 %, over images (`wilson`)."""
-    too_unlikely: float
-    """Share of the images that are flagged for it."""
-    too_likely: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,44 +27,24 @@ class Facts:
     config: Config
     training: Mapping[str, Any]
     """Of `fit.training_facts`."""
-    summary: Mapping[str, Any]
-    """Of `summary.summarize`: of the sets below."""
+    summary: Summary
+    """Of the sets below."""
     tables: Sequence[ScoreTable]
     """In-distribution test images first, then the foreign sets."""
-    calibration: conformal.Calibration
-
-
-def flagged(calibration: conformal.Calibration, log_prob: np.ndarray) -> Flagged:
-    """How the guard judges a set, from its likelihoods [N], nats per image."""
-    told = conformal.verdicts(calibration, log_prob)
-    alarms, likely = told["is_out_of_distribution"], told["percentile"] > 50
-    count, number = len(alarms), int(np.sum(alarms))
-    return Flagged(
-        count,
-        number / count,
-        wilson(number, count),
-        float(np.mean(alarms & ~likely)),
-        float(np.mean(alarms & likely)),
-    )
-
-
-def wilson(number: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share of which `number` of `count` were seen (Wilson, 1927)."""
-    share, z2 = number / count, _TWO_SIDED_95**2 / count
-    middle = (share + z2 / 2) / (1 + z2)
-    spread = math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
-    return max(0.0, middle - spread), min(1.0, middle + spread)
+    guard: Guard
+    shipped: Sequence[str]
+    """Columns that the exported model tells (`saved_model.shipped`)."""
 
 
 def model_card(facts: Facts) -> str:
     """The card, Markdown."""
-    own, foreign = split_sets(facts.summary)
+    own, foreign = facts.summary.in_set, facts.summary.out_sets
     family = names.family(facts.config.model.family)
-    judged = [flagged(facts.calibration, table.log_prob) for table in facts.tables]
+    judged = [facts.guard.judge([table]) for table in facts.tables]
     parts = [
-        f"# Model card: {family} of {own['label']}",
+        f"# Model card: {family} of {own.label}",
         f"`model` tells the likelihood of images under a {family} that was trained on "
-        f"{own['label']}, draws images, and has a guard that flags images of unusual likelihood. "
+        f"{own.label}, draws images, and has a guard that flags images of unusual likelihood. "
         "All figures below are of this one trained model.",
         "## Model and data",
         _table(["", ""], _model_rows(facts, own)),
@@ -95,8 +60,8 @@ def model_card(facts: Facts) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _model_rows(facts: Facts, own: Mapping[str, Any]) -> list[list[str]]:
-    config, training, model = facts.config, facts.training, facts.summary["model"]
+def _model_rows(facts: Facts, own: SetSummary) -> list[list[str]]:
+    config, training, model = facts.config, facts.training, facts.summary.model
     height, width, channels = config.data.image_shape
     resumed = training.get("resumed_at_step")
     since = f" since it was resumed at step {resumed:,}" if resumed else ""
@@ -104,7 +69,7 @@ def _model_rows(facts: Facts, own: Mapping[str, Any]) -> list[list[str]]:
     # A path on this computer is nothing to ship: the label has its last part.
     source = f" ({spec.tfds_name} of TensorFlow Datasets; licence: {spec.licence})" if spec else ""
     return [
-        ["trained on", f"the training split of {own['label']}{source}"],
+        ["trained on", f"the training split of {own.label}{source}"],
         ["images", f"uint8 [N, {height}, {width}, {channels}]; {changes(own)} before the model"],
         [
             "training",
@@ -124,91 +89,100 @@ def _kind(model: Mapping[str, Any]) -> str:
     return f"a lower bound from {number:,} draw{'s' * (number > 1)} of noise per image"
 
 
-def _likelihood(summary: Mapping[str, Any], foreign: Sequence[Mapping[str, Any]]) -> list[str]:
+def _likelihood(summary: Summary, foreign: Sequence[SetSummary]) -> list[str]:
     if not foreign:
         return ["No foreign set was evaluated: what likelihood fails at here is not known."]
-    rows = []
-    for entry in foreign:
-        metrics = entry["scores"]["log_prob"]
-        low, high = metrics["auroc_interval"]
-        rows.append(
-            [
-                entry["label"],
-                f"{entry['num_images']:,}",
-                f"{entry['bits_per_dim_mean']:.2f}",
-                f"{metrics['auroc']:.3f} ({low:.3f} to {high:.3f})",
-                changes(entry),
-            ]
-        )
-    header = ["foreign set", "images", "bits/dim", "AUROC (95 % interval)", "images were"]
+    judges = summary.detector_names
+    rows = [
+        [
+            entry.label,
+            f"{entry.num_images:,}",
+            f"{entry.bits_per_dim_mean:.2f}",
+            *(_auroc(entry.scores[name]) for name in judges),
+            changes(entry),
+        ]
+        for entry in foreign
+    ]
+    aurocs = (
+        "AUROC (95 % interval)"
+        if name == detectors.LIKELIHOOD
+        else f"AUROC, {detectors.DETECTORS[name].title}"
+        for name in judges
+    )
+    header = ["foreign set", "images", "bits/dim", *aurocs, "images were"]
     text = (
         "AUROC of low likelihood as a sign of foreign images: 1 tells them all, 0.5 is a coin, "
         "below 0.5 they are the likelier ones."
     )
-    return [text, _table(header, rows), _list(verdict(summary))]
+    return [text, _table(header, rows), _list(outcome(summary))]
+
+
+def _auroc(metrics: Metrics) -> str:
+    low, high = metrics["auroc_interval"]
+    return f"{metrics['auroc']:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _guard(
     facts: Facts,
-    own: Mapping[str, Any],
-    foreign: Sequence[Mapping[str, Any]],
-    judged: Sequence[Flagged],
+    own: SetSummary,
+    foreign: Sequence[SetSummary],
+    judged: Sequence[Judgement],
 ) -> list[str]:
-    rate, count = facts.calibration.false_alarm_rate, facts.calibration.num_images
+    rate, count = facts.guard.calibration.false_alarm_rate, facts.guard.calibration.num_images
     roles = ["own, test", *map(_role, foreign)]
     rows = [
         [
-            entry["label"],
+            entry.label,
             role,
             f"{share.num_images:,}",
-            f"{_percent(share.share)} ({_between(share)})",
-            _percent(share.too_unlikely),
-            _percent(share.too_likely),
+            f"{_percent(share.share_flagged)} ({_between(share)})",
+            _percent(share.share_too_high),
+            _percent(share.share_too_low),
         ]
         for entry, role, share in zip([own, *foreign], roles, judged, strict=True)
     ]
     header = ["set", "role", "images", "flagged (95 % interval)", "too unlikely", "too likely"]
     text = (
-        f"It compares an image's likelihood with those of {count:,} images of {own['label']} that "
+        f"It compares an image's likelihood with those of {count:,} images of {own.label} that "
         "were held out of the training for validation, and flags it where it is in one of the two "
         f"tails: p-value of at most {rate:g}, which is the share of false alarms to expect."
     )
     sentences = [
-        _outcome(entry["label"], share) for entry, share in zip(foreign, judged[1:], strict=True)
+        _outcome(entry.label, share) for entry, share in zip(foreign, judged[1:], strict=True)
     ]
     return [text, _table(header, rows), _list([_false_alarms(own, judged[0], rate), *sentences])]
 
 
-def _role(entry: Mapping[str, Any]) -> str:
-    return "own, changed" if is_changed_own(entry["preprocessing"]) else "foreign"
+def _role(entry: SetSummary) -> str:
+    return "own, changed" if is_changed_own(entry.preprocessing) else "foreign"
 
 
-def _false_alarms(own: Mapping[str, Any], share: Flagged, rate: float) -> str:
-    low, high = share.interval
+def _false_alarms(own: SetSummary, share: Judgement, rate: float) -> str:
+    low, high = share.share_flagged_interval
     fits = (
         "which agrees with" if low <= rate <= high else "more than" if low > rate else "less than"
     )
     return (
-        f"False alarms: {_percent(share.share)} of the test images of {own['label']} "
+        f"False alarms: {_percent(share.share_flagged)} of the test images of {own.label} "
         f"({_between(share)}), {fits} the {_percent(rate)} asked for."
     )
 
 
-def _outcome(label: str, share: Flagged) -> str:
-    if share.share >= _CAUGHT:
+def _outcome(label: str, share: Judgement) -> str:
+    if share.share_flagged >= _CAUGHT:
         outcome = f"Catches {label}"
-    elif share.share >= _MISSED:
+    elif share.share_flagged >= _MISSED:
         outcome = f"Catches {label} in part"
     else:
         outcome = f"Does not catch {label}, most of whose images pass"
-    sides = {"too likely": share.too_likely, "too unlikely": share.too_unlikely}
+    sides = {"too likely": share.share_too_low, "too unlikely": share.share_too_high}
     side = max(sides, key=sides.get)
-    mostly = f", mostly as {side}" if share.share else ""
-    return f"{outcome}: {_percent(share.share)} flagged{mostly}."
+    mostly = f", mostly as {side}" if share.share_flagged else ""
+    return f"{outcome}: {_percent(share.share_flagged)} flagged{mostly}."
 
 
-def _limits(facts: Facts, own: Mapping[str, Any], share: Flagged) -> list[str]:
-    rate, count = facts.calibration.false_alarm_rate, facts.calibration.num_images
+def _limits(facts: Facts, own: SetSummary, share: Judgement) -> list[str]:
+    rate, count = facts.guard.calibration.false_alarm_rate, facts.guard.calibration.num_images
     spread = math.sqrt(rate * (1 - rate) / count)
     return [
         "The guard tells unusual likelihoods, nothing else. A usual likelihood is no proof that an "
@@ -216,10 +190,10 @@ def _limits(facts: Facts, own: Mapping[str, Any], share: Flagged) -> list[str]:
         "The share of false alarms holds for images of the same source as the held-out ones. It "
         f"is an average over draws of {count:,} of them: this guard's own may be off by some "
         f"{_percent(spread)} (one standard deviation). Measured on the test images: "
-        f"{_percent(share.share)}.",
+        f"{_percent(share.share_flagged)}.",
         f"Images must be prepared as those of the training were (here: {changes(own)}). Other "
         "cropping, resizing or compression changes likelihoods and with them the verdict.",
-        *_noise(facts.summary["model"]),
+        *_noise(facts.summary.model),
         "Foreign sets that are not in the tables above were not tried. One seed of training; the "
         "intervals are over images only.",
     ]
@@ -236,10 +210,10 @@ def _noise(model: Mapping[str, Any]) -> list[str]:
 
 
 def _signatures(facts: Facts) -> list[str]:
-    terms = ", log_prob_latent, log_det" if "log_det" in facts.tables[0].statistics else ""
+    further = "".join(f", {name}" for name in facts.shipped if name != "log_prob")
     return [
-        f"`log_prob`: images uint8 [N, H, W, C] -> log_prob (nats per image), bits_per_dim{terms}: "
-        "float32 [N]",
+        "`log_prob`: images uint8 [N, H, W, C] -> log_prob (nats per image), bits_per_dim"
+        f"{further}: float32 [N]",
         "`guard`: images uint8 [N, H, W, C] -> bits_per_dim, percentile (0: unlikelier than all "
         "held-out images, 100: likelier than all), typicality_p_value: float32 [N]; "
         "is_out_of_distribution: bool [N]",
@@ -253,8 +227,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _between(share: Flagged) -> str:
-    low, high = share.interval
+def _between(share: Judgement) -> str:
+    low, high = share.share_flagged_interval
     return f"{100 * low:.1f} to {100 * high:.1f} %"
 
 

@@ -1,86 +1,102 @@
 """A trained model as a SavedModel: graphs and weights, for any program with TensorFlow alone."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
 from tfp_ood import units
-from tfp_ood.detectors import conformal
+from tfp_ood.detectors import ColumnDetector, Detector
+from tfp_ood.detectors.conformal import Guard
 from tfp_ood.errors import ExportError
 from tfp_ood.export.guard_graph import verdict_tensors
 from tfp_ood.models import LikelihoodModel
 
 SIGNATURES = ("log_prob", "sample", "guard")
 
-_TERMS = ("log_prob_latent", "log_det")
-"""What flows tell beside log_prob."""
-
 _PROCESS_BOUND = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 """Operations that call Python functions of the process that made them: they cannot be shipped."""
 
 
 def write(
-    path: str | os.PathLike[str],
-    model: LikelihoodModel,
-    num_draws: int,
-    calibration: conformal.Calibration,
+    path: str | os.PathLike[str], model: LikelihoodModel, num_draws: int, guard: Guard
 ) -> None:
     """Writes a SavedModel with the signatures `SIGNATURES`.
 
-    `log_prob`: images uint8 `[N, H, W, C]` -> log_prob (nats per image) and bits_per_dim, for flows
-    log_prob_latent and log_det too: float32 `[N]` each. `guard`: images -> the same, and
-    percentile, typicality_p_value and is_out_of_distribution of `guard.verdicts`, `[N]` each.
-    `sample`: num_images int32 `[]`, seed int32 `[]`, temperature float32 `[]` -> images uint8
-    `[num_images, H, W, C]`, those of `LikelihoodModel.sample`. N is free, 0 included.
+    `log_prob`: images uint8 `[N, H, W, C]` -> bits_per_dim and the columns that `shipped` names,
+    float32 `[N]` each. `guard`: images -> the same, and percentile, typicality_p_value and
+    is_out_of_distribution of `conformal.verdicts`, `[N]` each. `sample`: num_images int32 `[]`,
+    seed int32 `[]`, temperature float32 `[]` -> images uint8 `[num_images, H, W, C]`, those of
+    `LikelihoodModel.sample`. N is free, 0 included.
 
     Args:
       path: folder.
       model: initialised, or loaded.
-      num_draws: noise draws per image, where the model needs any; as the calibration's.
-      calibration: of the guard.
+      num_draws: noise draws per image, where the model needs any; as the guard's images had.
+      guard: fitted.
 
     Raises:
-      ExportError: the model computes in ways that only this process can.
+      ExportError: the model or the guard's detector computes in ways that only this process can.
       UninitializedError: the model has no weights yet.
     """
     module = tf.Module()
     # The variables alone: the model's own classes would ask for this package where it is loaded.
     module.weights = list(model.variables)
+    columns = shipped(model, guard.detector)
     functions = {
-        "log_prob": _log_prob(model, num_draws),
+        "log_prob": _log_prob(model, num_draws, columns),
         "sample": _sample(model),
-        "guard": _guard(model, num_draws, calibration),
+        "guard": _guard(model, num_draws, columns, guard),
     }
     signatures = {name: made.get_concrete_function() for name, made in functions.items()}
     _check_portable(signatures, type(model).__name__)
     tf.saved_model.save(module, os.fspath(path), signatures=signatures)
 
 
-def _log_prob(model: LikelihoodModel, num_draws: int) -> Callable:
-    function = _likelihoods(model, num_draws)
+def shipped(model: LikelihoodModel, detector: Detector) -> list[str]:
+    """The columns that an exported model tells: log_prob, its terms, and what the detector needs.
+
+    Raises:
+      ExportError: the detector cannot leave the score tables.
+    """
+    if not isinstance(detector, ColumnDetector):
+        raise ExportError(
+            f"The detector {detector.name} cannot be exported: its score is no arithmetic on "
+            "columns (detectors.ColumnDetector)."
+        )
+    return list(dict.fromkeys(["log_prob", *model.terms, *detector.needs]))
+
+
+def _log_prob(model: LikelihoodModel, num_draws: int, columns: Sequence[str]) -> Callable:
+    function = _statistics(model, num_draws, columns)
     return tf.function(function, input_signature=[_images(model)], autograph=False)
 
 
-def _guard(model: LikelihoodModel, num_draws: int, calibration: conformal.Calibration) -> Callable:
-    likelihoods = _likelihoods(model, num_draws)
+def _guard(
+    model: LikelihoodModel, num_draws: int, columns: Sequence[str], guard: Guard
+) -> Callable:
+    statistics = _statistics(model, num_draws, columns)
 
     @tf.function(input_signature=[_images(model)], autograph=False)
     def verdict(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        told = likelihoods(images)
-        return {**told, **verdict_tensors(calibration, told["log_prob"])}
+        told = statistics(images)
+        return {**told, **verdict_tensors(guard.calibration, guard.detector.of_columns(told))}
 
     return verdict
 
 
-def _likelihoods(model: LikelihoodModel, num_draws: int) -> Callable:
-    """A function of any number of images that tells log_prob, bits_per_dim and a flow's terms."""
+def _statistics(model: LikelihoodModel, num_draws: int, columns: Sequence[str]) -> Callable:
+    """A function of any number of images that tells these columns, and bits_per_dim."""
     score = _for_any_number(model.scoring_function(num_draws))
 
     def told(images: tf.Tensor) -> dict[str, tf.Tensor]:
         scores = score(images)
-        chosen = {name: scores[name] for name in ("log_prob", *_TERMS) if name in scores}
-        return {**chosen, "bits_per_dim": units.bits_per_dim(scores["log_prob"], model.num_dims)}
+        if missing := sorted(set(columns) - set(scores)):
+            raise ExportError(
+                f"The guard cannot be exported: the model does not tell {', '.join(missing)}."
+            )
+        bits = {"bits_per_dim": units.bits_per_dim(scores["log_prob"], model.num_dims)}
+        return {**{name: scores[name] for name in columns}, **bits}
 
     return told
 

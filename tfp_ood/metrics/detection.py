@@ -1,5 +1,7 @@
 """How well a score tells foreign images from the model's own."""
 
+import math
+
 import numpy as np
 from sklearn import metrics as sk_metrics
 
@@ -7,6 +9,8 @@ from tfp_ood.errors import EvaluationError
 
 CAUGHT = 0.95
 """The share of foreign images that must be caught for FPR95."""
+
+_TWO_SIDED_95 = 1.959964  # standard deviations of a normal that hold 95 % of it
 
 
 def detection_metrics(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str, float]:
@@ -59,6 +63,14 @@ def roc(in_scores: np.ndarray, out_scores: np.ndarray) -> tuple[np.ndarray, np.n
     is_out = np.repeat([0, 1], [len(in_scores), len(out_scores)])
     flagged, caught, _ = sk_metrics.roc_curve(is_out, np.concatenate([in_scores, out_scores]))
     return flagged, caught
+
+
+def share_interval(number: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of which `number` of `count` were seen (Wilson, 1927)."""
+    share, z2 = number / count, _TWO_SIDED_95**2 / count
+    middle = (share + z2 / 2) / (1 + z2)
+    spread = math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
+    return max(0.0, middle - spread), min(1.0, middle + spread)
 
 
 def checked(scores: np.ndarray, which: str) -> np.ndarray:

@@ -1,61 +1,36 @@
-"""Figures: the histogram of likelihoods, and grids of samples and reconstructions.
+"""What figures are drawn with: colours and lines of sets, densities, ROC axes, grids of images.
 
 Drawn through matplotlib's objects, without pyplot: nothing global is touched, no display needed.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+import pathlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib.image
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
-from tfp_ood import atomic, units
+from tfp_ood import atomic
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation.tables import ScoreTable
 
 OWN_COLOR = "#8c8c8c"
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, which people with any colour vision tell apart; dark ones first."""
+MARKERS = ("o", "^", "s", "D", "v", "P")
 LINES = ("-", "--", "-.", (0, (1, 1)))  # so that curves differ on gray paper too
 
-_NUM_BINS = 60
 _SHOWN = (0.5, 99.5)  # percentiles of a set that decide how wide the axis is
 _REACH = 1.0  # how far from the model's own images others may stretch the axis, in own widths
 _MARGIN = 0.04
 _GRID_WIDTH = 640  # pixels
 
 
-def likelihood_histogram(
-    tables: Sequence[ScoreTable],
-    summary: Mapping[str, Any],
-    paths: Sequence[str | os.PathLike[str]],
-) -> None:
-    """The paper's figure: densities of log p(x) of all sets over one axis.
-
-    The axis is in nats per image, so that more likely is to the right as in the paper; the upper
-    axis tells the same in bits per dimension. Sets that lie far from the model's own images do
-    not stretch it: what is left out is said in the legend, and counts in the density.
-
-    Args:
-      tables: in-distribution first, with images of equal size.
-      summary: of these tables, for labels and AUROC.
-      paths: files to make; the suffix (.png, .pdf) chooses the format.
-    """
-    low, high = axis_range([table.log_prob for table in tables])
-    edges = np.linspace(low, high, _NUM_BINS + 1)
-    # Room for the legend below, so that the axes keep their height with any number of sets.
-    figure = Figure(figsize=(7.5, 3.4 + 0.25 * len(tables)), layout="constrained")
-    axes = figure.add_subplot()
-    for number, table in enumerate(tables):
-        label = _legend_label(table, summary["datasets"][table.key], low, high)
-        draw_density(axes, table.log_prob, edges, number, label)
-    _finish_axes(axes, low, high, tables[0].num_dims)
-    figure.legend(loc="outside lower center", frameon=False, fontsize=11)
-    save(figure, paths)
+def new(width: float, height: float) -> Figure:
+    """An empty figure, in inches, that lays out its own parts."""
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def save(figure: Figure, paths: Sequence[str | os.PathLike[str]]) -> None:
@@ -103,25 +78,6 @@ def axis_range(values: Sequence[np.ndarray]) -> tuple[float, float]:
     return float(low - margin), float(high + margin)
 
 
-def _legend_label(table: ScoreTable, entry: Mapping[str, Any], low: float, high: float) -> str:
-    if "scores" in entry:
-        label = f"{entry['label']}, AUROC {entry['scores']['log_prob']['auroc']:.2f}"
-    else:
-        label = f"{entry['label']} (in-distribution)"
-    return f"{label}, n = {table.num_images:,}{_outside(table.log_prob, low, high)}"
-
-
-def _outside(values: np.ndarray, low: float, high: float) -> str:
-    """Words for the images that the axis leaves out; "" if there are none."""
-    num_left, num_right = int(np.sum(values < low)), int(np.sum(values > high))
-    if not num_left + num_right:
-        return ""
-    if values.size in (num_left, num_right):
-        side = "left" if num_left else "right"
-        return f"; all off the axis to the {side}, mean {np.mean(values):,.0f} nats"
-    return f"; {(num_left + num_right) / values.size:.2%} off the axis"
-
-
 def draw_density(
     axes: Axes, values: np.ndarray, edges: np.ndarray, number: int, label: str
 ) -> None:
@@ -148,24 +104,17 @@ def draw_density(
         )
 
 
-def _finish_axes(axes: Axes, low: float, high: float, num_dims: int) -> None:
-    axes.set_xlim(low, high)
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("log p(x)  [nats per image]   (triangles: means)", fontsize=12)
-    axes.set_ylabel("density", fontsize=12)
-    axes.yaxis.set_major_locator(NullLocator())  # areas are 1; the heights say nothing more
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.tick_params(labelsize=11)
-    axes.spines[["right", "left"]].set_visible(False)
-    upper = axes.secondary_xaxis(
-        "top",
-        functions=(
-            lambda nats: units.bits_per_dim(nats, num_dims),
-            lambda bits: units.log_prob_from_bits(bits, num_dims),
-        ),
-    )
-    upper.set_xlabel("bits per dimension", fontsize=12)
-    upper.tick_params(labelsize=11)
+def finish(figure: Figure, *panels: Axes) -> None:
+    """Takes needless lines off the axes, and puts the legend below them."""
+    for axes in panels:
+        axes.tick_params(labelsize=11)
+        axes.spines[["right", "top"]].set_visible(False)
+    add_legend(figure)
+
+
+def add_legend(figure: Figure, *handles_and_labels: Sequence[Any], fontsize: int = 11) -> None:
+    """Puts the legend of all axes, or the one given, below the figure."""
+    figure.legend(*handles_and_labels, loc="outside lower center", frameon=False, fontsize=fontsize)
 
 
 def sample_grid(
@@ -200,19 +149,21 @@ def sample_grid(
         matplotlib.image.imsave(temporary, grid.repeat(scale, 0).repeat(scale, 1))
 
 
-def reconstruction_grid(pairs: np.ndarray, path: str | os.PathLike[str]) -> None:
-    """Two rows of images for every set as a PNG: originals, and below them what a model makes.
-
-    Args:
-      pairs: uint8 [sets, 2, N, H, W, C].
-      path: file to make.
+def image_file(
+    source: pathlib.Path, draw: Callable[[np.ndarray, pathlib.Path], None], target: pathlib.Path
+) -> bool:
+    """Draws the images of an array in a file; returns whether there is such a file.
 
     Raises:
-      EvaluationError: the array is something else.
+      EvaluationError: it is damaged, or holds something else than images.
     """
-    pairs = np.asarray(pairs)
-    if pairs.ndim != 6 or pairs.shape[1] != 2:
+    if not source.exists():
+        return False
+    try:
+        draw(np.load(source, allow_pickle=False), target)
+    except (OSError, ValueError, EOFError, EvaluationError) as error:
         raise EvaluationError(
-            f"Reconstructions must be uint8 [sets, 2, N, H, W, C]; got {list(pairs.shape)}."
-        )
-    sample_grid(pairs.reshape(-1, *pairs.shape[3:]), path, columns=pairs.shape[2])
+            f"The samples {source} cannot be shown ({error}). "
+            "Delete the file and run --mode=sample, which makes it again."
+        ) from error
+    return True

@@ -1,6 +1,7 @@
 """Parts of a report page: one HTML file that holds its pictures and needs nothing from outside."""
 
 import base64
+import dataclasses
 import html
 import os
 import pathlib
@@ -50,6 +51,15 @@ _PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportResult:
+    """A page that was written."""
+
+    path: pathlib.Path
+    verdict: list[str]
+    """The outcome in sentences."""
 
 
 def write(report_dir: str | os.PathLike[str], title: str, sections: Sequence[str]) -> pathlib.Path:

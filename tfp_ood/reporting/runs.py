@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation.tables import ScoreTable, read_score_table, table_path
-from tfp_ood.reporting import names
-from tfp_ood.reporting.run.analysis import reduction
-from tfp_ood.workdir import open_workdir
+from tfp_ood.reporting import names, summary
+from tfp_ood.reporting.judged import JudgedSet, read_tables, without_reduced
+from tfp_ood.reporting.summary import Summary
+from tfp_ood.workdir import WorkDir, open_workdir
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,20 +20,22 @@ class Run:
 
     label: str
     """Family and work directory, different for every run."""
+    workdir: WorkDir
     config: Mapping[str, Any]
     """What it was trained with (`Config.training_facts`)."""
-    summary: Mapping[str, Any]
-    """`report/summary.json`."""
-    tables: Sequence[ScoreTable]
-    """Of the in-distribution set, then of the foreign ones but those of reduced contrast."""
+    summary: Summary
+    sets: Sequence[JudgedSet]
+    """The in-distribution set, then the others but those of reduced contrast; without images."""
 
-    def entry(self, table: ScoreTable) -> Mapping[str, Any]:
-        """What the summary says of a set."""
-        return self.summary["datasets"][table.key]
+    @property
+    def in_set(self) -> JudgedSet:
+        """The in-distribution set."""
+        return self.sets[0]
 
-    def metrics(self, table: ScoreTable) -> Mapping[str, Any]:
-        """The metrics of likelihood as a detector of a foreign set."""
-        return self.entry(table)["scores"]["log_prob"]
+    @property
+    def out_sets(self) -> Sequence[JudgedSet]:
+        """All other sets."""
+        return self.sets[1:]
 
 
 def read_runs(workdirs: Sequence[str | os.PathLike[str]]) -> list[Run]:
@@ -45,55 +47,51 @@ def read_runs(workdirs: Sequence[str | os.PathLike[str]]) -> list[Run]:
     Raises:
       EvaluationError: one is given twice, or is no reported run.
     """
-    roots = [open_workdir(path).root for path in workdirs]
+    places = [open_workdir(path) for path in workdirs]
+    roots = [place.root for place in places]
     twice = sorted({str(root) for root in roots if roots.count(root) > 1})
     if twice:
         raise EvaluationError(f"--workdirs: given twice: {', '.join(twice)}.")
     short = names.labels([(f"folder:{root}", "") for root in roots])
-    return [_read(root, name) for root, name in zip(roots, short, strict=True)]
+    return [_read(place, name) for place, name in zip(places, short, strict=True)]
 
 
 def open_page_folder(
     workdirs: Sequence[str | os.PathLike[str]], folder: str | os.PathLike[str]
 ) -> pathlib.Path:
-    """The folder of a page about several runs, absolute.
+    """The folder of a page about several runs, FOLDER/report, absolute.
 
     Raises:
       EvaluationError: it is one of the runs.
     """
-    root = open_workdir(folder).root
-    if root in {open_workdir(path).root for path in workdirs}:
+    place = open_workdir(folder)
+    if place in map(open_workdir, workdirs):
         raise EvaluationError(
-            f"--workdir: {root} is one of the runs, whose own report it would replace; "
+            f"--workdir: {place.root} is one of the runs, whose own report it would replace; "
             "valid is another folder."
         )
-    return root
+    return place.report
 
 
-def _read(root: pathlib.Path, name: str) -> Run:
+def _read(workdir: WorkDir, name: str) -> Run:
+    root = workdir.root
     try:
-        config = json.loads((root / "config.json").read_text())
-        summary = json.loads((root / "report" / "summary.json").read_text())
-        keys = list(summary["datasets"])
-        keys.sort(key=lambda key: key != summary["in_distribution_key"])
-        for key in keys[1:]:  # the newest of what is read below
-            summary["datasets"][key]["scores"]["log_prob"]["auroc_interval"]
-        family = names.family(summary["model"]["family"])
-        summary["model"]["num_parameters"]
-        summary["diagnosis"].get("second_order", {"sets": {}})["sets"]
+        config = json.loads(workdir.config.read_text())
+        found = summary.read(workdir.summary)
         config["seed"], config["train"]["num_steps"], config["train"]["batch_size"]
+        family = names.family(found.model["family"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EvaluationError(
             f"--workdirs: {root} is not a run with a current report ({error}); "
             "make one with --mode=evaluate and --mode=report."
         ) from error
-    tables = [read_score_table(table_path(root, *key.rsplit("/", 1))) for key in keys]
+    tables = read_tables(workdir, [tuple(key.rsplit("/", 1)) for key in found.datasets])
     for table in tables:
-        counted = summary["datasets"][table.key]["num_images"]
-        if table.model_facts() != summary["model"] or table.num_images != counted:
+        counted = found.datasets[table.key].num_images
+        if table.model_facts() != found.model or table.num_images != counted:
             raise EvaluationError(
                 f"--workdirs: the report of {root} is older than its scores of {table.key}; "
                 "make it again with --mode=report."
             )
-    shown = [table for table in tables if not reduction(table)]
-    return Run(f"{family} ({name})", config, summary, shown)
+    sets = [JudgedSet(table, found.datasets[table.key]) for table in tables]
+    return Run(f"{family} ({name})", workdir, config, found, without_reduced(sets))

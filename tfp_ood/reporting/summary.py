@@ -1,16 +1,23 @@
 """Score tables -> `summary.json`: what the tables say, in numbers."""
 
-from collections.abc import Sequence
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tfp_ood.detectors import SCORES
+from tfp_ood import atomic, detectors
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.metrics import bootstrap
 from tfp_ood.metrics.detection import detection_metrics
 from tfp_ood.reporting import names
+
+FORMAT = 2
+"""Of the files that this version writes and reads; reports of others are made again."""
 
 _CLASS = "predicted_class"
 _CONFIDENT = 0.9
@@ -25,39 +32,127 @@ UNITS = {
     f"{bootstrap.NUM_RESAMPLES:,} resamples, of this one trained model",
 }
 
+Metrics = Mapping[str, Any]
+"""Of `metrics.detection_metrics`, NAME -> number, and of each a NAME_interval, [low, high]."""
 
-def summarize(in_table: ScoreTable, out_tables: Sequence[ScoreTable]) -> dict[str, Any]:
-    """The figures of one model on its own set and on foreign ones.
+
+@dataclasses.dataclass(frozen=True)
+class SetSummary:
+    """The numbers of one set."""
+
+    label: str
+    """What the set is called."""
+    num_images: int
+    log_prob_mean: float
+    """Nats per image."""
+    bits_per_dim_mean: float
+    bits_per_dim_std: float
+    """Over images, divided by N."""
+    native_shape: Sequence[int | None]
+    preprocessing: Mapping[str, Any]
+    """What was done to the images (`data.shaping`)."""
+    classifier: Mapping[str, float] | None = None
+    """Of class-conditional models: what they believe of the images' classes."""
+    scores: Mapping[str, Metrics] = dataclasses.field(default_factory=dict)
+    """Detector -> metrics; empty for the in-distribution set."""
+
+    @property
+    def likelihood(self) -> Metrics:
+        """The metrics of likelihood as a detector."""
+        return self.scores[detectors.LIKELIHOOD]
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """The numbers of one model on its own set and on out-of-distribution ones."""
+
+    in_distribution: str
+    """Name of the set, as in the config."""
+    in_distribution_key: str
+    """Name and split in one, such as "mnist/test"; so are the keys below."""
+    model: Mapping[str, Any]
+    """Facts of the model (`ScoreTable.model_facts`)."""
+    datasets: Mapping[str, SetSummary]
+    """The in-distribution set first."""
+    diagnosis: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Section of the report -> what explains the likelihoods."""
+
+    @property
+    def in_set(self) -> SetSummary:
+        """The in-distribution set's numbers."""
+        return self.datasets[self.in_distribution_key]
+
+    @property
+    def out_sets(self) -> list[SetSummary]:
+        """The numbers of the sets to tell from it, in order."""
+        return [one for key, one in self.datasets.items() if key != self.in_distribution_key]
+
+    @property
+    def detector_names(self) -> list[str]:
+        """The detectors that judged the out-of-distribution sets, in the registry's order."""
+        return list(self.out_sets[0].scores) if self.out_sets else []
+
+
+def to_json(summary: Summary) -> dict[str, Any]:
+    """The content of `summary.json`: plain, finite values."""
+    values = dataclasses.asdict(summary)
+    for entry in values["datasets"].values():
+        for name in ("classifier", "scores"):
+            if not entry[name]:
+                del entry[name]
+    return {"format": FORMAT, "units": UNITS, **values}
+
+
+def write(path: str | os.PathLike[str], summary: Summary) -> None:
+    """Writes `summary.json`, whole or not at all."""
+    atomic.write_json(path, to_json(summary))
+
+
+def read(path: str | os.PathLike[str]) -> Summary:
+    """Reads what `write` wrote.
+
+    Raises:
+      OSError, ValueError, KeyError, TypeError: there is no such file, it is damaged, or it is of
+        another version of this program.
+    """
+    values = json.loads(pathlib.Path(path).read_text())
+    if values.pop("format", 1) != FORMAT:
+        raise ValueError("it is of another version of this program")
+    del values["units"]
+    datasets = {key: SetSummary(**entry) for key, entry in values.pop("datasets").items()}
+    return Summary(datasets=datasets, **values)
+
+
+def summarize(
+    in_table: ScoreTable, out_tables: Sequence[ScoreTable], held_out: Sequence[ScoreTable] = ()
+) -> Summary:
+    """The figures of one model on its own set and on out-of-distribution ones.
 
     Args:
       in_table: scores of the in-distribution set.
       out_tables: scores of the sets to tell from it.
-
-    Returns:
-      {"in_distribution": name, "in_distribution_key": key, "model": facts, "units": words,
-      "datasets": {key: {...}}}, all JSON-able and finite. A key is "name/split". Every set has
-      its numbers, label and preprocessing; foreign ones have "scores": {score: metrics} too.
+      held_out: scores of in-distribution images that no weight was trained on, for the detectors
+        that look at them.
 
     Raises:
       EvaluationError: the tables are of different models or likelihood estimates, one set is
         there twice, or a table is empty or not finite.
     """
     tables = [in_table, *out_tables]
-    _check_same_model(tables)
+    _check_same_model([*tables, *held_out])
     _check_all_different(tables)
     labels = names.labels([(t.dataset, t.split) for t in tables])
-    datasets = {t.key: _describe(t, label) for t, label in zip(tables, labels, strict=True)}
-    for table in out_tables:
-        datasets[table.key]["scores"] = {
-            name: detection(score(in_table), score(table)) for name, score in SCORES.items()
+    judges = detectors.fitted(held_out, tables)
+    own = {name: judge.score([in_table]) for name, judge in judges.items()}
+    datasets = {}
+    for table, label in zip(tables, labels, strict=True):
+        scores = {
+            name: detection(own[name], judge.score([table]))
+            for name, judge in judges.items()
+            if table is not in_table
         }
-    return {
-        "in_distribution": in_table.dataset,
-        "in_distribution_key": in_table.key,
-        "model": in_table.model_facts(),
-        "units": UNITS,
-        "datasets": datasets,
-    }
+        datasets[table.key] = _describe(table, label, scores)
+    return Summary(in_table.dataset, in_table.key, in_table.model_facts(), datasets)
 
 
 def detection(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str, Any]:
@@ -73,18 +168,18 @@ def detection(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _describe(table: ScoreTable, label: str) -> dict[str, Any]:
-    classifier = {"classifier": _classifier(table)} if _CLASS in table.statistics else {}
-    return {
-        **classifier,
-        "label": label,
-        "num_images": table.num_images,
-        "log_prob_mean": float(np.mean(table.log_prob)),
-        "bits_per_dim_mean": float(np.mean(table.bits_per_dim)),
-        "bits_per_dim_std": float(np.std(table.bits_per_dim)),
-        "native_shape": table.metadata["native_shape"],
-        "preprocessing": table.metadata["preprocessing"],
-    }
+def _describe(table: ScoreTable, label: str, scores: Mapping[str, Metrics]) -> SetSummary:
+    return SetSummary(
+        label=label,
+        num_images=table.num_images,
+        log_prob_mean=float(np.mean(table.log_prob)),
+        bits_per_dim_mean=float(np.mean(table.bits_per_dim)),
+        bits_per_dim_std=float(np.std(table.bits_per_dim)),
+        native_shape=table.metadata["native_shape"],
+        preprocessing=table.metadata["preprocessing"],
+        classifier=_classifier(table) if _CLASS in table.statistics else None,
+        scores=scores,
+    )
 
 
 def _classifier(table: ScoreTable) -> dict[str, float]:
@@ -94,7 +189,7 @@ def _classifier(table: ScoreTable) -> dict[str, float]:
         "class_probability_mean": float(np.mean(probability)),
         "share_above_0.9": float(np.mean(probability > _CONFIDENT)),
         "class_entropy_mean": float(np.mean(table.statistics["class_entropy"])),
-        # Of foreign images too, where it means nothing unless the classes are the same.
+        # Of out-of-distribution images too, where it means nothing unless the classes are the same.
         "label_agreement": float(np.mean(table.statistics[_CLASS] == table.label)),
     }
 

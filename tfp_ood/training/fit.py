@@ -21,7 +21,7 @@ from tfp_ood.keras import keras
 from tfp_ood.training.callbacks import StopOnNonFinite, StopWhenAsked, ValidateWithAverage
 from tfp_ood.training.strategy import connect, distribute
 from tfp_ood.training.tensorboard import dashboard
-from tfp_ood.training.trajectory import WatchSets
+from tfp_ood.training.trajectory import ScoreTrajectory
 from tfp_ood.training.weights import read_facts, read_weights
 from tfp_ood.workdir import WorkDir
 
@@ -59,7 +59,7 @@ class _Job:
     train_split: pipeline.Split
     validation: pipeline.Split
     sets: list[pipeline.Split]
-    """To be watched (`WatchSets`)."""
+    """To be scored on the way (`ScoreTrajectory`)."""
 
 
 def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
@@ -303,7 +303,7 @@ def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
     backup = keras.callbacks.BackupAndRestore(str(job.workdir.backup), delete_checkpoint=False)
     shown = next(iter(pipeline.scoring_batches(job.validation, _NUM_SHOWN)))["image"]
     return [
-        *_watch(job, resumed),
+        *_trajectory(job, resumed),
         ValidateWithAverage(),
         StopOnNonFinite(),
         *dashboard(job.config, job.workdir, shown, job.process.is_chief),
@@ -314,10 +314,10 @@ def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
     ]
 
 
-def _watch(job: _Job, resumed: bool) -> list[WatchSets]:
+def _trajectory(job: _Job, resumed: bool) -> list[ScoreTrajectory]:
     if not job.config.evaluate.num_trajectory:
         return []
-    return [WatchSets(job.config, job.workdir, job.sets, resumed, job.process.is_chief)]
+    return [ScoreTrajectory(job.config, job.workdir, job.sets, resumed, job.process.is_chief)]
 
 
 def _facts(

@@ -16,10 +16,10 @@ from tfp_ood.workdir import WorkDir, slug
 _NUM_EXTREMES = 10  # images of each end
 
 
-class WatchSets(keras.callbacks.Callback):
+class ScoreTrajectory(keras.callbacks.Callback):
     """Scores some images of every judged set before the first step and after every epoch.
 
-    Each time it leaves a file in `workdir.progress` and, for TensorBoard, the mean bits/dim, the
+    Each time it leaves a file in `workdir.trajectory` and, for TensorBoard, the mean bits/dim, the
     histogram of log_prob and the most extreme images of every set: a run for each set, so that one
     chart lays them over each other. What is watched has no influence on the training.
 
@@ -66,7 +66,7 @@ class WatchSets(keras.callbacks.Callback):
         ]
         if not self._writes:
             return
-        trajectory.write(self._workdir.progress, step, found)
+        trajectory.write(self._workdir.trajectory, step, found)
         for one, (*_, images) in zip(found, self._images, strict=True):
             # One file per epoch: nothing is open, or lost, when a training is killed.
             folder = self._workdir.tensorboard / "sets" / _run_name(one)

@@ -6,13 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from tests.evaluation.fakes import table, write
-from tests.reporting.run.test_page import Parser
-from tfp_ood.detectors import conformal
+from tests.evaluation.fakes import judged, table, write
+from tests.guards import likelihood_guard
+from tests.reporting.pages import Parser
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import html
 from tfp_ood.reporting.audit import page as audit
-from tfp_ood.reporting.audit import plots as audit_plots
+from tfp_ood.reporting.audit import plots
 
 RNG = np.random.default_rng(0)
 SETS = [("fashion_mnist", "test"), ("mnist", "test"), ("noise", "all")]
@@ -61,9 +61,9 @@ def test_the_page_holds_all_and_asks_for_nothing(result):
 
 
 def test_who_stops_an_image():
-    calibration = conformal.calibrate(np.arange(1.0, 100.0), RATE)
     made = dataclasses.replace(table(np.ones(5)), log_prob=np.array([0.5, 50.0, 100.0, 8.5, 93.5]))
-    letters = audit_plots.stopped_by(calibration, made, [0, 1, 2, 3, 4])
+    found = likelihood_guard(np.arange(1.0, 100.0), RATE).judge([made])
+    letters = plots.who_stops(found, [0, 1, 2, 3, 4])
     # 8.5 is among the lowest tenth, but not among the lowest twentieth: likelihood alone.
     assert letters == ["L", "P", "G", "L", "P"]
 
@@ -73,8 +73,7 @@ def test_files_that_could_not_be_read_are_listed_once():
     own = table([3.0], "folder:/x/photos", "test", preprocessing=skipped)
     corruption = {"corruption": {"of": own.dataset, "kind": "blurred", "strength": 1.0}}
     blurred = table([3.0], "blurred:1", "test", preprocessing={**skipped, **corruption})
-    labels = {own.key: "photos", blurred.key: "own, blurred 1"}
-    section = audit._skipped_section([own, blurred], labels)
+    section = audit._skipped_section(judged([own, blurred]))
     assert section.count("truncated") == 1 and "2 files were left out" in section
     assert "<c>" not in section and html.escape("<c>.jpg") in section
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tests.evaluation.fakes import write
-from tests.reporting.run.test_page import Parser
+from tests.reporting.pages import Parser
 from tfp_ood.errors import EvaluationError
+from tfp_ood.reporting import figures
 from tfp_ood.reporting.compare import page as compare
 from tfp_ood.reporting.compare import plots as compare_plots
 from tfp_ood.reporting.run.report import write_report
@@ -86,12 +87,12 @@ def test_without_seeds_there_is_no_ensemble(workdirs, tmp_path):
 def test_panels_share_an_axis_and_sets_keep_their_colour(workdirs, tmp_path, monkeypatch):
     drawn = []
 
-    class Spy(compare_plots.Figure):
+    class Spy(figures.Figure):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
             drawn.append(self)
 
-    monkeypatch.setattr(compare_plots, "Figure", Spy)
+    monkeypatch.setattr(figures, "Figure", Spy)
     compare_plots.likelihoods(read_runs(workdirs), [tmp_path / "a.png"])
     panels = drawn[0].axes
     assert len({axes.get_xlim() for axes in panels}) == 1

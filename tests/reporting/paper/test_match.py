@@ -5,13 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.evaluation.fakes import table
+from tests.evaluation.fakes import judged, table
 from tfp_ood.config import fingerprint, from_config_dict
 from tfp_ood.experiments import experiment
 from tfp_ood.reporting.paper import facts as paper_facts
 from tfp_ood.reporting.paper import match as paper_match
 from tfp_ood.reporting.runs import Run
 from tfp_ood.reporting.summary import summarize
+from tfp_ood.workdir import open_workdir
 
 RNG = np.random.default_rng(0)
 
@@ -30,8 +31,10 @@ def run(
         table(RNG.normal(bits, 0.1, 40), name, family=family, config_hash=fingerprint(facts))
         for name, bits in sets
     ]
-    summary = {**summarize(tables[0], tables[1:]), "diagnosis": diagnosis or {}}
-    return Run(label or f"{family} ({pair})", facts, summary, tables)
+    summary = summarize(tables[0], tables[1:])
+    summary = dataclasses.replace(summary, diagnosis=diagnosis or {})
+    workdir = open_workdir("runs/none")
+    return Run(label or f"{family} ({pair})", workdir, facts, summary, judged(tables))
 
 
 @pytest.mark.parametrize(

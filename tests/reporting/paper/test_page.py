@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from tests.evaluation.fakes import write
+from tests.reporting.pages import Parser
 from tests.reporting.paper.test_match import run
-from tests.reporting.run.test_page import Parser
 from tfp_ood.config import from_config_dict
 from tfp_ood.errors import EvaluationError
 from tfp_ood.experiments import experiment
@@ -67,7 +67,7 @@ def test_the_verdict_does_not_claim_what_is_smaller(page):
 def test_at_the_paper_s_size_it_is_said():
     given = run("glow", size="paper")
     found = paper_page.measured([given])
-    assert "at least the paper's size" in paper_page.verdict([], found)[1]
+    assert "at least the paper's size" in paper_page.paper_outcome([], found)[1]
 
 
 def test_pictures_of_the_runs_are_the_counterparts(page):

@@ -1,64 +1,42 @@
-import html.parser
+"""The page of a run, as a browser reads it."""
+
 import re
 
 import numpy as np
 import pytest
 
-from tests.evaluation.fakes import table
-from tfp_ood.reporting import figures
-from tfp_ood.reporting.run.page import write_page
-from tfp_ood.reporting.summary import summarize
-from tfp_ood.reporting.verdict import verdict
+from tests.evaluation.fakes import write
+from tests.reporting.pages import Parser
+from tfp_ood.reporting.run.report import write_report
 
 EVIL = "folder:/x/<script>alert(1)</script>&\"'"
-VOID = {"meta", "img", "br"}
 
 
-class Parser(html.parser.HTMLParser):
-    """Tags, attributes and text; fails on tags that do not match."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.open, self.tags, self.text = [], [], []
-        self.feed(page)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if data.strip() and "style" not in self.open:
-            self.text.append(data.strip())
+def report(root, name="mnist", num_foreign=3, config=None, samples=False):
+    """A report on three own images and some others."""
+    write(root, [2.0, 3.0, 4.0], "fashion_mnist")
+    write(root, np.linspace(1, 2.5, num_foreign), name)
+    if samples:
+        (root / "samples").mkdir()
+        np.save(root / "samples" / "samples.npy", np.zeros((1, 2, 2, 1), np.uint8))
+    result = write_report(root, [("fashion_mnist", "test"), (name, "test")], config)
+    assert result.path == root / "report" / "index.html"
+    return result
 
 
-@pytest.fixture
-def picture(tmp_path):
-    path = tmp_path / "picture.png"
-    figures.sample_grid(np.zeros((1, 2, 2, 1), np.uint8), path)
-    return path
+@pytest.fixture(scope="module", name="result")
+def _result(tmp_path_factory):
+    return report(tmp_path_factory.mktemp("run"), num_foreign=1, samples=True)
 
 
-def summary(name="mnist", num_foreign=3):
-    own = table([2.0, 3.0, 4.0], "fashion_mnist")
-    return summarize(own, [table(np.linspace(1, 2.5, num_foreign), name)])
+@pytest.fixture(scope="module", name="parsed")
+def _parsed(result):
+    return Parser(result.path.read_text(encoding="utf-8"))
 
 
-def page(tmp_path, *args, **kwargs):
-    path = write_page(tmp_path / "report", *args, **kwargs)
-    assert path == tmp_path / "report" / "index.html"
-    return path.read_text(encoding="utf-8")
-
-
-def test_it_says_the_verdict_and_the_figures(tmp_path, picture):
-    given = summary(num_foreign=1)
-    parsed = Parser(page(tmp_path, given, picture))
+def test_it_says_the_verdict_and_the_figures(result, parsed):
     text = " ".join(parsed.text)
-    for sentence in verdict(given):
+    for sentence in result.verdict:
         assert sentence in text
     assert "Does Glow, trained on FashionMNIST, know what it does not know?" in text
     assert re.search(
@@ -66,35 +44,28 @@ def test_it_says_the_verdict_and_the_figures(tmp_path, picture):
     )
     assert "a lower bound of log p(x), 2 noise draw(s) per image" in text
     assert "1,234" in text
-    assert "has not been sampled yet" in text
 
 
-def test_it_asks_for_nothing_from_outside(tmp_path, picture):
-    parsed = Parser(page(tmp_path, summary(), picture, picture))
+def test_it_asks_for_nothing_from_outside(parsed):
     assert not {"script", "link", "iframe"} & {tag for tag, _ in parsed.tags}
     images = [attrs for tag, attrs in parsed.tags if tag == "img"]
-    assert len(images) == 2
+    assert len(images) == 5  # likelihoods, ROC, extremes, complexity and samples
     assert all(i["src"].startswith("data:image/png;base64,") and i["alt"] for i in images)
     assert all("href" not in attrs for _, attrs in parsed.tags)
 
 
-def test_language_charset_and_phone(tmp_path, picture):
-    tags = Parser(page(tmp_path, summary(), picture)).tags
-    assert ("html", {"lang": "en"}) in tags
-    assert ("meta", {"charset": "utf-8"}) in tags
-    assert any(attrs.get("name") == "viewport" for _, attrs in tags)
+def test_language_charset_and_phone(parsed):
+    assert ("html", {"lang": "en"}) in parsed.tags
+    assert ("meta", {"charset": "utf-8"}) in parsed.tags
+    assert any(attrs.get("name") == "viewport" for _, attrs in parsed.tags)
 
 
-def test_names_and_settings_are_escaped(tmp_path, picture):
-    config = {"data": {EVIL: EVIL}, "seed": 3}
-    content = page(tmp_path, summary(EVIL), picture, config=config)
-    parsed = Parser(content)
+def test_names_and_settings_are_escaped_and_no_format(tmp_path):
+    config = {"data": {EVIL: "{0}", "num_test": 0}, "seed": 3, "evaluate": {"num_draws": 2}}
+    parsed = Parser(report(tmp_path, EVIL, config=config).path.read_text(encoding="utf-8"))
     assert "script" not in {tag for tag, _ in parsed.tags}
     text = " ".join(parsed.text)
-    assert f"data.{EVIL}" in text
+    assert f"data.{EVIL} {{0}}" in text
     assert "seed 3" in text
     assert f"{EVIL}/test" in text
-
-
-def test_braces_in_names_are_not_a_format(tmp_path, picture):
-    assert "{0}" in page(tmp_path, summary("folder:/x/{0}"), picture)
+    assert "has not been sampled yet" in text

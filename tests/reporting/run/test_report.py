@@ -7,8 +7,8 @@ import pytest
 
 from tests.evaluation.fakes import write
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation.tables import table_path
-from tfp_ood.reporting.run.report import RECONSTRUCTIONS, SAMPLES, write_report
+from tfp_ood.reporting.run.report import write_report
+from tfp_ood.workdir import open_workdir
 
 SETS = [("fashion_mnist", "test"), ("mnist", "test")]
 
@@ -35,7 +35,7 @@ def test_scores_of_other_settings_are_refused(workdir, changes, said):
 
 
 def give_samples(workdir, content):
-    path = workdir / SAMPLES
+    path = open_workdir(workdir).sample_images
     path.parent.mkdir()
     path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content)
 
@@ -59,7 +59,7 @@ def test_all_files_and_the_result(workdir):
 def test_without_samples_an_older_grid_goes(workdir):
     give_samples(workdir, np.zeros((4, 2, 2, 3), np.uint8))
     write_report(workdir, SETS)
-    (workdir / SAMPLES).unlink()
+    open_workdir(workdir).sample_images.unlink()
     result = write_report(workdir, SETS)
     assert not (workdir / "report" / "samples.png").exists()
     assert "--mode=sample" in result.path.read_text(encoding="utf-8")
@@ -74,8 +74,8 @@ def test_damaged_samples_are_named(workdir, content):
 
 def give_reconstructions(workdir, pairs, facts='{"reconstructed": ["fashion_mnist", "mnist"]}'):
     give_samples(workdir, np.zeros((4, 2, 2, 3), np.uint8))
-    np.save(workdir / RECONSTRUCTIONS, pairs)
-    (workdir / SAMPLES).with_name("samples.json").write_text(facts)
+    np.save(open_workdir(workdir).reconstructions, pairs)
+    open_workdir(workdir).sample_facts.write_text(facts)
 
 
 def test_reconstructions_are_shown_while_there_are_any(workdir):
@@ -84,7 +84,7 @@ def test_reconstructions_are_shown_while_there_are_any(workdir):
     picture = workdir / "report" / "reconstructions.png"
     assert picture.exists()
     assert "two rows each: FashionMNIST, MNIST" in result.path.read_text(encoding="utf-8")
-    (workdir / RECONSTRUCTIONS).unlink()
+    open_workdir(workdir).reconstructions.unlink()
     page = write_report(workdir, SETS).path.read_text(encoding="utf-8")
     assert not picture.exists() and "Reconstructions" not in page
 
@@ -93,8 +93,8 @@ def test_damaged_reconstructions_are_named(workdir):
     give_reconstructions(workdir, np.zeros((2, 5, 2, 2, 3), np.uint8))
     with pytest.raises(EvaluationError, match=r"reconstructions\.npy cannot .*--mode=sample"):
         write_report(workdir, SETS)
-    np.save(workdir / RECONSTRUCTIONS, np.zeros((2, 2, 5, 2, 2, 3), np.uint8))
-    (workdir / SAMPLES).with_name("samples.json").write_text("{}")
+    np.save(open_workdir(workdir).reconstructions, np.zeros((2, 2, 5, 2, 2, 3), np.uint8))
+    open_workdir(workdir).sample_facts.write_text("{}")
     with pytest.raises(EvaluationError, match=r"samples\.json cannot .*--mode=sample"):
         write_report(workdir, SETS)
 
@@ -113,7 +113,7 @@ def test_a_table_of_another_model_is_refused(workdir):
 
 
 def test_a_damaged_table_is_named(workdir):
-    path = table_path(workdir, "mnist", "test")
+    path = open_workdir(workdir).score_table("mnist", "test")
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(EvaluationError, match=r"mnist\.test\.parquet is damaged"):
         write_report(workdir, SETS)
@@ -135,6 +135,6 @@ def test_neither_tensorflow_nor_a_display_is_needed():
 
 
 def test_a_table_without_its_images_is_named(workdir):
-    table_path(workdir, "mnist", "test").with_suffix(".npz").unlink()
+    open_workdir(workdir).score_table("mnist", "test").with_suffix(".npz").unlink()
     with pytest.raises(EvaluationError, match=r"mnist\.test\.npz cannot be read .*--mode=evaluate"):
         write_report(workdir, SETS)

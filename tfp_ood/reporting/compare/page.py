@@ -1,15 +1,19 @@
 """Several finished runs -> one page that lays them side by side."""
 
 import os
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from tfp_ood import atomic
+from tfp_ood import atomic, detectors
+from tfp_ood.detectors import Detector
 from tfp_ood.errors import EvaluationError
-from tfp_ood.reporting import ensemble, html
-from tfp_ood.reporting.compare import plots as compare_plots
-from tfp_ood.reporting.run.report import ReportResult
+from tfp_ood.reporting import html
+from tfp_ood.reporting.compare import ensemble, plots
+from tfp_ood.reporting.html import ReportResult
+from tfp_ood.reporting.judged import read_held_out
 from tfp_ood.reporting.runs import Run, open_page_folder, read_runs
+from tfp_ood.reporting.summary import Metrics, to_json
 
 _CAUGHT = 0.95
 
@@ -29,18 +33,16 @@ def write_comparison(
       EvaluationError: a run is not finished, its tables are damaged, or `folder` is one of them.
     """
     runs = read_runs(workdirs)
-    report = open_page_folder(workdirs, folder) / "report"
-    pictures = {name: [report / f"{name}.{kind}" for kind in ("png", "pdf")] for name in _FIGURES}
-    compare_plots.likelihoods(runs, pictures["likelihoods"])
-    compare_plots.roc_curves(runs, pictures["roc"])
-    sentences = verdict(runs)
-    ensembles, ensemble_section = ensemble.compare(runs)
-    said = " ".join(sentences)
+    report = open_page_folder(workdirs, folder)
+    histograms = _files(report, "likelihoods")
+    plots.likelihoods(runs, histograms)
+    sentences = comparison_outcome(runs)
+    ensembles, ensemble_section = ensemble.section(runs)
     sections = [
         html.verdict_list(sentences),
-        html.figure("likelihoods", pictures["likelihoods"][0], said, _HISTOGRAMS),
-        _table(runs),
-        html.section("ROC curves", html.figure("roc", pictures["roc"][0], _roc_alt(runs), _ROC)),
+        html.figure("likelihoods", histograms[0], " ".join(sentences), _HISTOGRAMS),
+        _tables(runs),
+        _roc_section(runs, report),
         ensemble_section,
     ]
     path = html.write(report, "Several models, side by side", sections)
@@ -49,7 +51,10 @@ def write_comparison(
     return ReportResult(path, sentences)
 
 
-_FIGURES = ("likelihoods", "roc")
+def _files(report: pathlib.Path, name: str) -> list[pathlib.Path]:
+    """The files of a figure, PNG and PDF."""
+    return [report / f"{name}.{kind}" for kind in ("png", "pdf")]
+
 
 _HISTOGRAMS = (
     "A panel for each run, all over the same axis of bits per dimension; further right is "
@@ -59,12 +64,12 @@ _HISTOGRAMS = (
 _ROC = "Colours are runs, lines are foreign sets. Below the diagonal foreign images are likelier."
 
 
-def verdict(runs: Sequence[Run]) -> list[str]:
+def comparison_outcome(runs: Sequence[Run]) -> list[str]:
     """Two sentences on what the runs show together."""
     pairs = [
-        (run.metrics(table), f"{run.entry(table)['label']} under {run.label}")
+        (one.about.likelihood, f"{one.label} under {run.label}")
         for run in runs
-        for table in run.tables[1:]
+        for one in run.out_sets
     ]
     if not pairs:
         raise EvaluationError("The runs were judged against no foreign set but reduced contrast.")
@@ -82,29 +87,39 @@ def verdict(runs: Sequence[Run]) -> list[str]:
     return [first, f"It catches none (AUROC of at least {_CAUGHT}); best is {_named(pairs[-1])}."]
 
 
-def _named(pair: tuple[dict[str, Any], str]) -> str:
+def _named(pair: tuple[Metrics, str]) -> str:
     metrics, name = pair
     low, high = metrics["auroc_interval"]
     return f"{name}, {metrics['auroc']:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _table(runs: Sequence[Run]) -> str:
+def _judges(runs: Sequence[Run]) -> list[str]:
+    """The detectors that judged any of the runs, in the registry's order."""
+    used = {name for run in runs for name in run.summary.detector_names}
+    return [name for name in detectors.DETECTORS if name in used]
+
+
+def _tables(runs: Sequence[Run]) -> str:
+    """A table of metrics for each detector."""
+    return html.section("Figures", "\n".join(_table(runs, name) for name in _judges(runs)))
+
+
+def _table(runs: Sequence[Run], detector: str) -> str:
     header = ["Run", "Foreign set", "AUROC", "FPR95", "bits/dim, own", "bits/dim, foreign",
               "AUPRC out", "AUPRC in", "parameters", "training", "log p(x)"]  # fmt: skip
     rows = []
     for run in runs:
-        own, model = run.entry(run.tables[0]), run.summary["model"]
-        train = run.config["train"]
-        for table in run.tables[1:]:
-            entry, metrics = run.entry(table), run.metrics(table)
+        own, model, train = run.in_set, run.summary.model, run.config["train"]
+        for one in run.out_sets if detector in run.summary.detector_names else ():
+            metrics = one.about.scores[detector]
             rows.append(
                 [
                     html.escape(run.label),
-                    html.escape(entry["label"]),
+                    html.escape(one.label),
                     html.with_interval(metrics, "auroc"),
                     html.with_interval(metrics, "fpr95"),
-                    f"{own['bits_per_dim_mean']:.3f}" + html.small(html.escape(own["label"])),
-                    f"{entry['bits_per_dim_mean']:.3f}",
+                    f"{own.about.bits_per_dim_mean:.3f}" + html.small(html.escape(own.label)),
+                    f"{one.about.bits_per_dim_mean:.3f}",
                     html.with_interval(metrics, "auprc_out"),
                     html.with_interval(metrics, "auprc_in"),
                     f"{model['num_parameters']:,}",
@@ -116,12 +131,32 @@ def _table(runs: Sequence[Run]) -> str:
         "With 95 % bootstrap intervals over images, of these trained models. A bound of log p(x) "
         "makes bits/dim too high, never too low."
     )
-    return html.section("Figures", html.table(caption, header, rows, "metrics"))
+    if detector != detectors.LIKELIHOOD:
+        caption = f"{detectors.DETECTORS[detector].title} as a detector. {caption}"
+    return html.table(caption, header, rows, "metrics")
 
 
-def _roc_alt(runs: Sequence[Run]) -> str:
-    return "ROC curves of " + ", ".join(run.label for run in runs)
+def _roc_section(runs: Sequence[Run], report: pathlib.Path) -> str:
+    """A figure of ROC curves for each detector."""
+    parts = []
+    for name in _judges(runs):
+        judged = [(run, made) for run in runs if (made := _fitted(run, name)) is not None]
+        is_likelihood = name == detectors.LIKELIHOOD
+        paths = _files(report, "roc" if is_likelihood else f"roc-{name}")
+        plots.roc_curves(judged, paths)
+        begins = "ROC curves" if is_likelihood else f"{detectors.DETECTORS[name].title}: ROC curves"
+        alt = f"{begins} of " + ", ".join(run.label for run, _ in judged)
+        words = _ROC if is_likelihood else f"{begins}. Colours are runs, lines are foreign sets."
+        parts.append(html.figure("roc", paths[0], alt, words))
+    return html.section("ROC curves", "\n".join(parts))
+
+
+def _fitted(run: Run, name: str) -> Detector | None:
+    """A detector as it judged a run; None if it did not."""
+    held_out = read_held_out(run.workdir, run.in_set.table)
+    return detectors.fitted(held_out, [one.table for one in run.sets]).get(name)
 
 
 def _facts(run: Run) -> dict[str, Any]:
-    return {"label": run.label, "config": run.config, "datasets": run.summary["datasets"]}
+    datasets = to_json(run.summary)["datasets"]
+    return {"label": run.label, "config": run.config, "datasets": datasets}

@@ -178,26 +178,3 @@ NOT_COMPARED = (
     "images) are left out. CelebA and ImageNet pairs, PixelCNN and VAE are histograms only in the "
     "paper, as far as recalled, and compared by direction."
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Moments:
-    """Standard deviations of two sets' pixel values, 0 to 255, by channel, over whole sets."""
-
-    own: str
-    other: str
-    std_own: tuple[float, ...]
-    std_other: tuple[float, ...]
-    source: str
-
-
-MOMENTS = (
-    Moments("CIFAR-10", "SVHN", (61.9, 59.2, 68.1), (49.6, 52.7, 53.6),
-            "the paper's, unverified: recalled as variances, but of the size of standard "
-            "deviations, as which they are read here"),
-    Moments("CIFAR-10", "SVHN", (62.7, 61.8, 66.5), (50.5, 51.3, 50.2),
-            "10,000 training images of CIFAR-10; published constants of SVHN"),
-    Moments("FashionMNIST", "MNIST", (90.0,), (78.6,),
-            "FashionMNIST as measured, published constant of MNIST"),
-)  # fmt: skip
-"""Of the paper's pairs, for the second-order analysis."""

@@ -1,12 +1,12 @@
 """The paper's findings, each looked for in our runs."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from tfp_ood.reporting import ensemble
+from tfp_ood.reporting.ensembles import judge_ensembles
+from tfp_ood.reporting.judged import JudgedSet
 from tfp_ood.reporting.paper.match import data_set, kind, set_name
 from tfp_ood.reporting.runs import Run
 
@@ -41,27 +41,24 @@ def measured(runs: Sequence[Run]) -> dict[str, list[Measured]]:
     return found
 
 
-def _pairs(run: Run) -> Iterator[tuple[str, str, Mapping[str, Any], Mapping[str, Any]]]:
-    """(own set, foreign set, what the summary says of it, its metrics), in the paper's names."""
-    own = data_set(run.tables[0].dataset)
-    for table in run.tables[1:]:
-        yield own, data_set(table.dataset), run.entry(table), run.metrics(table)
-
-
-def _gap(run: Run, entry: Mapping[str, Any]) -> float:
-    return entry["log_prob_mean"] - run.entry(run.tables[0])["log_prob_mean"]
+def _pairs(run: Run) -> Iterator[tuple[str, str, JudgedSet]]:
+    """(in-distribution set, another set, in the paper's names, and what was judged of it)."""
+    own = data_set(run.in_set.table.dataset)
+    for one in run.out_sets:
+        yield own, data_set(one.table.dataset), one
 
 
 def _detection(run: Run, wanted: set[tuple[str, str]], fails: bool) -> Iterator[Measured]:
-    for own, other, entry, metrics in _pairs(run):
+    for own, other, one in _pairs(run):
         if (own, other) not in wanted:
             continue
+        metrics = one.about.likelihood
         low, high = metrics["auroc_interval"]
-        own_bits = run.entry(run.tables[0])["bits_per_dim_mean"]
+        own_bits = run.in_set.about.bits_per_dim_mean
         yield Measured(
             run,
             _named(own, other),
-            f"{own_bits:.2f} and {entry['bits_per_dim_mean']:.2f} bits/dim, AUROC "
+            f"{own_bits:.2f} and {one.about.bits_per_dim_mean:.2f} bits/dim, AUROC "
             f"{metrics['auroc']:.3f} ({low:.3f} to {high:.3f})",
             high < 0.5 if fails else low > 0.5,
         )
@@ -82,32 +79,33 @@ def _constant_volume(run: Run) -> Iterator[Measured]:
 
 
 def _volume(run: Run) -> Iterator[Measured]:
-    terms = run.summary["diagnosis"].get("terms")
+    terms = run.summary.diagnosis.get("terms")
     if terms is None or kind(run) == "glow_constant_volume":
         return
-    own = terms[run.tables[0].key]
-    for table, (own_name, other, entry, _) in zip(run.tables[1:], _pairs(run), strict=True):
+    own = terms[run.in_set.key]
+    for own_name, other, one in _pairs(run):
         if (own_name, other) in _FORWARD:
             latent, volume = (
-                terms[table.key][f"{part}_mean"] - own[f"{part}_mean"]
+                terms[one.key][f"{part}_mean"] - own[f"{part}_mean"]
                 for part in ("latent", "volume")
             )
+            gap = one.about.log_prob_mean - run.in_set.about.log_prob_mean
             yield Measured(
                 run,
                 _named(own_name, other),
-                f"{_gap(run, entry):+,.0f} nats, {volume:+,.0f} of them by the volume, "
+                f"{gap:+,.0f} nats, {volume:+,.0f} of them by the volume, "
                 f"{latent:+,.0f} by the latent density",
                 volume > max(latent, 0.0),
             )
 
 
 def _second_order(run: Run) -> Iterator[Measured]:
-    found = run.summary["diagnosis"].get("second_order")
+    found = run.summary.diagnosis.get("second_order")
     if found is None:
         return
-    for table, (own, other, *_) in zip(run.tables[1:], _pairs(run), strict=True):
+    for own, other, one in _pairs(run):
         if (own, other) in _FORWARD:
-            terms = found["sets"][table.key]
+            terms = found["sets"][one.key]
             yield Measured(
                 run,
                 _named(own, other),
@@ -119,10 +117,10 @@ def _second_order(run: Run) -> Iterator[Measured]:
 
 def _contrast(run: Run) -> Iterator[Measured]:
     words = {"contrast": "moved towards the mean of each image", "dimmed": "moved towards black"}
-    for how, sweep in run.summary["diagnosis"].get("contrast", {}).items():
+    for how, sweep in run.summary.diagnosis.get("contrast", {}).items():
         yield Measured(
             run,
-            f"{set_name(data_set(run.tables[0].dataset))}, {words[how]}",
+            f"{set_name(data_set(run.in_set.table.dataset))}, {words[how]}",
             f"rank correlation of falling contrast and mean likelihood "
             f"{sweep['spearman_of_means']:+.2f}",
             sweep["spearman_of_means"] >= _RISES,
@@ -130,24 +128,24 @@ def _contrast(run: Run) -> Iterator[Measured]:
 
 
 def _constant(run: Run) -> Iterator[Measured]:
-    gray = run.summary["diagnosis"].get("gray_levels")
+    gray = run.summary.diagnosis.get("gray_levels")
     if gray is not None:
         share = gray["share_above_own"]
         text = f"{share:.0%} of the gray levels are likelier than the median own image"
         yield Measured(run, "constant images", text, share > 0.5)
-    for table in run.tables[1:]:
-        if table.dataset == "noise":
-            low = float(np.min(run.tables[0].log_prob))
-            share = float(np.mean(table.log_prob < low))
+    for one in run.out_sets:
+        if one.table.dataset == "noise":
+            low = float(np.min(run.in_set.table.log_prob))
+            share = float(np.mean(one.table.log_prob < low))
             text = f"{share:.0%} of it is unlikelier than every own image"
             yield Measured(run, "noise", text, share > 0.5)
 
 
 def _ensembles(runs: Sequence[Run]) -> Iterator[Measured]:
     by_label = {run.label: run for run in runs}
-    for found in ensemble.compare(runs)[0]:
+    for found in judge_ensembles(runs):
         first = by_label[found["members"][0]]
-        own = data_set(first.tables[0].dataset)
+        own = data_set(first.in_set.table.dataset)
         for key, by_score in found["sets"].items():
             other = data_set(key.rsplit("/", 1)[0])
             if (own, other) in _FORWARD:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tfp_ood import families
 from tfp_ood.reporting import names
-from tfp_ood.reporting.paper import facts as paper_facts
+from tfp_ood.reporting.paper import facts
 from tfp_ood.reporting.paper.facts import SETUPS
 from tfp_ood.reporting.runs import Run
 
@@ -15,7 +15,7 @@ _SMALLER = ("model.num_steps", "model.num_hidden", "model.num_layers", "model.nu
 
 
 def kind(run: Run) -> str:
-    """A key of `paper_facts.SETUPS`, or another word where the paper has no such model."""
+    """A key of `facts.SETUPS`, or another word where the paper has no such model."""
     return families.model_config(run.config["model"]).kind
 
 
@@ -55,7 +55,7 @@ def ours(run: Run) -> str:
     settings = ", ".join(f"{key} {value}" for key, value in model.items())
     train = run.config["train"]
     return (
-        f"{run.summary['model']['num_parameters']:,} parameters ({settings}); "
+        f"{run.summary.model['num_parameters']:,} parameters ({settings}); "
         f"{train['num_steps']:,} steps of {train['batch_size']} with {train['optimizer']}"
     )
 
@@ -95,7 +95,7 @@ def is_smaller(run: Run) -> bool:
 
 
 def _wanted(run: Run) -> Mapping[str, Any]:
-    setup: paper_facts.Setup = SETUPS[kind(run)]
+    setup: facts.Setup = SETUPS[kind(run)]
     return setup.gray if run.config["data"]["image_shape"][-1] == 1 else setup.color
 
 

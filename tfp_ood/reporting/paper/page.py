@@ -7,15 +7,12 @@ from typing import Any
 from tfp_ood import atomic
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import html
-from tfp_ood.reporting.paper import facts as paper_facts
-from tfp_ood.reporting.paper import match as paper_match
-from tfp_ood.reporting.paper import plots as paper_plots
+from tfp_ood.reporting.html import ReportResult
+from tfp_ood.reporting.paper import facts, match, plots
 from tfp_ood.reporting.paper.facts import FINDINGS, NUMBERS, STATUS, Number
 from tfp_ood.reporting.paper.findings import Measured, measured
 from tfp_ood.reporting.paper.match import set_name
-from tfp_ood.reporting.run.report import ReportResult
 from tfp_ood.reporting.runs import Run, open_page_folder, read_runs
-from tfp_ood.workdir import open_workdir
 
 _QUANTITIES = {"bits_per_dim": "bits/dim", "auroc": "AUROC", "fpr95": "FPR95"}
 
@@ -45,16 +42,15 @@ def write_paper_page(
       EvaluationError: a run is not finished, its tables are damaged, or `folder` is one of them.
     """
     runs = read_runs(workdirs)
-    report = open_page_folder(workdirs, folder) / "report"
-    roots = dict(zip([run.label for run in runs], map(open_workdir, workdirs), strict=True))
+    report = open_page_folder(workdirs, folder)
     rows = [(number, run, _ours(number, run)) for number in NUMBERS for run in runs]
     rows = [row for row in rows if row[2] is not None]
     found = measured(runs)
-    sentences = verdict(rows, found)
+    sentences = paper_outcome(rows, found)
     sections = [html.verdict_list(sentences), _numbers_section(rows, report), _setups(runs)]
     for name in FINDINGS:
         pictures = [
-            (one.run.label, roots[one.run.label].root / "report" / f"{_PICTURES[name]}.png")
+            (one.run.label, one.run.workdir.report / f"{_PICTURES[name]}.png")
             for one in {one.run.label: one for one in found[name]}.values()
             if name in _PICTURES
         ]
@@ -67,19 +63,18 @@ def write_paper_page(
 
 def _ours(number: Number, run: Run) -> float | None:
     """What a run measured of the same quantity; None where it did not."""
-    own = run.tables[0]
-    is_same = paper_match.kind(run) == number.kind
-    if not is_same or paper_match.data_set(own.dataset) != number.trained_on:
+    is_same = match.kind(run) == number.kind
+    if not is_same or match.data_set(run.in_set.table.dataset) != number.trained_on:
         return None
-    for table in run.tables:
-        if paper_match.data_set(table.dataset) == number.judged_on:
+    for one in run.sets:
+        if match.data_set(one.table.dataset) == number.judged_on:
             if number.quantity == "bits_per_dim":
-                return run.entry(table)["bits_per_dim_mean"]
-            return run.metrics(table)[number.quantity]
+                return one.about.bits_per_dim_mean
+            return one.about.likelihood[number.quantity]
     return None
 
 
-def verdict(
+def paper_outcome(
     rows: Sequence[tuple[Number, Run, float]], found: Mapping[str, Sequence[Measured]]
 ) -> list[str]:
     """What the page shows, in sentences that say at which size."""
@@ -93,7 +88,7 @@ def verdict(
         name for name, ones in looked.items() if name not in held and any(o.agrees for o in ones)
     ]
     runs = {one.run.label: one.run for ones in looked.values() for one in ones}
-    smaller = sum(map(paper_match.is_smaller, runs.values()))
+    smaller = sum(map(match.is_smaller, runs.values()))
     first = (
         f"Of the paper's {len(FINDINGS)} findings listed here these runs speak to {len(looked)}: "
         f"{len(held)} came out the same in every run, {len(parts)} in some, "
@@ -105,7 +100,7 @@ def verdict(
         if smaller
         else "All runs have at least the paper's size and steps, as far as these are known."
     )
-    unverified = sum(number.status == paper_facts.RECALLED for number in NUMBERS)
+    unverified = sum(number.status == facts.RECALLED for number in NUMBERS)
     third = (
         f"{unverified} of the {len(NUMBERS)} figures of others are recalled and not verified; "
         "they are marked."
@@ -121,12 +116,12 @@ def _numbers_section(rows: Sequence[tuple[Number, Run, float]], report: Any) -> 
     for number in NUMBERS:
         mine = [(run, value) for given, run, value in rows if given is number]
         quantity = _QUANTITIES[number.quantity]
-        name = f"{paper_match.kind_name(number.kind)}, {quantity}"
+        name = f"{match.kind_name(number.kind)}, {quantity}"
         pair = f"{set_name(number.trained_on)} -> {set_name(number.judged_on)}"
         theirs = f"{number.value:g}" + html.small(html.escape(STATUS[number.status]))
         head = [html.escape(name) + html.small(html.escape(pair)), theirs]
         for run, value in mine:
-            size = "smaller" if paper_match.is_smaller(run) else "same size or larger"
+            size = "smaller" if match.is_smaller(run) else "same size or larger"
             ours = f"{value:.3f}" + html.small(html.escape(f"{run.label}, {size}"))
             cells.append([*head, ours, f"{value - number.value:+.3f}", html.escape(number.source)])
         if not mine:
@@ -136,14 +131,14 @@ def _numbers_section(rows: Sequence[tuple[Number, Run, float]], report: Any) -> 
     caption = "Same quantity, same unit, on test images. Sizes and budgets differ, see below."
     figure = ""
     if rows:
-        paper_plots.numbers(rows, paths)
+        plots.numbers(rows, paths)
         alt = "A dot plot of the figures in the table below"
         words = (
             "Filled marks are ours; open circles others' figures, open squares those that are "
             "recalled and not verified."
         )
         figure = html.figure("numbers", paths[0], alt, words)
-    notes = f"<p>{html.escape(paper_facts.NOT_COMPARED)}</p>"
+    notes = f"<p>{html.escape(facts.NOT_COMPARED)}</p>"
     body = figure + html.table(caption, header, cells, "metrics") + notes
     return html.section("Figures", body)
 
@@ -151,11 +146,11 @@ def _numbers_section(rows: Sequence[tuple[Number, Run, float]], report: Any) -> 
 def _setups(runs: Sequence[Run]) -> str:
     rows = []
     for run in runs:
-        own = run.tables[0].dataset
-        notes = [paper_match.set_note(table.dataset) for table in run.tables]
-        differs = [*paper_match.differences(run), *filter(None, notes)]
-        cells = [run.label, set_name(paper_match.data_set(own)), paper_match.ours(run)]
-        rows.append([*cells, paper_match.theirs(run), "; ".join(differs)])
+        own = run.in_set.table.dataset
+        notes = [match.set_note(one.table.dataset) for one in run.sets]
+        differs = [*match.differences(run), *filter(None, notes)]
+        cells = [run.label, set_name(match.data_set(own)), match.ours(run)]
+        rows.append([*cells, match.theirs(run), "; ".join(differs)])
     header = ["Run", "trained on", "ours", "the paper's", "what differs"]
     cells = [[html.escape(cell) for cell in row] for row in rows]
     return html.section(
@@ -177,7 +172,7 @@ def _finding_section(
     rows = [
         [
             html.escape(one.run.label)
-            + html.small("smaller" if paper_match.is_smaller(one.run) else "its size"),
+            + html.small("smaller" if match.is_smaller(one.run) else "its size"),
             html.escape(one.about),
             html.escape(one.figures),
             "yes" if one.agrees else "<b>no</b>",
@@ -197,7 +192,7 @@ def _moments_section(runs: Sequence[Run]) -> str:
     """The second-order prediction from the moments of the paper's sets; "" without such runs."""
     rows = []
     for run in runs:
-        found = run.summary["diagnosis"].get("second_order", {})
+        found = run.summary.diagnosis.get("second_order", {})
         for moments in found.get("from_moments", []):
             cells = (f"{value:g}" for value in (*moments["std_own"], *moments["std_other"]))
             rows.append(
@@ -243,7 +238,7 @@ def _facts(
                 "source": number.source,
                 "ours": value,
                 "run": run.label,
-                "is_smaller": paper_match.is_smaller(run),
+                "is_smaller": match.is_smaller(run),
             }
             for number, run, value in rows
         ],

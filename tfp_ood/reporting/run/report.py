@@ -1,43 +1,22 @@
 """Score tables and samples of a work directory -> its report."""
 
 import dataclasses
-import json
 import os
-import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from tfp_ood import atomic, trajectory
+from tfp_ood import detectors, trajectory
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import second_order
-from tfp_ood.evaluation.images import read_kept
-from tfp_ood.evaluation.tables import ScoreTable, read_score_table, table_path
-from tfp_ood.reporting import figures, names
-from tfp_ood.reporting.run import page as html
-from tfp_ood.reporting.run.diagnosis import Evidence, explain
-from tfp_ood.reporting.summary import summarize
-from tfp_ood.reporting.verdict import verdict
-from tfp_ood.workdir import open_workdir
-
-SAMPLES = pathlib.PurePath("samples", "samples.npy")
-"""Where in the work directory the samples are: uint8 [N, H, W, C]."""
-
-RECONSTRUCTIONS = SAMPLES.with_name("reconstructions.npy")
-"""The same for models that reconstruct: uint8 [sets, 2, N, H, W, C], originals first."""
-
-_FACTS = SAMPLES.with_name("samples.json")
-
-
-@dataclasses.dataclass(frozen=True)
-class ReportResult:
-    """What was made."""
-
-    path: pathlib.Path
-    """The page."""
-    verdict: list[str]
-    """The outcome in sentences."""
+from tfp_ood.evaluation.tables import ScoreTable
+from tfp_ood.reporting import html, names
+from tfp_ood.reporting.html import ReportResult
+from tfp_ood.reporting.judged import judged_sets, read_held_out, read_tables
+from tfp_ood.reporting.outcome import outcome
+from tfp_ood.reporting.run.evidence import Evidence, Section
+from tfp_ood.reporting.run.sections import SECTIONS
+from tfp_ood.reporting.summary import summarize, write
+from tfp_ood.workdir import WorkDir, open_workdir
 
 
 def write_report(
@@ -45,12 +24,9 @@ def write_report(
     sets: Sequence[tuple[str, str]],
     config: Mapping[str, Any] | None = None,
 ) -> ReportResult:
-    """Writes WORKDIR/report/: summary.json, index.html, samples.png, and as .png and .pdf
-    likelihoods and what of `diagnosis.FIGURES` the sets allow.
+    """Writes WORKDIR/report/: summary.json, index.html, and the figures of the sections.
 
-    Reads only WORKDIR/scores, WORKDIR/progress and WORKDIR/samples. Where there are no samples,
-    there is no samples.png and the page says so; where there are reconstructions, there is a
-    reconstructions.png.
+    Reads only score tables, the trajectory and samples.
 
     Args:
       workdir: of the run.
@@ -65,49 +41,67 @@ def write_report(
         raise EvaluationError(
             "A report compares sets; name at least one in config.data.out_of_distribution."
         )
-    workdir = pathlib.Path(workdir)
-    paths = _existing_paths(workdir, sets)
-    tables = [read_score_table(path) for path in paths]
+    evidence = _evidence(open_workdir(workdir), sets, config)
+    made = make_sections(evidence)
+    numbers = {name: one.numbers for name, one in made.items() if one.numbers is not None}
+    summary = dataclasses.replace(evidence.summary, diagnosis=numbers)
+    sentences = outcome(summary)
+    family = names.family(summary.model["family"])
+    title = f"Does {family}, trained on {summary.in_set.label}, know what it does not know?"
+    parts = [html.verdict_list(sentences), *(one.html for one in made.values())]
+    page = html.write(evidence.workdir.report, title, parts)
+    write(evidence.workdir.summary, summary)
+    return ReportResult(page, sentences)
+
+
+def make_sections(evidence: Evidence) -> dict[str, Section]:
+    """All sections that the evidence allows, by name; leaves no figure of an earlier report.
+
+    Raises:
+      EvaluationError: tables that do not belong together, or damaged samples.
+    """
+    made = {}
+    for name, section in SECTIONS.items():
+        evidence.remove_files(name)
+        if (found := section(evidence)) is not None:
+            made[name] = found
+    return made
+
+
+def _evidence(
+    workdir: WorkDir, sets: Sequence[tuple[str, str]], config: Mapping[str, Any] | None
+) -> Evidence:
+    """All that evaluation left of the run.
+
+    Raises:
+      EvaluationError: see `write_report`.
+    """
+    _check_existing(workdir, sets)
+    tables = read_tables(workdir, sets)
     if config is not None:
         _check_config(tables, config)
-    summary = summarize(tables[0], tables[1:])
-    evidence = Evidence(
-        workdir / "report",
-        tables,
-        [read_kept(path, table.metadata) for path, table in zip(paths, tables, strict=True)],
-        [entry["label"] for entry in summary["datasets"].values()],
+    held_out = read_held_out(workdir, tables[0])
+    summary = summarize(tables[0], tables[1:], held_out)
+    return Evidence(
+        workdir,
+        judged_sets(workdir, tables, summary),
         summary,
-        second_order.read(paths[0].with_name(second_order.FILE), tables[0].metadata),
-        trajectory.read(open_workdir(workdir).progress),
+        detectors.fitted(held_out, tables),
+        second_order.read(workdir.second_order, tables[0].metadata),
+        trajectory.read(workdir.trajectory),
+        config,
     )
-    folder = evidence.folder
-    paths = evidence.files("likelihoods")
-    shown = evidence.without_reduced()
-    figures.likelihood_histogram([tables[i] for i in shown], summary, paths)
-    summary["diagnosis"], sections = explain(evidence)
-    samples = _write_grid(workdir / SAMPLES, folder / "samples.png", figures.sample_grid)
-    pairs = _write_grid(
-        workdir / RECONSTRUCTIONS, folder / "reconstructions.png", figures.reconstruction_grid
-    )
-    pair_labels = _reconstructed_labels(workdir / _FACTS) if pairs else ()
-    page = html.write_page(folder, summary, paths[0], samples, config, pairs, pair_labels, sections)
-    atomic.write_json(folder / "summary.json", summary)
-    return ReportResult(page, verdict(summary))
 
 
-def _existing_paths(workdir: pathlib.Path, sets: Sequence[tuple[str, str]]) -> list[pathlib.Path]:
-    paths = [table_path(workdir, name, split) for name, split in sets]
+def _check_existing(workdir: WorkDir, sets: Sequence[tuple[str, str]]) -> None:
     missing = [
-        f"{name}/{split}"
-        for (name, split), path in zip(sets, paths, strict=True)
-        if not path.exists()
+        f"{name}/{split}" for name, split in sets if not workdir.score_table(name, split).exists()
     ]
     if missing:
         raise EvaluationError(
-            f"No scores of {', '.join(missing)} in {workdir / 'scores'}; "
+            f"No scores of {', '.join(missing)} in {workdir.scores}; "
             "run --mode=evaluate first, which makes them."
         )
-    return paths
 
 
 def _check_config(tables: Sequence[ScoreTable], config: Mapping[str, Any]) -> None:
@@ -128,32 +122,3 @@ def _check_config(tables: Sequence[ScoreTable], config: Mapping[str, Any]) -> No
                 f"The scores of {table.key} were made with other settings ({differs}); "
                 "run --mode=evaluate first, which makes them again."
             )
-
-
-def _write_grid(
-    source: pathlib.Path, target: pathlib.Path, draw: Callable[[np.ndarray, pathlib.Path], None]
-) -> pathlib.Path | None:
-    """The grid's path; None, with an older grid removed, where there is nothing to draw."""
-    if not source.exists():
-        target.unlink(missing_ok=True)
-        return None
-    try:
-        draw(np.load(source, allow_pickle=False), target)
-    except (OSError, ValueError, EOFError, EvaluationError) as error:
-        raise EvaluationError(
-            f"The samples {source} cannot be shown ({error}). "
-            "Delete the file and run --mode=sample, which makes it again."
-        ) from error
-    return target
-
-
-def _reconstructed_labels(facts: pathlib.Path) -> list[str]:
-    """What the sets are called whose images were reconstructed."""
-    try:
-        reconstructed = json.loads(facts.read_text())["reconstructed"]
-        return names.labels([(name, "test") for name in reconstructed])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(
-            f"{facts} cannot be read ({error}). "
-            "Delete the file and run --mode=sample, which makes it again."
-        ) from error

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tests.evaluation.fakes import table
+from tfp_ood.reporting.outcome import changes, outcome
 from tfp_ood.reporting.summary import summarize
-from tfp_ood.reporting.verdict import changes, verdict
 
 OWN_BITS = np.linspace(2, 4, 101)
 
@@ -11,7 +11,7 @@ OWN_BITS = np.linspace(2, 4, 101)
 def judge(foreign_bits, name="mnist", preprocessing=None, own_preprocessing=None):
     own = table(OWN_BITS, "fashion_mnist", preprocessing=own_preprocessing)
     foreign = table(foreign_bits, name, "all", preprocessing)
-    return verdict(summarize(own, [foreign]))
+    return outcome(summarize(own, [foreign]))
 
 
 def test_preferred():
@@ -48,8 +48,8 @@ def test_caught():
 )  # fmt: skip
 def test_words_go_by_the_number_shown(auroc, words):
     summary = summarize(table([2.0], "fashion_mnist"), [table([1.0], "mnist")])
-    summary["datasets"]["mnist/test"]["scores"]["log_prob"]["auroc"] = auroc
-    assert words in verdict(summary)[0]
+    summary.datasets["mnist/test"].scores["log_prob"]["auroc"] = auroc
+    assert words in outcome(summary)[0]
 
 
 def test_unequal_preparation_is_a_caution():
@@ -77,8 +77,8 @@ def test_own_images_with_less_contrast_are_no_confound_and_no_foreign_set():
     reduced = {"reduction": {"of": "fashion_mnist", "kind": "dimmed", "factor": 0.5}}
     own, half = table(OWN_BITS, "fashion_mnist"), table(OWN_BITS, "dimmed:0.5", "test", reduced)
     summary = summarize(own, [half, table(OWN_BITS - 1, "mnist")])
-    assert [sentence.split()[0] for sentence in verdict(summary)] == ["MNIST"]
-    (alone,) = verdict(summarize(own, [half]))
+    assert [sentence.split()[0] for sentence in outcome(summary)] == ["MNIST"]
+    (alone,) = outcome(summarize(own, [half]))
     assert alone.startswith("own, dimmed to 0.5 gets as much likelihood")
-    entry = summary["datasets"]["dimmed:0.5/test"]
+    entry = summary.datasets["dimmed:0.5/test"]
     assert changes(entry) == "reduced (dimmed) to 50% of their contrast"

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tfp_ood.reporting.summary import SetSummary, Summary
+
 _INDISTINCT = (0.45, 0.55)  # AUROC closer to a coin's 0.5 than anyone would build on
 _CAUGHT = 0.95
 _SAME_BITS = 0.005  # differences that round to 0.00 bits/dim
@@ -10,37 +12,27 @@ _UNCHANGED = "none"
 _DONE = {"resize": "resized", "crop": "cropped and resized", "pad": "padded"}
 
 
-def verdict(summary: Mapping[str, Any]) -> list[str]:
-    """One sentence for each foreign set, then a caution for each that was prepared differently.
-
-    Args:
-      summary: of `summary.summarize`.
-    """
-    own, foreign = split_sets(summary)
+def outcome(summary: Summary) -> list[str]:
+    """A sentence for each out-of-distribution set, then a caution for each prepared otherwise."""
+    own = summary.in_set
     # A sweep over contrast has a figure of its own.
-    foreign = [other for other in foreign if "reduction" not in other["preprocessing"]] or foreign
-    sentences = [_judgement(own, other) for other in foreign]
-    return sentences + [_caution(own, other) for other in foreign if _is_unequal(own, other)]
+    others = [one for one in summary.out_sets if "reduction" not in one.preprocessing]
+    others = others or summary.out_sets
+    sentences = [_judgement(own, other) for other in others]
+    return sentences + [_caution(own, other) for other in others if _is_unequal(own, other)]
 
 
-def split_sets(summary: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The summary's entry of the in-distribution set, and those of the foreign ones in order."""
-    own_key = summary["in_distribution_key"]
-    datasets = summary["datasets"]
-    return datasets[own_key], [entry for key, entry in datasets.items() if key != own_key]
-
-
-def _judgement(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    metrics = other["scores"]["log_prob"]
-    gap = own["bits_per_dim_mean"] - other["bits_per_dim_mean"]
+def _judgement(own: SetSummary, other: SetSummary) -> str:
+    metrics = other.likelihood
+    gap = own.bits_per_dim_mean - other.bits_per_dim_mean
     if abs(gap) < _SAME_BITS:
-        comparison = f"as much likelihood as {own['label']} on average"
+        comparison = f"as much likelihood as {own.label} on average"
     else:
         words = "more" if gap > 0 else "less"
-        comparison = f"{abs(gap):.2f} bits/dim {words} likelihood than {own['label']}"
+        comparison = f"{abs(gap):.2f} bits/dim {words} likelihood than {own.label}"
     # The words go by the number that is shown, so that "AUROC 0.95" is never "in part".
     auroc = round(metrics["auroc"], 2)
-    return f"{other['label']} gets {comparison}: AUROC {auroc:.2f}; {_outcome(auroc, metrics)}."
+    return f"{other.label} gets {comparison}: AUROC {auroc:.2f}; {_outcome(auroc, metrics)}."
 
 
 def _outcome(auroc: float, metrics: Mapping[str, float]) -> str:
@@ -54,9 +46,9 @@ def _outcome(auroc: float, metrics: Mapping[str, float]) -> str:
     return f"likelihood alone would catch it ({fpr95})"
 
 
-def _is_unequal(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _is_unequal(own: SetSummary, other: SetSummary) -> bool:
     # The change is what such a set is about.
-    return changes(own) != changes(other) and not is_changed_own(other["preprocessing"])
+    return changes(own) != changes(other) and not is_changed_own(other.preprocessing)
 
 
 def is_changed_own(preprocessing: Mapping[str, Any]) -> bool:
@@ -64,7 +56,7 @@ def is_changed_own(preprocessing: Mapping[str, Any]) -> bool:
     return bool({"reduction", "corruption"} & set(preprocessing))
 
 
-def changes(entry: Mapping[str, Any]) -> str:
+def changes(entry: SetSummary) -> str:
     """What was done to a set's images before the model saw them; "not changed" for nothing.
 
     Args:
@@ -72,7 +64,7 @@ def changes(entry: Mapping[str, Any]) -> str:
         "resize 512x341 -> 32x32", and "channel_change", such as "none" or "gray -> RGB"; own
         images that were changed on purpose have a "reduction" or a "corruption" too.
     """
-    record = entry["preprocessing"]
+    record = entry.preprocessing
     found = []
     if record["size_change"] != _UNCHANGED:
         how, sizes = record["size_change"].split(" ", 1)
@@ -94,9 +86,9 @@ def _from_to(arrow: str) -> str:
     return "from " + arrow.replace(" -> ", " to ")
 
 
-def _caution(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+def _caution(own: SetSummary, other: SetSummary) -> str:
     return (
-        f"Caution: {other['label']} was {changes(other)}; {own['label']} was {changes(own)}. "
+        f"Caution: {other.label} was {changes(other)}; {own.label} was {changes(own)}. "
         "Unequal preprocessing is a confound: the score may tell the preprocessing apart, "
         "not the content."
     )

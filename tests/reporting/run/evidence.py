@@ -1,0 +1,64 @@
+"""Tables of models that do not exist, and what a report makes of them."""
+
+import dataclasses
+
+import numpy as np
+
+from tests.evaluation.fakes import NUM_DIMS, judged, table
+from tfp_ood import detectors, trajectory
+from tfp_ood.evaluation.images import Kept
+from tfp_ood.reporting.run.evidence import Evidence
+from tfp_ood.reporting.summary import summarize
+from tfp_ood.workdir import open_workdir
+
+RNG = np.random.default_rng(0)
+SHAPE = (2, 2, 3)
+SLOPES = {name: np.full(SHAPE, 0.01) for name in ("kernel_sensitivity", "sensitivity", "gradient")}
+
+
+def of_flow(made, volume):
+    """The table with the terms of a flow, of which `volume` is one."""
+    terms = {"log_prob_latent": made.log_prob - volume, "log_det": volume + 0 * made.log_prob}
+    size = RNG.integers(60, 90, made.num_images).astype(float)
+    return dataclasses.replace(made, statistics={**made.statistics, **terms, "png_bytes": size})
+
+
+def kept(made, variance):
+    """Images that go with a table, whose pixels have this variance."""
+    images = RNG.integers(0, 256, (2, min(16, made.num_images), *SHAPE), np.uint8)
+    order = np.argsort(-made.log_prob)[:16]
+    return Kept(images, np.stack([order, order]), np.ones(SHAPE), np.full(SHAPE, variance))
+
+
+def reduced(own, kind, factor):
+    """The images of a table with less contrast."""
+    how = {"reduction": {"of": own.dataset, "kind": kind, "factor": factor}}
+    return table(own.bits_per_dim * factor, f"{kind}:{factor}", preprocessing=how)
+
+
+OWN = of_flow(table(RNG.normal(3, 0.2, 40), "fashion_mnist"), RNG.normal(size=40))
+MNIST = of_flow(table(RNG.normal(2, 0.2, 30), "mnist"), RNG.normal(5, 1, 30))
+GRAY = of_flow(table(np.linspace(1, 4, 256), "constant", "all"), 3.0)
+HALF = of_flow(reduced(OWN, "dimmed", 0.5), RNG.normal(size=40))
+
+
+WATCHED = {
+    step: {
+        t.key: trajectory.scored(t.dataset, t.split, t.index, t.log_prob - 100 / step, NUM_DIMS)
+        for t in (OWN, MNIST, HALF)
+    }
+    for step in (10, 20)
+}
+
+
+def evidence(root, tables, slopes=None, watched=None, config=None):
+    """What evaluation would have left in a work directory."""
+    return Evidence(
+        open_workdir(root),
+        judged(tables, [kept(t, 100.0 - 10 * i) for i, t in enumerate(tables)]),
+        summarize(tables[0], tables[1:]),
+        detectors.fitted([], tables),
+        slopes,
+        watched or {},
+        config,
+    )

@@ -1,0 +1,75 @@
+"""A set that was judged: its score table, what was kept of its images, and its numbers."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from tfp_ood.evaluation.images import Kept, read_kept
+from tfp_ood.evaluation.tables import ScoreTable, read_score_table
+from tfp_ood.reporting.summary import SetSummary, Summary
+from tfp_ood.workdir import WorkDir
+
+
+@dataclasses.dataclass(frozen=True)
+class JudgedSet:
+    """One set under one model."""
+
+    table: ScoreTable
+    about: SetSummary
+    """What the summary says of it."""
+    kept: Kept | None = None
+    """The extreme images and the moments of the pixels, where they were read."""
+
+    @property
+    def key(self) -> str:
+        """Name and split in one, such as "mnist/test"."""
+        return self.table.key
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+        return self.about.label
+
+
+def read_tables(workdir: WorkDir, sets: Sequence[tuple[str, str]]) -> list[ScoreTable]:
+    """The score tables of sets, given as (name, split).
+
+    Raises:
+      EvaluationError: one is missing or damaged.
+    """
+    return [read_score_table(workdir.score_table(*names)) for names in sets]
+
+
+def read_held_out(workdir: WorkDir, in_table: ScoreTable) -> list[ScoreTable]:
+    """The table of the in-distribution images that were held out of the training, in a list.
+
+    The list is empty where there is none of the model of `in_table`.
+
+    Raises:
+      EvaluationError: it is damaged.
+    """
+    path = workdir.score_table(in_table.dataset, "validation")
+    found = [read_score_table(path)] if path.exists() else []
+    return [table for table in found if table.model_facts() == in_table.model_facts()]
+
+
+def judged_sets(
+    workdir: WorkDir, tables: Iterable[ScoreTable], summary: Summary
+) -> list[JudgedSet]:
+    """The tables with what was kept of their images and what the summary says of them.
+
+    Raises:
+      EvaluationError: the images are missing, damaged or of another table.
+    """
+    return [
+        JudgedSet(
+            table,
+            summary.datasets[table.key],
+            read_kept(workdir.score_table(table.dataset, table.split), table.metadata),
+        )
+        for table in tables
+    ]
+
+
+def without_reduced(sets: Iterable[JudgedSet]) -> list[JudgedSet]:
+    """The sets that are not the in-distribution images with less contrast."""
+    return [one for one in sets if not one.table.reduction]

@@ -1,0 +1,67 @@
+"""What the sections of a run's page are made of, and what a section is."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfp_ood.detectors import Detector
+from tfp_ood.reporting.judged import JudgedSet, without_reduced
+from tfp_ood.reporting.summary import Summary
+from tfp_ood.trajectory import Scored
+from tfp_ood.workdir import WorkDir
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """One explanation: a part of the page, and its numbers."""
+
+    html: str
+    numbers: Any = None
+    """JSON-able, for `summary.json`, under `diagnosis` and the section's name; None for none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """What evaluation left of a run."""
+
+    workdir: WorkDir
+    sets: Sequence[JudgedSet]
+    """The in-distribution set first."""
+    summary: Summary
+    detectors: Mapping[str, Detector]
+    """Those that judged the sets, fitted (`detectors.fitted`)."""
+    slopes: Mapping[str, np.ndarray] | None = None
+    """Of `second_order.read`."""
+    trajectory: Mapping[int, Mapping[str, Scored]] = dataclasses.field(default_factory=dict)
+    """Of `trajectory.read`."""
+    config: Mapping[str, Any] | None = None
+    """Nested settings of the experiment, if known."""
+
+    @property
+    def in_set(self) -> JudgedSet:
+        """The in-distribution set."""
+        return self.sets[0]
+
+    @property
+    def out_sets(self) -> Sequence[JudgedSet]:
+        """All other sets."""
+        return self.sets[1:]
+
+    @property
+    def shown(self) -> list[JudgedSet]:
+        """The sets without the in-distribution images with less contrast."""
+        return without_reduced(self.sets)
+
+    def files(self, section: str, part: str = "") -> list[pathlib.Path]:
+        """The files of a section's figure, PNG and PDF; `part` tells several figures apart."""
+        name = f"{section}-{part}" if part else section
+        return [self.workdir.report / f"{name}.{kind}" for kind in ("png", "pdf")]
+
+    def remove_files(self, section: str) -> None:
+        """Removes the figures of an earlier report, which was perhaps about other sets."""
+        for pattern in (f"{section}.p*", f"{section}-*.p*"):
+            for path in self.workdir.report.glob(pattern):
+                path.unlink()

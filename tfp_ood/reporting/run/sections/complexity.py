@@ -1,0 +1,80 @@
+"""Likelihood against complexity: the size of an image as a PNG file."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from tfp_ood.evaluation.tables import ScoreTable
+from tfp_ood.reporting import figures, html
+from tfp_ood.reporting.judged import JudgedSet
+from tfp_ood.reporting.run.evidence import Evidence, Section
+
+_NUM_DOTS = 1000  # of each set
+
+
+def section(evidence: Evidence) -> Section:
+    """A scatter of all sets, and correlations by set."""
+    found = {one.key: complexity(one.table) for one in evidence.sets}
+    paths = evidence.files("complexity")
+    draw(evidence.shown, paths)
+    rows = [
+        [
+            html.escape(one.label),
+            _correlation(found[one.key]["spearman"]),
+            _correlation(found[one.key]["pearson"]),
+            f"{found[one.key]['png_bits_per_dim']:.2f}",
+        ]
+        for one in evidence.sets
+    ]
+    header = ["Set", "rank correlation", "correlation", "PNG, bits/dim"]
+    caption = "Each mark is an image. What compresses well is likely, whatever it shows."
+    body = html.figure("complexity", paths[0], "Likelihood against PNG size, by set", caption)
+    body += html.table("log p(x) and the size as a PNG file", header, rows, "metrics")
+    return Section(html.section("Likelihood against complexity", body), found)
+
+
+def complexity(table: ScoreTable) -> dict[str, float | None]:
+    """How log p(x) goes with the size of x as a PNG file, over the images of a set.
+
+    Returns:
+      mean `png_bits_per_dim`, and the correlations `pearson` and `spearman` of log_prob and
+      png_bytes: None where one of them is the same for all images.
+    """
+    size = table.statistics["png_bytes"]
+    varies = np.ptp(size) > 0 and np.ptp(table.log_prob) > 0
+    return {
+        "png_bits_per_dim": float(8.0 * np.mean(size) / table.num_dims),
+        "pearson": float(stats.pearsonr(size, table.log_prob)[0]) if varies else None,
+        "spearman": float(stats.spearmanr(size, table.log_prob)[0]) if varies else None,
+    }
+
+
+def _correlation(value: float | None) -> str:
+    return "&ndash;" if value is None else f"{value:+.2f}"
+
+
+def draw(sets: Sequence[JudgedSet], paths: Sequence[str | os.PathLike[str]]) -> None:
+    """Draws at most `_NUM_DOTS` images of each set."""
+    figure = figures.new(7, 4.6 + 0.25 * len(sets))
+    axes = figure.add_subplot()
+    for number, one in enumerate(sets):
+        step = -(-one.table.num_images // _NUM_DOTS)
+        axes.scatter(
+            8.0 * one.table.statistics["png_bytes"][::step] / one.table.num_dims,
+            one.table.bits_per_dim[::step],
+            s=14,
+            marker=figures.MARKERS[number % len(figures.MARKERS)],
+            facecolor="none",
+            edgecolor=figures.style(number)["color"],
+            linewidth=0.7,
+            alpha=0.6,
+            label=one.label,
+            rasterized=True,
+        )
+    axes.invert_yaxis()  # likelier is up, as in the other figures
+    axes.set_xlabel("size as a PNG file  [bits/dim]", fontsize=12)
+    axes.set_ylabel("-log p(x)  [bits/dim], likelier is up", fontsize=12)
+    figures.finish(figure, axes)
+    figures.save(figure, paths)

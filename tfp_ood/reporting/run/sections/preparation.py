@@ -1,0 +1,23 @@
+"""What was done to the images of every set before the model saw them."""
+
+from collections.abc import Sequence
+
+from tfp_ood.reporting import html
+from tfp_ood.reporting.outcome import changes
+from tfp_ood.reporting.run.evidence import Evidence, Section
+
+
+def section(evidence: Evidence) -> Section:
+    """A table of sets."""
+    rows = [
+        [one.label, one.key, _shape(one.about.native_shape), changes(one.about)]
+        for one in evidence.sets
+    ]
+    cells = [[html.escape(cell) for cell in row] for row in rows]
+    header = ["Set", "as given", "native size", "images were"]
+    table = html.table("What was done to the images", header, cells, "facts")
+    return Section(html.section("Preparation", table))
+
+
+def _shape(shape: Sequence[int | None]) -> str:
+    return " x ".join("varying" if size is None else str(size) for size in shape)

@@ -1,0 +1,64 @@
+"""ROC curves: how many images are caught, against how many own ones are flagged with them."""
+
+import os
+from collections.abc import Sequence
+
+from tfp_ood import detectors
+from tfp_ood.detectors import Detector
+from tfp_ood.metrics.detection import roc
+from tfp_ood.reporting import figures, html
+from tfp_ood.reporting.judged import JudgedSet
+from tfp_ood.reporting.run.evidence import Evidence, Section
+
+_OF_LIKELIHOOD = (
+    "Every threshold on the likelihood is a point; a useful detector is above the diagonal, "
+    "and below it foreign images are likelier than the model's own."
+)
+
+
+def section(evidence: Evidence) -> Section | None:
+    """A figure for each detector; none where no set but reduced contrast was judged."""
+    if len(evidence.shown) < 2:
+        return None
+    parts = [_figure(evidence, name) for name in evidence.detectors]
+    return Section(html.section("ROC curves", "\n".join(parts)))
+
+
+def _figure(evidence: Evidence, name: str) -> str:
+    detector = evidence.detectors[name]
+    if name == detectors.LIKELIHOOD:
+        paths, begins, caption = evidence.files("roc"), "ROC curves", _OF_LIKELIHOOD
+    else:
+        paths, begins = evidence.files("roc", name), f"ROC curves of {detector.title}"
+        caption = f"{detector.title}: a useful detector is above the diagonal."
+    labels = []
+    for one in evidence.shown[1:]:
+        metrics = one.about.scores[name]
+        low, high = metrics["auroc_interval"]
+        labels.append(f"{one.label}, AUROC {metrics['auroc']:.3f} ({low:.3f} to {high:.3f})")
+    draw(detector, evidence.shown, labels, paths)
+    return html.figure("roc", paths[0], f"{begins}: {'; '.join(labels)}", caption)
+
+
+def draw(
+    detector: Detector,
+    sets: Sequence[JudgedSet],
+    labels: Sequence[str],
+    paths: Sequence[str | os.PathLike[str]],
+) -> None:
+    """Draws the curves.
+
+    Args:
+      detector: fitted.
+      sets: in-distribution first.
+      labels: of the other sets, for the legend.
+      paths: files to make.
+    """
+    figure = figures.new(6, 5.4 + 0.25 * len(labels))
+    axes = figures.roc_axes(figure)
+    in_scores, *out_scores = (detector.score([one.table]) for one in sets)
+    for number, (scores, label) in enumerate(zip(out_scores, labels, strict=True), 1):
+        flagged, caught = roc(in_scores, scores)
+        axes.plot(flagged, caught, **figures.style(number), linewidth=2, label=label)
+    figures.finish(figure, axes)
+    figures.save(figure, paths)
