@@ -24,7 +24,7 @@ from tfp_ood.config import (
 from tfp_ood.data import specs
 from tfp_ood.experiments import PAIRS, SIZES, arguments, experiment
 from tfp_ood.rotated import config as rotated_config
-from tfp_ood.training import fit
+from tfp_ood.training import optimizers
 
 FILES = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
 ROTATED = "rotated_digits"  # of another kind; tests/rotated/test_stages.py runs it at reduced size
@@ -122,7 +122,7 @@ def bits_of_a_step(config):
     images = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     model.initialize(images)
     # The contract test traces every family's step; here that would take longer than all else.
-    model.compile(optimizer=fit._optimizer(config.train), run_eagerly=True)
+    model.compile(optimizer=optimizers.build(config.train), run_eagerly=True)
     batches = tf.data.Dataset.from_tensors({"image": images, "label": np.arange(4)})
     return model.fit(batches, epochs=1, verbose=0).history["bits_per_dim"][0]
 

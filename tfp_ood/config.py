@@ -163,15 +163,6 @@ def from_config_dict(given: Mapping[str, Any]) -> Config:
     return config
 
 
-def valid_values(key: str, family: str) -> str:
-    """Words for what `config.<key>` may be, such as "an integer of at least 1".
-
-    Raises:
-      ConfigError: there is no such key for this family of models.
-    """
-    return options.valid_values(Config, key, {"model": MODEL_CONFIGS[family]})
-
-
 def describe_keys() -> Iterator[str]:
     """A line for every key: its default and what is valid; model keys for every family."""
     for group in dataclasses.fields(Config):

@@ -21,7 +21,7 @@ from tests.benchmarks import timing
 from tests.benchmarks.glow import stock_training_step, training_step
 from tfp_ood import models
 from tfp_ood.config import Config, DataConfig, RealNVPConfig
-from tfp_ood.models.flows import bijectors
+from tfp_ood.models.flows import couplings
 from tfp_ood.models.flows.flow import FlowModel
 
 tfb = tfp.bijectors
@@ -41,7 +41,7 @@ def our_model(shape: Shape) -> FlowModel:
 
 def stock_model(shape: Shape) -> FlowModel:
     """The same with every coupling a `tfb.RealNVP`, which masks halves of the last axis."""
-    with mock.patch.object(bijectors, "AffineCoupling", stock_coupling):
+    with mock.patch.object(couplings, "AffineCoupling", stock_coupling):
         return our_model(shape)
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfp_ood import atomic, models, trajectory
 from tfp_ood.config import Config, ConfigError, DataConfig, GlowConfig, TrainConfig, to_config_dict
 from tfp_ood.errors import DataError, TrainingError, UserError
-from tfp_ood.training import fit
+from tfp_ood.training import fit, optimizers
 from tfp_ood.workdir import open_workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -136,25 +136,25 @@ def test_data_that_are_not_there_are_named_before_anything_is_written(tmp_path):
 
 def test_learning_rate_warms_up_and_decays():
     train = TrainConfig(num_steps=100, warmup_steps=10, learning_rate=0.5)
-    rate = fit._learning_rate(train)
+    rate = optimizers.learning_rate(train)
     assert float(rate(0)) == 0 and float(rate(5)) == pytest.approx(0.25)
     assert float(rate(10)) == pytest.approx(0.5) and float(rate(55)) == pytest.approx(0.25)
     assert float(rate(100)) == pytest.approx(0, abs=1e-6)
-    constant = fit._learning_rate(dataclasses.replace(train, decay="constant"))
+    constant = optimizers.learning_rate(dataclasses.replace(train, decay="constant"))
     assert float(constant(5)) == pytest.approx(0.25) and float(constant(100)) == 0.5
-    steps = fit._learning_rate(dataclasses.replace(train, decay="steps", warmup_steps=0))
+    steps = optimizers.learning_rate(dataclasses.replace(train, decay="steps", warmup_steps=0))
     expected = {0: 0.5, 80: 0.5, 81: 0.5 / 3, 90: 0.5 / 3, 91: 0.5 / 9, 100: 0.5 / 9}
     assert {k: float(steps(k)) for k in expected} == pytest.approx(expected)
-    at_once = fit._learning_rate(dataclasses.replace(train, warmup_steps=0))
+    at_once = optimizers.learning_rate(dataclasses.replace(train, warmup_steps=0))
     assert float(at_once(0)) == 0.5
 
 
 def test_optimizer_is_the_one_of_the_config():
     for name in ("adam", "adamax"):
-        optimizer = fit._optimizer(TrainConfig(optimizer=name, clip_norm=3.0, ema_momentum=0.9))
+        optimizer = optimizers.build(TrainConfig(optimizer=name, clip_norm=3.0, ema_momentum=0.9))
         assert type(optimizer).__name__.lower() == name
         assert optimizer.global_clipnorm == 3.0 and optimizer.use_ema
-    plain = fit._optimizer(TrainConfig(clip_norm=0.0, ema_momentum=0.0))
+    plain = optimizers.build(TrainConfig(clip_norm=0.0, ema_momentum=0.0))
     assert plain.global_clipnorm is None and not plain.use_ema
 
 

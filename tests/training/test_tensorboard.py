@@ -11,7 +11,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from tests.models.flows.test_flow import random_images, small_model
 from tests.training.test_fit import CONFIG
 from tfp_ood.keras import keras
-from tfp_ood.training import fit, tensorboard
+from tfp_ood.training import optimizers, tensorboard
 
 
 def shown_images(folder):
@@ -81,7 +81,7 @@ def _written(tmp_path):
     """The event files of two epochs of a tiny model, by folder."""
     model, images = small_model(), random_images()
     model.initialize(images)
-    model.compile(optimizer=fit._optimizer(CONFIG.train))
+    model.compile(optimizer=optimizers.build(CONFIG.train))
     batches = tf.data.Dataset.from_tensors({"image": images})
     workdir = types.SimpleNamespace(tensorboard=tmp_path)
     model.fit(

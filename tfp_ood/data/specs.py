@@ -112,17 +112,6 @@ REDUCTIONS = ("contrast", "dimmed")
 mean of its image, `dimmed:F` towards black; F is the share of the distance that is left."""
 
 
-@dataclasses.dataclass(frozen=True)
-class ReducedSource:
-    """The in-distribution test images, with the contrast that is left of them."""
-
-    name: str
-    kind: str
-    """One of `REDUCTIONS`."""
-    factor: float
-    """From 0 to 1, which is no change."""
-
-
 CORRUPTIONS = {
     "blurred": (0.1, 16.0, "the standard deviation in pixels"),
     "noisy": (1.0, 255.0, "the standard deviation in pixel values"),
@@ -136,14 +125,14 @@ FLIPS = ("inverted", "upside_down")
 
 
 @dataclasses.dataclass(frozen=True)
-class CorruptedSource:
-    """The in-distribution test images, damaged or turned over."""
+class ChangedSource:
+    """The in-distribution test images, changed on purpose."""
 
     name: str
     kind: str
-    """A key of `CORRUPTIONS` or one of `FLIPS`."""
+    """One of `REDUCTIONS`, a key of `CORRUPTIONS` or one of `FLIPS`."""
     strength: float
-    """As `CORRUPTIONS` says; 0 for `FLIPS`."""
+    """The factor of a reduction; as `CORRUPTIONS` says; 0 for `FLIPS`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +151,7 @@ class ArraySource:
     path: str
 
 
-Source = DatasetSpec | SyntheticSpec | ReducedSource | CorruptedSource | FolderSource | ArraySource
+Source = DatasetSpec | SyntheticSpec | ChangedSource | FolderSource | ArraySource
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 """The files of a folder that are images, by suffix in any case."""
@@ -179,10 +168,8 @@ def parse(name: str, key: str) -> Source:
         return _folder(name, os.path.expanduser(path), key)
     if colon and kind == "array":
         return _array(name, os.path.expanduser(path), key)
-    if colon and kind in REDUCTIONS:
-        return _reduced(name, key)
-    if name in FLIPS or (colon and kind in CORRUPTIONS):
-        return _corrupted(name, key)
+    if name in FLIPS or (colon and kind in (*REDUCTIONS, *CORRUPTIONS)):
+        return _changed(name, key)
     source = SPECS.get(name) or SYNTHETIC.get(name)
     if source is None:
         raise ConfigError(key, name, _valid_names(name))
@@ -191,7 +178,7 @@ def parse(name: str, key: str) -> Source:
 
 def foreign_label(source: Source) -> str:
     """The split, as tables name it, of a set that is judged against: `test`, or `all`."""
-    return "test" if isinstance(source, DatasetSpec | ReducedSource | CorruptedSource) else "all"
+    return "test" if isinstance(source, DatasetSpec | ChangedSource) else "all"
 
 
 def image_files(path: str) -> list[str]:
@@ -225,39 +212,27 @@ def image_files(path: str) -> list[str]:
     return sorted(found)
 
 
-def _reduced(name: str, key: str) -> ReducedSource:
+def _changed(name: str, key: str) -> ChangedSource:
     kind, _, text = name.partition(":")
-    try:
-        factor = float(text)
-    except ValueError:
-        factor = -1.0
-    if not 0.0 <= factor <= 1.0:
-        raise ConfigError(key, name, f"a number from 0 to 1 after `{kind}:`, such as {kind}:0.5")
-    _refuse_as_own(name, key)
-    return ReducedSource(name, kind, factor)
-
-
-def _corrupted(name: str, key: str) -> CorruptedSource:
-    kind, _, text = name.partition(":")
-    _refuse_as_own(name, key)
+    if key == "data.in_distribution":
+        raise ConfigError(
+            key, name, "a set of its own; this one is made of the in-distribution set"
+        )
     if kind in FLIPS:
-        return CorruptedSource(name, kind, 0.0)
-    low, high, meaning = CORRUPTIONS[kind]
+        return ChangedSource(name, kind, 0.0)
+    if kind in REDUCTIONS:
+        low, high = 0.0, 1.0
+        valid = f"a number from 0 to 1 after `{kind}:`, such as {kind}:0.5"
+    else:
+        low, high, meaning = CORRUPTIONS[kind]
+        valid = f"{meaning}, from {low:g} to {high:g}, after `{kind}:`"
     try:
         strength = float(text)
     except ValueError:
         strength = -1.0
     if not low <= strength <= high:
-        valid = f"{meaning}, from {low:g} to {high:g}, after `{kind}:`"
         raise ConfigError(key, name, valid)
-    return CorruptedSource(name, kind, strength)
-
-
-def _refuse_as_own(name: str, key: str) -> None:
-    if key == "data.in_distribution":
-        raise ConfigError(
-            key, name, "a set of its own; this one is made of the in-distribution set"
-        )
+    return ChangedSource(name, kind, strength)
 
 
 def _folder(name: str, path: str, key: str) -> FolderSource:

@@ -11,11 +11,11 @@ import tensorflow as tf
 from tfp_ood.config import DataConfig
 from tfp_ood.data import image_files, prepare, shaping, synthetic
 from tfp_ood.data.specs import (
+    REDUCTIONS,
     ArraySource,
-    CorruptedSource,
+    ChangedSource,
     DatasetSpec,
     FolderSource,
-    ReducedSource,
     Shape,
     SyntheticSpec,
     foreign_label,
@@ -243,41 +243,19 @@ def _open_synthetic(source: SyntheticSpec, role: str, data: DataConfig, _: str |
     return _without_splits(source, role, chosen, plan, _indices(chosen), decode)
 
 
-def _open_reduced(source: ReducedSource, _: str, data: DataConfig, data_dir: str | None) -> Split:
-    def change(image: tf.Tensor) -> tf.Tensor:
-        return synthetic.reduced_image(image, source.kind, source.factor)
-
-    record = {"kind": source.kind, "factor": source.factor}
-    return _changed_own(source.name, "reduction", record, change, data, data_dir)
-
-
-def _open_corrupted(
-    source: CorruptedSource, _: str, data: DataConfig, data_dir: str | None
-) -> Split:
-    def change(image: tf.Tensor) -> tf.Tensor:
-        return synthetic.corrupted_image(image, source.kind, source.strength)
-
-    record = {"kind": source.kind, "strength": source.strength}
-    return _changed_own(source.name, "corruption", record, change, data, data_dir)
-
-
-def _changed_own(
-    name: str,
-    key: str,
-    record: dict[str, Any],
-    change: Callable[[tf.Tensor], tf.Tensor],
-    data: DataConfig,
-    data_dir: str | None,
-) -> Split:
+def _open_changed(source: ChangedSource, _: str, data: DataConfig, data_dir: str | None) -> Split:
     """The in-distribution test images, in the model's shape, each changed."""
     own = open_split(data.in_distribution, "test", data, data_dir)
 
     def decode(*parts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, label = own.decode(*parts)
-        return change(image), label
+        return synthetic.changed_image(image, source.kind, source.strength), label
 
-    preprocessing = {**own.preprocessing, key: {"of": own.name, **record}}
-    return dataclasses.replace(own, name=name, preprocessing=preprocessing, decode=decode)
+    is_reduction = source.kind in REDUCTIONS
+    key, strength = ("reduction", "factor") if is_reduction else ("corruption", "strength")
+    record = {key: {"of": own.name, "kind": source.kind, strength: source.strength}}
+    preprocessing = {**own.preprocessing, **record}
+    return dataclasses.replace(own, name=source.name, preprocessing=preprocessing, decode=decode)
 
 
 _OPEN = {
@@ -285,8 +263,7 @@ _OPEN = {
     FolderSource: _open_folder,
     ArraySource: _open_array,
     SyntheticSpec: _open_synthetic,
-    ReducedSource: _open_reduced,
-    CorruptedSource: _open_corrupted,
+    ChangedSource: _open_changed,
 }
 
 

@@ -31,26 +31,13 @@ IMAGES = {"noise": noise_image, "constant": constant_image}
 """Name in `specs.SYNTHETIC` -> function of (index, shape)."""
 
 
-def reduced_image(image: tf.Tensor, kind: str, factor: float) -> tf.Tensor:
-    """An image with the share `factor` of its contrast, rounded to uint8, halves to even.
-
-    Args:
-      image: uint8, any shape.
-      kind: of `specs.REDUCTIONS`: towards the mean of the image's values, or towards black.
-      factor: from 0 to 1.
-    """
-    values = tf.cast(image, tf.float32)
-    anchor = tf.reduce_mean(values) if kind == "contrast" else 0.0
-    return tf.cast(tf.round(anchor + factor * (values - anchor)), tf.uint8)
-
-
-def corrupted_image(image: tf.Tensor, kind: str, strength: float) -> tf.Tensor:
-    """A damaged or turned image; a pure function of its arguments.
+def changed_image(image: tf.Tensor, kind: str, strength: float) -> tf.Tensor:
+    """A changed image, uint8, rounded with halves to even; a pure function of its arguments.
 
     Args:
       image: uint8 [H, W, C].
-      kind: of `specs.CORRUPTIONS` or `specs.FLIPS`.
-      strength: see `specs.CORRUPTIONS`.
+      kind: of `specs.REDUCTIONS`, `specs.CORRUPTIONS` or `specs.FLIPS`.
+      strength: as these say.
     """
     if kind == "inverted":
         return NUM_PIXEL_VALUES - 1 - image
@@ -58,8 +45,18 @@ def corrupted_image(image: tf.Tensor, kind: str, strength: float) -> tf.Tensor:
         return image[::-1, ::-1]
     if kind == "jpeg":
         return tf.image.adjust_jpeg_quality(image, int(strength))
-    changed = _blurred(image, strength) if kind == "blurred" else _noisy(image, strength)
+    changed = _CHANGES[kind](image, strength)
     return tf.cast(tf.clip_by_value(tf.round(changed), 0.0, NUM_PIXEL_VALUES - 1.0), tf.uint8)
+
+
+def _dimmed(image: tf.Tensor, factor: float, anchor: tf.Tensor | float = 0.0) -> tf.Tensor:
+    """With the share `factor` of each value's distance to the anchor, by default black."""
+    return anchor + factor * (tf.cast(image, tf.float32) - anchor)
+
+
+def _contrast(image: tf.Tensor, factor: float) -> tf.Tensor:
+    """With the share `factor` of each value's distance to the mean of the image."""
+    return _dimmed(image, factor, tf.reduce_mean(tf.cast(image, tf.float32)))
 
 
 def _blurred(image: tf.Tensor, sigma: float) -> tf.Tensor:
@@ -83,3 +80,6 @@ def _noisy(image: tf.Tensor, std: float) -> tf.Tensor:
         tf.shape(image), seed=tf.stack([tf.constant(_SEED, tf.int64), seed]), alg="philox"
     )
     return tf.cast(image, tf.float32) + std * noise
+
+
+_CHANGES = {"contrast": _contrast, "dimmed": _dimmed, "blurred": _blurred, "noisy": _noisy}

@@ -1,1 +1,5 @@
-"""What is shipped of a trained model: a SavedModel with a guard, its card, an example client."""
+"""What is shipped of a trained model: a SavedModel with a guard, its card, an example client.
+
+`bundle.py` writes WORKDIR/export; `client.py` is copied there and imports nothing of this package.
+The others may import all but the Beam pipeline, the stages and the command line.
+"""

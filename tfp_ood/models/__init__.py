@@ -1,4 +1,8 @@
-"""Likelihood models: `build` makes the one that a config names."""
+"""Likelihood models: `build` makes the one that a config names.
+
+`base.py` is what every family promises; each has a room of its own, `flows/`, `pixel_cnn/` and
+`vae/`. May import the modules at the root of the package: models know no data sets and no training.
+"""
 
 from tfp_ood.config import Config
 from tfp_ood.models.base import LikelihoodModel, UninitializedError

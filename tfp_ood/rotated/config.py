@@ -134,15 +134,6 @@ def from_config_dict(given: Mapping[str, Any]) -> RotatedConfig:
     return config
 
 
-def valid_values(key: str) -> str:
-    """Words for what `config.<key>` may be.
-
-    Raises:
-      ConfigError: there is no such key.
-    """
-    return options.valid_values(RotatedConfig, key)
-
-
 def describe_keys() -> Iterator[str]:
     """A line for every key: its default and what is valid."""
     for field in dataclasses.fields(RotatedConfig):

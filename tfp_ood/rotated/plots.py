@@ -1,4 +1,4 @@
-"""Figures of the rotated digits; drawn without pyplot, as in `plots`."""
+"""Figures of the rotated digits; drawn without pyplot, as in `reporting.figures`."""
 
 import math
 import os
@@ -16,6 +16,7 @@ from tfp_ood.rotated.predictions import Predictions
 from tfp_ood.rotated.summary import (
     CONFIDENT,
     LABELS,
+    Tables,
     ranges,
     set_rows,
     wrong_probability,
@@ -39,9 +40,7 @@ _SHOWN_SHARE = 0.35  # a class with less is not written into the figure
 _WIDTH = 7.5  # inches
 
 
-def digit_figure(
-    tables: Mapping[str, Predictions], pictures: np.ndarray, digit: int, paths: Paths
-) -> None:
+def digit_figure(tables: Tables, pictures: np.ndarray, digit: int, paths: Paths) -> None:
     """Class probabilities of one digit against its angle, a row for each variant.
 
     Below them the entropies of all variants, and the digit as it is turned.
@@ -70,7 +69,7 @@ def turned_figure(summary: Mapping[str, Any], paths: Paths) -> None:
     """Over many digits, against the angle: how often a variant is confidently wrong; entropy.
 
     Args:
-      summary: of `rotated_summary.summarize`.
+      summary: of `summary.summarize`.
       paths: as above.
     """
     turned = summary["turned"]
@@ -89,9 +88,7 @@ def turned_figure(summary: Mapping[str, Any], paths: Paths) -> None:
     save(figure, paths)
 
 
-def entropy_figure(
-    tables: Mapping[str, Predictions], summary: Mapping[str, Any], paths: Paths
-) -> None:
+def entropy_figure(tables: Tables, summary: Mapping[str, Any], paths: Paths) -> None:
     """Cumulative curves of the predictive entropy, a panel for each set.
 
     Args:
@@ -170,7 +167,7 @@ def _write_class(
             )
 
 
-def _draw_entropies(axes: Axes, tables: Mapping[str, Predictions]) -> None:
+def _draw_entropies(axes: Axes, tables: Tables) -> None:
     """Entropies; shaded is where the plain network is certain of a wrong class."""
     angles = tables["softmax"].keys["angle"]
     half = (angles[1] - angles[0]) / 2

@@ -18,6 +18,7 @@ from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.data import pipeline
 from tfp_ood.errors import TrainingError, WorkerLostError
 from tfp_ood.keras import keras
+from tfp_ood.training import optimizers
 from tfp_ood.training.callbacks import StopOnNonFinite, StopWhenAsked, ValidateWithAverage
 from tfp_ood.training.strategy import connect, distribute
 from tfp_ood.training.tensorboard import dashboard
@@ -109,7 +110,9 @@ def _train(job: _Job) -> None:
     else:
         model.initialize(_first_images(_training_stream(job, 0, pipeline.Shard())))
     settings = job.config.train
-    model.compile(optimizer=_optimizer(settings), jit_compile=_use_xla(settings, job.strategy))
+    model.compile(
+        optimizer=optimizers.build(settings), jit_compile=_use_xla(settings, job.strategy)
+    )
     start = time.monotonic()
     with signals.deferred():
         history = _fit(job, model, first_step)
@@ -259,35 +262,6 @@ def _first_images(batches: tf.data.Dataset) -> np.ndarray:
     """About 512 images of the training set, for initialisation."""
     images = batches.map(lambda batch: batch["image"]).unbatch().batch(_NUM_INIT_IMAGES)
     return next(images.take(1).as_numpy_iterator())
-
-
-def _optimizer(train: TrainConfig) -> keras.optimizers.Optimizer:
-    kinds = {
-        "adam": keras.optimizers.Adam,
-        "adamax": keras.optimizers.Adamax,
-        "rmsprop": keras.optimizers.RMSprop,
-    }
-    return kinds[train.optimizer](
-        learning_rate=_learning_rate(train),
-        global_clipnorm=train.clip_norm or None,
-        use_ema=train.ema_momentum > 0,
-        ema_momentum=train.ema_momentum,
-    )
-
-
-def _learning_rate(train: TrainConfig) -> keras.optimizers.schedules.LearningRateSchedule:
-    if train.decay == "steps":
-        ends = [int(share * train.num_steps) for share in (0.8, 0.9)]
-        rates = [train.learning_rate / 3**k for k in range(3)]
-        return keras.optimizers.schedules.PiecewiseConstantDecay(ends, rates)
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if train.warmup_steps else train.learning_rate,
-        decay_steps=train.num_steps - train.warmup_steps,
-        # The share that is left at the end: all of it makes a constant.
-        alpha=1.0 if train.decay == "constant" else 0.0,
-        warmup_target=train.learning_rate if train.warmup_steps else None,
-        warmup_steps=train.warmup_steps,
-    )
 
 
 def _use_xla(train: TrainConfig, strategy: tf.distribute.Strategy) -> bool:

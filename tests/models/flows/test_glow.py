@@ -8,7 +8,8 @@ import tensorflow as tf
 from tests.models.flows.test_flow import random_images
 from tfp_ood import models, units
 from tfp_ood.config import Config, DataConfig, GlowConfig, TrainConfig
-from tfp_ood.models.flows import couplings, glow
+from tfp_ood.models.flows import glow
+from tfp_ood.models.flows.couplings import AffineCoupling
 
 LEVELS, STEPS = 3, 2
 
@@ -120,9 +121,9 @@ def parts(flow, kind):
 def test_no_coupling_may_enlarge_much():
     """Where couplings could enlarge sevenfold, losses of single steps jumped by thousands."""
     flow = glow.glow_bijector((8, 8, 1), num_levels=2, num_steps=2, num_hidden=4)
-    found = parts(flow, couplings.AffineCoupling)
-    assert len(found) == 5  # that of each step, and the conditioned Gaussian between the levels
-    for coupling in found:
+    couplings = parts(flow, AffineCoupling)
+    assert len(couplings) == 5  # that of each step, and the conditioned Gaussian between the levels
+    for coupling in couplings:
         coupling.network = lambda kept: 1e6 * tf.ones_like(tf.concat([kept, kept], -1))
         log_det = coupling.forward_log_det_jacobian(tf.ones([1, 2, 2, 4]), event_ndims=3)
         assert 0 < log_det[0] / 8 < 0.12

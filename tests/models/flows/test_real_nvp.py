@@ -13,7 +13,8 @@ from tfp_ood import models, units
 from tfp_ood.config import Config, DataConfig, RealNVPConfig
 from tfp_ood.keras import keras
 from tfp_ood.models import dequantize
-from tfp_ood.models.flows import batch_norm, bijectors, couplings, real_nvp
+from tfp_ood.models.flows import batch_norm, bijectors, real_nvp
+from tfp_ood.models.flows.couplings import AffineCoupling
 
 SHAPE = (8, 8, 1)
 SIZES = RealNVPConfig(num_levels=2, num_couplings=2, num_blocks=1, num_hidden=6)
@@ -108,10 +109,10 @@ def changed_and_inputs(transform, shape):
 def test_masks_keep_one_half_and_read_nothing_else():
     """Of every coupling the changed dimensions depend on themselves and on kept ones only."""
     flow, _ = float64_flow((8, 8, 1), num_couplings=3)
-    found = parts(flow, couplings.AffineCoupling)
-    assert len(found) == 3 + 3 + 4
+    couplings = parts(flow, AffineCoupling)
+    assert len(couplings) == 3 + 3 + 4
     previous = None
-    for number, coupling in enumerate(found):
+    for number, coupling in enumerate(couplings):
         shape = (4, 4, 4) if number < 6 else (2, 2, 8)
         changed, inputs = changed_and_inputs(coupling.forward, shape)
         assert changed.sum() == changed.size // 2
@@ -126,7 +127,7 @@ def test_checkerboard_masks_are_the_papers():
     flow, _ = float64_flow((6, 6, 1), num_levels=1)
     colour = np.indices((6, 6)).sum(0)[..., None] % 2
     squeeze, board = bijectors.Squeeze(tf.float64), bijectors.Checkerboard(tf.float64)
-    for number, coupling in enumerate(parts(flow, couplings.AffineCoupling)):
+    for number, coupling in enumerate(parts(flow, AffineCoupling)):
 
         def transform(x, coupling=coupling):
             return squeeze.inverse(
@@ -209,6 +210,6 @@ def test_weights_differ_between_seeds_couplings_and_levels():
     for seed in (0, 1):
         flow = real_nvp.real_nvp_bijector(SIZES, SHAPE, seed)
         flow.forward(tf.zeros([1, *SHAPE]))
-        found = parts(flow, couplings.AffineCoupling)
+        found = parts(flow, AffineCoupling)
         kernels += [c.network.blocks[0][i].kernel.numpy() for c in found for i in (0, 1)]
     assert len({kernel.tobytes() for kernel in kernels}) == 2 * 7 * 2

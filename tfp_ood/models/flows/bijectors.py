@@ -1,8 +1,7 @@
 """Bijectors of image flows, each mapping images towards the latent in its `forward`.
 
 Events are images `[H, W, C]`; log-dets are nats per image, shape `[B]`, or `[]` where they do not
-depend on the image. Composed with TFP's own (`Chain`, `Invert`, `Split`, `JointMap`, ...) and with
-the couplings of `couplings.py`.
+depend on the image. Composed with TFP's own (`Chain`, `Invert`, `Split`, `JointMap`, ...).
 
 [1] Kingma & Dhariwal, "Glow", 2018.  [2] Dinh et al., "RealNVP", 2017.
 """
@@ -245,7 +244,7 @@ def initialize(bijector: tfb.Bijector, x: tf.Tensor) -> tf.Tensor:
     """Initialises every actnorm of a composition from the images that reach it.
 
     Args:
-      bijector: of images, or a `Chain` or `JointMap` of such, at any depth.
+      bijector: one of this file's, or a `Chain` or `JointMap` of such, at any depth.
       x: the images (or tuple of them) that enter it.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Couplings: bijectors that change one half of an image's channels by a network of the other half.
+"""Coupling layers: half of the channels changed by a network of the other half.
 
 [1] Kingma & Dhariwal, "Glow", 2018.  [2] Dinh et al., "RealNVP", 2017.
 """
