@@ -35,7 +35,7 @@ SMALL = [
     "--config.data.num_validation=4",
     "--config.sample.num_images=4",
 ]
-UNWATCHED = "--config.evaluate.num_watched=0"  # saves a graph, where no trajectory is asked for
+UNWATCHED = "--config.evaluate.num_trajectory=0"  # saves a graph, where no trajectory is asked for
 
 
 def command(workdir, data_dir, *flags):
@@ -129,10 +129,35 @@ def test_a_config_file_that_fails_says_so(text, said, tmp_path, capsys):
 
 
 def test_a_size_that_does_not_exist_is_refused(capsys):
-    path = ROOT / "configs" / "glow_fashion_mnist.py:tiny"
+    path = ROOT / "configs" / "paper.py:glow,fashion_mnist,tiny"
     assert cli.main(["main.py", f"--config={path}", "--workdir=w"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("tfp_ood: config.size: got 'tiny'; valid is one of paper, small")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ":glwo,cifar10",
+            "config.family: got 'glwo'; valid is one of glow, real_nvp, pixel_cnn, vae",
+        ),
+        (
+            ":glow, cifar",
+            "config.pair: got 'cifar'; valid is one of fashion_mnist, cifar10, celeb_a",
+        ),
+        (
+            ":glow",
+            "--config: got 'glow' after the file's name; valid is FAMILY,PAIR or FAMILY,PAIR,S",
+        ),
+        ("", "--config: got '' after the file's name; valid is FAMILY,PAIR or FAMILY,PAIR,SIZE."),
+    ],
+)
+def test_an_experiment_that_does_not_exist_is_refused(words, said, capsys):
+    path = ROOT / "configs" / f"paper.py{words}"
+    assert cli.main(["main.py", f"--config={path}", "--workdir=w"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"tfp_ood: {said}") and error.count("\n") == 1
 
 
 def test_wrong_input_of_the_real_program():
@@ -386,7 +411,7 @@ def test_a_damaged_record_is_named_and_nothing_is_lost(
 def test_a_damaged_record_is_named_by_sampling(data_dir, tmp_path, capsys):
     """VAEs show reconstructions beside their samples: of images that are read then."""
     data = pathlib.Path(shutil.copytree(data_dir, tmp_path / "data"))
-    flags = [f"--config={ROOT / 'configs' / 'vae_fashion_mnist.py'}:small"]
+    flags = [f"--config={ROOT / 'configs' / 'paper.py'}:vae,fashion_mnist,small"]
     flags += [f"--workdir={tmp_path / 'run'}", f"--data_dir={data}"]
     flags += [flag for flag in SMALL if "config.model." not in flag]
     flags += ["--config.model.num_filters=1", "--config.model.num_latents=2", UNWATCHED]
@@ -429,7 +454,8 @@ def test_preparing_needs_no_work_directory(data_dir, tmp_path, monkeypatch):
 
 def test_what_does_not_fit_is_refused_before_it_is_fetched(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(prepare, "_prepare_one", lambda *_: pytest.fail("fetched"))
-    flags = [f"--config={ROOT / 'configs' / 'glow_fashion_mnist.py'}:small", "--mode=prepare"]
+    flags = [f"--config={ROOT / 'configs' / 'paper.py'}:glow,fashion_mnist,small"]
+    flags += ["--mode=prepare"]
     flags += [f"--data_dir={tmp_path}", "--config.data.out_of_distribution=celeb_a"]
     assert cli.main(["main.py", *flags]) == 2
     assert "celeb_a: the images are" in capsys.readouterr().err
