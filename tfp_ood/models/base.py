@@ -118,6 +118,12 @@ class LikelihoodModel(keras.Model):
         """`log_prob` of a batch, for Keras."""
         return self._scores(images, 1)["log_prob"]
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As Keras does; makes the optimizer's variables at once, which tracing the first step would
+        do, and then trace it again without."""
+        super().compile(*args, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """What Keras resets at every epoch: bits/dim, and in training the norm of its gradient
