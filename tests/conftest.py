@@ -4,11 +4,14 @@ The CPUs are for `tf.distribute`; what runs on one uses the first.
 """
 
 import gc
+import re
 import shutil
 
 import pytest
 import tensorflow as tf
+from xdist.scheduler import LoadScopeScheduling
 
+from tests import contracts
 from tests.data import tiny
 from tfp_ood import devices
 
@@ -17,11 +20,12 @@ tf.config.set_logical_device_configuration(
 )
 devices.share_cores()
 
+CONTRACT = "tests/models/test_contract.py"
 # These start first, so that no process is left alone with one of them in the end.
 LONGEST = (
     "tests/test_cli.py",
     "tests/training/test_strategy.py",
-    "tests/models/test_contract.py",
+    CONTRACT,
     "tests/models/flows",
     "tests/export",
     "tests/models",
@@ -30,22 +34,35 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items):
-    """Gives every file to one process, since its tests share what takes long to make.
-
-    Tests of the contract say themselves which belong together (`xdist_group`).
-    """
+    """Puts the longest first; otherwise in the order of files and in files."""
 
     def rank(item):
-        return next((i for i, path in enumerate(LONGEST) if item.nodeid.startswith(path)), 99)
+        paths = enumerate(LONGEST)
+        return next((i for i, path in paths if item.nodeid.startswith(path)), len(LONGEST))
 
     items.sort(key=rank)
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+
+
+class _ByWhatIsShared(LoadScopeScheduling):
+    """Gives a file's tests to one process: they share what takes long to make, and so do those of
+    one case of the contract.
+
+    A method, and not `--dist loadgroup`, which sees no groups under pytest 9.
+    """
+
+    def _split_scope(self, nodeid):
+        path, _, test = nodeid.partition("::")
+        cases = set(re.split(r"[\[\]-]", test)) & set(contracts.CASES)
+        return f"{path}[{cases.pop()}]" if path == CONTRACT and cases else path
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """See `_ByWhatIsShared`."""
+    return _ByWhatIsShared(config, log)
 
 
 def pytest_collection_finish():
-    """Spares the garbage collector what was imported, and some of its runs while graphs are made."""
+    """Spares the garbage collector what was imported, and some runs while graphs are made."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
 

@@ -276,7 +276,7 @@ def test_runs_in_an_environment_that_has_tensorflow_alone(glow, bare_python, tmp
     check(model, calibration, np.load(images), dict(np.load(out)))
 
 
-# `saved_model_cli ARGUMENTS` for each of several lists of arguments, after one import of TensorFlow.
+# Runs `saved_model_cli` with each of several lists of arguments, after one import of TensorFlow.
 SAVED_MODEL_CLI = """
 import json, os, sys
 from tensorflow.python.tools import saved_model_cli

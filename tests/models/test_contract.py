@@ -17,11 +17,10 @@ from tfp_ood.models.pixel_cnn import build as pixel_cnn
 
 
 def each(names, slow=()):
-    """Parameters of a test: the tests of one case share its models, so one process runs them."""
+    """Cases as parameters, some of them `slow`."""
     return [
-        pytest.param(name, marks=[pytest.mark.xdist_group(name), *[pytest.mark.slow] * is_slow])
+        pytest.param(name, marks=pytest.mark.slow) if name in slow else pytest.param(name)
         for name in names
-        for is_slow in [name in slow]
     ]
 
 
@@ -31,7 +30,7 @@ FLOWS = [name for name, case in CASES.items() if case.family in ("glow", "real_n
 PIXEL_CNNS = [name for name, case in CASES.items() if case.family == "pixel_cnn"]
 VAES = [name for name, case in CASES.items() if case.family == "vae"]
 
-ALL_CASES = pytest.mark.parametrize("name", each(CASES))
+ALL_CASES = pytest.mark.parametrize("name", CASES)
 
 
 @pytest.fixture(name="trained")
@@ -107,7 +106,7 @@ def test_fit_lowers_the_loss_and_reaches_every_weight(name, trained):
         assert np.any(old.numpy() != variable.numpy()), variable.name
 
 
-@pytest.mark.parametrize("name", each(FLOWS + PIXEL_CNNS))
+@pytest.mark.parametrize("name", FLOWS + PIXEL_CNNS)
 def test_fresh_initialised_model_starts_below_9_bits_per_dim(name):
     model = contracts.shared(name, "initialized")
     log_prob = model(contracts.random_images(CASES[name], seed=3))  # as Keras calls it
@@ -190,7 +189,6 @@ def test_mixed_bfloat16_agrees_with_float32(trained, tmp_path):
     assert {values.dtype for values in theirs.values()} == {tf.float32}
     for name in {"log_prob", "log_det"} & set(ours):
         difference = units.bits_per_dim(theirs[name] - ours[name], model.num_dims)
-        print("BF16", case, name, np.max(np.abs(difference)))
         assert 0 < np.max(np.abs(difference)) < case.bfloat16_tolerance, name
 
 
@@ -222,7 +220,7 @@ def mass_by_importance_sampling(model):
 
 
 # Of this size, `glow_color` is `glow`.
-@pytest.mark.parametrize("name", each([name for name in FLOWS if name != "glow_color"]))
+@pytest.mark.parametrize("name", [name for name in FLOWS if name != "glow_color"])
 def test_mass_of_all_images_is_one_for_flows(name):
     """Of 2x2 pixels."""
     case = CASES[name]
@@ -231,7 +229,7 @@ def test_mass_of_all_images_is_one_for_flows(name):
     assert mass == pytest.approx(1.0, abs=0.08)
 
 
-@pytest.mark.parametrize("name", each(PIXEL_CNNS))
+@pytest.mark.parametrize("name", PIXEL_CNNS)
 def test_mass_of_all_colours_of_a_pixel_is_one(name):
     """Each channel's distribution may look at the channels before it, and at no others."""
     case = CASES[name]
@@ -241,7 +239,7 @@ def test_mass_of_all_colours_of_a_pixel_is_one(name):
     assert mass == pytest.approx(1.0, abs=0.05)
 
 
-@pytest.mark.parametrize("name", each(FLOWS))
+@pytest.mark.parametrize("name", FLOWS)
 def test_flows_invert(trained):
     case, model = trained
     assert isinstance(model, FlowModel)
@@ -253,7 +251,7 @@ def test_flows_invert(trained):
     )
 
 
-@pytest.mark.parametrize("name", each(FLOWS))
+@pytest.mark.parametrize("name", FLOWS)
 def test_flows_tell_their_two_terms(trained):
     case, model = trained
     of_classes = {"predicted_class", "class_probability", "class_entropy"}
@@ -316,7 +314,7 @@ def test_pixel_cnns_are_causal(name, state, tmp_path):
         assert np.any(np.tril(influence, -1)), "no pixel sees any other"
 
 
-@pytest.mark.parametrize("name", each(PIXEL_CNNS))
+@pytest.mark.parametrize("name", PIXEL_CNNS)
 def test_pixel_cnns_last_pixel_changes_no_other_pixels_likelihood(trained):
     """By whole likelihoods, where the gradient test looks at the network's inputs only."""
     case, model = trained
@@ -329,7 +327,7 @@ def test_pixel_cnns_last_pixel_changes_no_other_pixels_likelihood(trained):
     assert np.ptp(by_pixel[:, -1]) > 0.1
 
 
-@pytest.mark.parametrize("name", each(VAES))
+@pytest.mark.parametrize("name", VAES)
 def test_vae_bounds_are_ordered(trained):
     """ELBO <= IWAE on the same draws, and IWAE does not fall with K in expectation."""
     case, model = trained
@@ -346,7 +344,7 @@ def test_vae_bounds_are_ordered(trained):
     assert bounds[0] < bounds[1] < bounds[2]
 
 
-@pytest.mark.parametrize("name", each(VAES))
+@pytest.mark.parametrize("name", VAES)
 def test_vae_averages_its_draws(name, monkeypatch):
     """Equal draws, however many, make the ELBO: their mean is taken, not their sum."""
     draw_normal = dequantize.content_normal
@@ -400,7 +398,7 @@ def test_trains_on_two_devices(name):
     assert not np.array_equal(*seeds)
 
 
-@pytest.mark.parametrize("name", each(["glow", "pixel_cnn_categorical", "vae"]))
+@pytest.mark.parametrize("name", ["glow", "pixel_cnn_categorical", "vae"])
 def test_a_step_on_two_devices_is_as_long_as_on_one(name):
     """Of plain gradient descent, which does not forgive a loss that is summed over replicas."""
     moved = []
