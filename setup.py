@@ -34,7 +34,7 @@ setup(
     extras_require={
         "beam": ["apache-beam>=2.77,<3"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["pytest>=8,<10", "pytest-xdist>=3.6,<4", "ruff>=0.12,<0.18"],
+        "test": ["pytest>=8,<10", "pytest-xdist>=3.7,<4", "ruff>=0.12,<0.18"],
     },
     entry_points={"console_scripts": ["tfp-ood = tfp_ood.cli:console_main"]},
 )

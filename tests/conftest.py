@@ -1,22 +1,81 @@
-"""What tests share: two logical CPUs, and two tiny data sets.
+"""What tests share: two logical CPUs, two tiny data sets, and who runs what.
 
 The CPUs are for `tf.distribute`; what runs on one uses the first.
 """
 
+import gc
+import re
+import shutil
+
 import pytest
 import tensorflow as tf
+from xdist.scheduler import LoadScopeScheduling
 
+from tests import contracts
 from tests.data import tiny
+from tfp_ood import devices
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+devices.share_cores()
+
+CONTRACT = "tests/models/test_contract.py"
+# These start first, so that no process is left alone with one of them in the end.
+LONGEST = (
+    "tests/test_cli.py",
+    "tests/training/test_strategy.py",
+    CONTRACT,
+    "tests/models/flows",
+    "tests/export",
+    "tests/models",
+    "tests/training",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the longest first; otherwise in the order of files and in files."""
+
+    def rank(item):
+        paths = enumerate(LONGEST)
+        return next((i for i, path in paths if item.nodeid.startswith(path)), len(LONGEST))
+
+    items.sort(key=rank)
+
+
+class _ByWhatIsShared(LoadScopeScheduling):
+    """Gives a file's tests to one process: they share what takes long to make, and so do those of
+    one case of the contract.
+
+    A method, and not `--dist loadgroup`, which sees no groups under pytest 9.
+    """
+
+    def _split_scope(self, nodeid):
+        path, _, test = nodeid.partition("::")
+        cases = set(re.split(r"[\[\]-]", test)) & set(contracts.CASES)
+        return f"{path}[{cases.pop()}]" if path == CONTRACT and cases else path
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """See `_ByWhatIsShared`."""
+    return _ByWhatIsShared(config, log)
+
+
+def pytest_collection_finish():
+    """Spares the garbage collector what was imported, and some runs while graphs are made."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(scope="session", name="stored_sets")
+def _stored_sets(tmp_path_factory):
+    path = tmp_path_factory.mktemp("stored")
+    tiny.store_set("fashion_mnist", path)
+    tiny.store_set("mnist", path, seed=1)
+    return path
 
 
 @pytest.fixture(scope="module", name="data_dir")
-def _data_dir(tmp_path_factory):
+def _data_dir(stored_sets, tmp_path_factory):
     """A folder with tiny FashionMNIST and MNIST, as TFDS sets."""
-    path = tmp_path_factory.mktemp("data")
-    tiny.store_set("fashion_mnist", path)
-    tiny.store_set("mnist", path, seed=1)
-    return str(path)
+    return str(shutil.copytree(stored_sets, tmp_path_factory.mktemp("data"), dirs_exist_ok=True))

@@ -1,6 +1,7 @@
 """The exported model: the same numbers as in this process, from TensorFlow alone."""
 
 import importlib.metadata
+import json
 import os
 import pathlib
 import re
@@ -275,9 +276,23 @@ def test_runs_in_an_environment_that_has_tensorflow_alone(glow, bare_python, tmp
     check(model, guard, np.load(images), dict(np.load(out)))
 
 
+# Runs `saved_model_cli` with each of several lists of arguments, after one import of TensorFlow.
+SAVED_MODEL_CLI = """
+import json, os, sys
+from tensorflow.python.tools import saved_model_cli
+for arguments in json.loads(sys.argv[1]):
+    child = os.fork()
+    if child:
+        assert os.waitpid(child, 0)[1] == 0
+        continue
+    sys.argv[1:] = arguments
+    sys.exit(saved_model_cli.main())
+"""
+
+
 def test_saved_model_cli_runs_it_there(glow, bare_python, tmp_path):
     _, model, guard, path = glow
-    told, images = {}, path.with_name("images.npy")
+    told, images, commands = {}, path.with_name("images.npy"), []
     inputs = {
         "log_prob": ["--inputs", f"images={images}"],
         "guard": ["--inputs", f"images={images}"],
@@ -287,8 +302,9 @@ def test_saved_model_cli_runs_it_there(glow, bare_python, tmp_path):
         ],
     }
     for name, given in inputs.items():
-        where = ["--dir", path, "--tag_set", "serve", "--signature_def", name]
-        where += ["--outdir", tmp_path / name, *given]
-        run(bare_python, "-m", "tensorflow.python.tools.saved_model_cli", "run", *where)
+        where = ["--dir", str(path), "--tag_set", "serve", "--signature_def", name]
+        commands.append(["run", *where, "--outdir", str(tmp_path / name), *given])
+    run(bare_python, "-c", SAVED_MODEL_CLI, json.dumps(commands))
+    for name in inputs:
         told |= {f"{name}.{p.stem}": np.load(p) for p in (tmp_path / name).glob("*.npy")}
     check(model, guard, np.load(images), told)

@@ -15,33 +15,28 @@ from tfp_ood.models import UninitializedError, dequantize
 from tfp_ood.models.flows.flow import FlowModel
 from tfp_ood.models.pixel_cnn import build as pixel_cnn
 
-# The first case of each family; what holds for all of them and takes long is `slow` for the others.
+
+def each(names, slow=()):
+    """Cases as parameters, some of them `slow`."""
+    return [
+        pytest.param(name, marks=pytest.mark.slow) if name in slow else pytest.param(name)
+        for name in names
+    ]
+
+
+# What holds for all of a family and takes long is `slow` for all but its first case.
 FIRST = {case.family: name for name, case in reversed(CASES.items())}.values()
-OTHERS_SLOW = [
-    name if name in FIRST else pytest.param(name, marks=pytest.mark.slow) for name in CASES
-]
 FLOWS = [name for name, case in CASES.items() if case.family in ("glow", "real_nvp")]
 PIXEL_CNNS = [name for name, case in CASES.items() if case.family == "pixel_cnn"]
 VAES = [name for name, case in CASES.items() if case.family == "vae"]
 
+ALL_CASES = pytest.mark.parametrize("name", CASES)
 
-@pytest.fixture(scope="module", name="trained", params=CASES)
-def _trained(request, models):
+
+@pytest.fixture(name="trained")
+def _trained(name):
     """(case, trained model), for clauses of all families."""
-    return models(request.param)
-
-
-@pytest.fixture(scope="module", name="models")
-def _models():
-    """Trained models by name; one training serves every clause."""
-    made = {}
-
-    def get(name):
-        if name not in made:
-            made[name] = contracts.trained(CASES[name])
-        return CASES[name], made[name]
-
-    return get
+    return CASES[name], contracts.shared(name)
 
 
 def test_every_family_is_held_to_the_contract():
@@ -49,6 +44,7 @@ def test_every_family_is_held_to_the_contract():
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
+@ALL_CASES
 def test_log_prob_is_float32_of_shape_b_and_finite(trained, count):
     case, model = trained
     statistics = model.statistics(contracts.random_images(case, count))
@@ -59,25 +55,32 @@ def test_log_prob_is_float32_of_shape_b_and_finite(trained, count):
     assert np.all(statistics["log_prob"] < 0)  # of a discrete image
 
 
+@ALL_CASES
 def test_kind_is_told(trained):
     """An exact likelihood does not depend on the number of noise draws; a bound does."""
     case, model = trained
     images = contracts.random_images(case, 4)
-    one, five = (model.log_prob(images, num_draws).numpy() for num_draws in (1, 5))
-    assert model.log_prob_kind == ("exact" if np.array_equal(one, five) else "bound")
+    one, two = (model.log_prob(images, num_draws).numpy() for num_draws in (1, 2))
+    assert model.log_prob_kind == ("exact" if np.array_equal(one, two) else "bound")
 
 
+@ALL_CASES
 def test_likelihood_does_not_depend_on_the_batch(trained):
     case, model = trained
     images = contracts.random_images(case, 9, seed=1)
-    whole = model.log_prob(images, 2).numpy()
-    for part in (slice(0, 1), slice(2, 4), slice(4, 9)):
-        np.testing.assert_allclose(model.log_prob(images[part], 2), whole[part], rtol=2e-5)
     order = np.random.default_rng(0).permutation(9)
-    np.testing.assert_allclose(model.log_prob(images[order], 2), whole[order], rtol=2e-5)
+    parts = [slice(0, 1), slice(2, 4), slice(4, 9), slice(8, 3, -1), order]
+    for num_draws in (1, 2):
+        whole = model.statistics(images, num_draws)
+        for part in parts:
+            for name, values in model.statistics(images[part], num_draws).items():
+                # Differences of large numbers, such as the terms, have the error of those.
+                slack = 0.0 if name == "log_prob" else 1e-3
+                expected = whole[name].numpy()[part]
+                np.testing.assert_allclose(values, expected, rtol=1e-5, atol=slack, err_msg=name)
 
 
-@pytest.mark.parametrize("name", CASES)
+@ALL_CASES
 def test_gradients_of_every_trainable_variable_are_finite(name):
     case = CASES[name]
     model = contracts.initialized(case)
@@ -93,23 +96,26 @@ def test_gradients_of_every_trainable_variable_are_finite(name):
         assert np.all(np.isfinite(tf.convert_to_tensor(gradient))), variable.name
 
 
-def test_fit_lowers_the_loss(trained):
+@ALL_CASES
+def test_fit_lowers_the_loss_and_reaches_every_weight(name, trained):
     case, model = trained
-    images = contracts.random_images(case)
-    fresh = contracts.initialized(case)
-    assert np.mean(model.log_prob(images)) > np.mean(fresh.log_prob(images))
+    images, start = contracts.random_images(case), contracts.shared(name, "initialized")
+    assert np.mean(model.log_prob(images)) > np.mean(start(images))
+    pairs = zip(start.trainable_variables, model.trainable_variables, strict=True)
+    for old, variable in pairs:
+        assert np.any(old.numpy() != variable.numpy()), variable.name
 
 
 @pytest.mark.parametrize("name", FLOWS + PIXEL_CNNS)
 def test_fresh_initialised_model_starts_below_9_bits_per_dim(name):
-    model = contracts.initialized(CASES[name])
-    log_prob = model.log_prob(contracts.random_images(CASES[name], seed=3))
+    model = contracts.shared(name, "initialized")
+    log_prob = model(contracts.random_images(CASES[name], seed=3))  # as Keras calls it
     assert np.mean(units.bits_per_dim(log_prob, model.num_dims)) < 9
 
 
-@pytest.mark.parametrize("name", CASES)
+@ALL_CASES
 def test_uninitialised_model_refuses(name):
-    model = contracts.build(CASES[name])
+    model = contracts.shared(name, "fresh")
     for call in (
         lambda: model.log_prob(contracts.random_images(CASES[name], 1)),
         lambda: model.sample(1),
@@ -118,6 +124,7 @@ def test_uninitialised_model_refuses(name):
             call()
 
 
+@ALL_CASES
 def test_samples_are_uint8_images_that_the_seed_decides(trained):
     case, model = trained
     images = model.sample(3, seed=1)
@@ -127,6 +134,7 @@ def test_samples_are_uint8_images_that_the_seed_decides(trained):
     assert np.all(np.isfinite(model.log_prob(images)))
 
 
+@ALL_CASES
 def test_save_and_reload_gives_equal_likelihoods_and_samples(trained, tmp_path):
     case, model = trained
     other = reloaded(model, case, tmp_path)
@@ -158,6 +166,7 @@ def exported(model, function, signature, path):
     return lambda *args, _module=loaded: _module.function(*args)
 
 
+@ALL_CASES
 def test_exported_likelihoods_are_those_of_the_model(trained, tmp_path):
     case, model = trained
     signature = [tf.TensorSpec([None, *case.image_shape], tf.uint8)]
@@ -169,6 +178,7 @@ def test_exported_likelihoods_are_those_of_the_model(trained, tmp_path):
             np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=1e-4)
 
 
+@ALL_CASES
 def test_mixed_bfloat16_agrees_with_float32(trained, tmp_path):
     """With the same trained weights, for every image; likelihoods and variables stay float32."""
     case, model = trained
@@ -209,7 +219,8 @@ def mass_by_importance_sampling(model):
     return np.sum(np.exp(log_prob - proposed)) / (2 * count)
 
 
-@pytest.mark.parametrize("name", FLOWS)
+# Of this size, `glow_color` is `glow`.
+@pytest.mark.parametrize("name", [name for name in FLOWS if name != "glow_color"])
 def test_mass_of_all_images_is_one_for_flows(name):
     """Of 2x2 pixels."""
     case = CASES[name]
@@ -229,14 +240,14 @@ def test_mass_of_all_colours_of_a_pixel_is_one(name):
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_flows_invert(name, models):
-    case, model = models(name)
+def test_flows_invert(trained):
+    case, model = trained
     assert isinstance(model, FlowModel)
     pixels = tf.cast(contracts.random_images(case, 4), tf.float32) + 0.5
     latents = model.distribution.bijector.inverse(pixels)
     assert latents.shape == [4, model.num_dims]
     np.testing.assert_allclose(
-        model.distribution.bijector.forward(tf.identity(latents)), pixels, atol=0.05
+        model.distribution.bijector.forward(tf.identity(latents)), pixels, atol=1e-2
     )
 
 
@@ -256,14 +267,20 @@ def test_the_terms_add_up_to_log_prob(trained):
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_flows_tell_their_two_terms(name, models):
-    case, model = models(name)
-    statistics = model.statistics(contracts.random_images(case, 6), num_draws=3)
-    total = statistics["log_prob_latent"] + statistics["log_det"]
-    np.testing.assert_allclose(total, statistics["log_prob"], rtol=1e-5)
-    if CASES[name].options.get("coupling") == "additive":
-        log_det = model.statistics(contracts.random_images(case, 6))["log_det"]
+def test_flows_tell_their_two_terms(trained):
+    case, model = trained
+    of_classes = {"predicted_class", "class_probability", "class_entropy"}
+    for num_draws in (1, 2):
+        statistics = model.statistics(contracts.random_images(case, 10), num_draws)
+        terms = {"log_prob", "log_prob_latent", "log_det"}
+        assert set(statistics) == terms | (of_classes if "num_classes" in case.options else set())
+        total = statistics["log_prob_latent"] + statistics["log_det"]
+        np.testing.assert_allclose(total, statistics["log_prob"], rtol=1e-5)
+    log_det = model.statistics(contracts.random_images(case, 10))["log_det"]
+    if case.options.get("coupling") == "additive":
         np.testing.assert_allclose(log_det, log_det[0], rtol=1e-5)
+    else:
+        assert np.ptp(log_det) > 0.1
 
 
 def averaged(case):
@@ -274,31 +291,27 @@ def averaged(case):
     return model
 
 
-STATES = ["fresh", "initialized", "trained", "reloaded", "exported"]
+STATES = ["fresh", "initialized", "trained", "reloaded", "exported", "averaged"]
 
 
 @pytest.mark.parametrize(
     ("name", "state"),
     [
-        *((name, state) for name in PIXEL_CNNS for state in STATES),
-        ("pixel_cnn_categorical", "averaged"),
-        *(
-            pytest.param(name, "averaged", marks=pytest.mark.slow)
-            for name in ("pixel_cnn", "pixel_cnn_color")
-        ),
+        pytest.param(*one.values, state, marks=one.marks)
+        for state in STATES
+        for one in each(
+            PIXEL_CNNS, slow=["pixel_cnn", "pixel_cnn_color"] if state == "averaged" else []
+        )
     ],
 )
-def test_pixel_cnns_are_causal(name, state, models, tmp_path):
+def test_pixel_cnns_are_causal(name, state, tmp_path):
     """No gradient of a pixel's log-likelihood reaches the inputs of itself or of later pixels."""
     case = CASES[name]
     model = {
-        "fresh": lambda: contracts.build(case),
-        "initialized": lambda: contracts.initialized(case),
-        "trained": lambda: models(name)[1],
         "averaged": lambda: averaged(case),
-        "reloaded": lambda: reloaded(models(name)[1], case, tmp_path),
-        "exported": lambda: models(name)[1],
-    }[state]()
+        "reloaded": lambda: reloaded(contracts.shared(name), case, tmp_path),
+        "exported": lambda: contracts.shared(name),
+    }.get(state, lambda: contracts.shared(name, state))()
     # As many copies of an image as it has pixels: of copy i, pixel i's likelihood is derived, which
     # makes one pass of the whole Jacobian.
     images = tf.repeat(tf.constant(contracts.random_images(case, 1)), 64, axis=0)
@@ -317,9 +330,9 @@ def test_pixel_cnns_are_causal(name, state, models, tmp_path):
 
 
 @pytest.mark.parametrize("name", PIXEL_CNNS)
-def test_pixel_cnns_last_pixel_changes_no_other_pixels_likelihood(name, models):
+def test_pixel_cnns_last_pixel_changes_no_other_pixels_likelihood(trained):
     """By whole likelihoods, where the gradient test looks at the network's inputs only."""
-    case, model = models(name)
+    case, model = trained
     images = np.repeat(contracts.random_images(case, 1), 64, axis=0)
     rng = np.random.default_rng(0)
     images[:, -1, -1] = rng.integers(0, 256, (64, images.shape[-1]))
@@ -330,14 +343,18 @@ def test_pixel_cnns_last_pixel_changes_no_other_pixels_likelihood(name, models):
 
 
 @pytest.mark.parametrize("name", VAES)
-def test_vae_bounds_are_ordered(name, models):
+def test_vae_bounds_are_ordered(trained):
     """ELBO <= IWAE on the same draws, and IWAE does not fall with K in expectation."""
-    case, model = models(name)
+    case, model = trained
     images = contracts.random_images(case, 200, seed=5)
     bounds = []
     for num_draws in (1, 5, 25):
         statistics = model.statistics(images, num_draws)
+        assert set(statistics) == {"log_prob", "elbo", "kl", "reconstruction"}
+        # Jensen, over the same draws; the tolerance is float32's at some hundred nats.
         assert np.all(statistics["elbo"] <= statistics["log_prob"] + 1e-3)
+        if num_draws == 1:
+            np.testing.assert_allclose(statistics["log_prob"], statistics["elbo"], rtol=1e-6)
         bounds.append(np.mean(statistics["log_prob"]))
     assert bounds[0] < bounds[1] < bounds[2]
 
@@ -376,7 +393,7 @@ def fit_on(strategy, case, optimizer, epochs, steps):
     return model, history.history["bits_per_dim"]
 
 
-@pytest.mark.parametrize("name", OTHERS_SLOW)
+@pytest.mark.parametrize("name", each(CASES, slow=set(CASES) - set(FIRST)))
 def test_trains_on_two_devices(name):
     """The copies learn, agree in all that they hold, and draw noise of their own."""
     strategy = two_devices()

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,9 +111,8 @@ def test_facts_and_tensorboard_are_left(finished):
     assert {"epoch_bits_per_dim", "epoch_learning_rate"} <= tags
 
 
-def test_damaged_weights_are_named(finished, tmp_path, data_dir):
-    workdir = open_workdir(tmp_path / "damaged")
-    fit.train(CONFIG, workdir, data_dir)
+def test_damaged_weights_are_named(finished, tmp_path):
+    workdir = open_workdir(shutil.copytree(finished.root, tmp_path / "damaged"))
     (data,) = workdir.model.glob("weights.data*")
     data.write_bytes(data.read_bytes()[:100])
     with pytest.raises(TrainingError, match=r"damaged.*--mode=train"):

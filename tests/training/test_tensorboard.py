@@ -76,14 +76,15 @@ def events(folder):
     ]
 
 
-@pytest.fixture(name="written")
-def _written(tmp_path):
+@pytest.fixture(scope="module", name="written")
+def _written(tmp_path_factory):
     """The event files of two epochs of a tiny model, by folder."""
+    folder = tmp_path_factory.mktemp("written")
     model, images = small_model(), random_images()
     model.initialize(images)
     model.compile(optimizer=optimizers.build(CONFIG.train))
     batches = tf.data.Dataset.from_tensors({"image": images})
-    workdir = types.SimpleNamespace(tensorboard=tmp_path)
+    workdir = types.SimpleNamespace(tensorboard=folder)
     model.fit(
         batches.repeat(),
         epochs=2,
@@ -92,7 +93,7 @@ def _written(tmp_path):
         verbose=0,
         callbacks=tensorboard.dashboard(CONFIG, workdir, tf.constant(images[:2])),
     )
-    return tmp_path
+    return folder
 
 
 def test_curves(written):

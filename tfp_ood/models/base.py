@@ -121,6 +121,14 @@ class LikelihoodModel(keras.Model):
         """`log_prob` of a batch, for Keras."""
         return self._scores(images, 1)["log_prob"]
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As Keras does; makes the optimizer's variables at once, for the step to be traced once.
+
+        Tracing the first step would make them, and Keras then traces it again without.
+        """
+        super().compile(*args, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """What Keras resets at every epoch: bits/dim, and in training the norm of its gradient
