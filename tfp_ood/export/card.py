@@ -14,7 +14,7 @@ from tfp_ood.data import specs
 from tfp_ood.detectors.conformal import Guard, Judgement
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.reporting import names
-from tfp_ood.reporting.outcome import changes, is_changed_own, outcome
+from tfp_ood.reporting.outcome import changes, is_changed, outcome
 from tfp_ood.reporting.summary import Metrics, SetSummary, Summary
 
 _CAUGHT, _MISSED = 0.95, 0.5  # shares of a foreign set that the guard flags
@@ -154,7 +154,7 @@ def _guard(
 
 
 def _role(entry: SetSummary) -> str:
-    return "own, changed" if is_changed_own(entry.preprocessing) else "foreign"
+    return "own, changed" if is_changed(entry.preprocessing) else "foreign"
 
 
 def _false_alarms(own: SetSummary, share: Judgement, rate: float) -> str:

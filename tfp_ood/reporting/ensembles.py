@@ -36,19 +36,19 @@ def _ensembles(runs: Sequence[Run]) -> list[list[Run]]:
 
 def _judge(members: Sequence[Run]) -> dict[str, Any]:
     by_set = [{one.key: one for one in run.sets} for run in members]
-    own_key = members[0].in_set.key
+    in_key = members[0].in_set.key
     common = [one.key for one in members[0].out_sets if all(one.key in sets for sets in by_set)]
 
     def tables(key: str) -> list[Any]:
         return [sets[key].table for sets in by_set]
 
-    own = {name: one.score(tables(own_key)) for name, one in detectors.of_ensembles().items()}
+    in_scores = {name: one.score(tables(in_key)) for name, one in detectors.of_ensembles().items()}
     found = {}
     for key in common:
         pairs = zip(members, by_set, strict=True)
         single = {run.label: sets[key].about.likelihood for run, sets in pairs}
         joint = {
-            name: detection(own[name], one.score(tables(key)))
+            name: detection(in_scores[name], one.score(tables(key)))
             for name, one in detectors.of_ensembles().items()
         }
         found[key] = {name: _auroc(metrics) for name, metrics in {**single, **joint}.items()}

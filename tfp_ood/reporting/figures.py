@@ -58,10 +58,10 @@ def axis_range(values: Sequence[np.ndarray]) -> tuple[float, float]:
     Args:
       values: of each set, in-distribution first.
     """
-    own_low, own_high = np.percentile(values[0], _SHOWN)
-    width = max(own_high - own_low, 1e-6 * max(1.0, abs(own_low)))  # a set may be one image
-    limits = own_low - _REACH * width, own_high + _REACH * width
-    ends = [(own_low, own_high)]
+    in_low, in_high = np.percentile(values[0], _SHOWN)
+    width = max(in_high - in_low, 1e-6 * max(1.0, abs(in_low)))  # a set may be one image
+    limits = in_low - _REACH * width, in_high + _REACH * width
+    ends = [(in_low, in_high)]
     for other in values[1:]:
         other_low, other_high = np.percentile(other, _SHOWN)
         if other_high > limits[0] and other_low < limits[1]:

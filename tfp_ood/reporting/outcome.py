@@ -14,25 +14,27 @@ _DONE = {"resize": "resized", "crop": "cropped and resized", "pad": "padded"}
 
 def outcome(summary: Summary) -> list[str]:
     """A sentence for each out-of-distribution set, then a caution for each prepared otherwise."""
-    own = summary.in_set
+    in_set = summary.in_set
     # A sweep over contrast has a figure of its own.
-    others = [one for one in summary.out_sets if "reduction" not in one.preprocessing]
-    others = others or summary.out_sets
-    sentences = [_judgement(own, other) for other in others]
-    return sentences + [_caution(own, other) for other in others if _is_unequal(own, other)]
+    out_sets = [one for one in summary.out_sets if "reduction" not in one.preprocessing]
+    out_sets = out_sets or summary.out_sets
+    sentences = [_judgement(in_set, out_set) for out_set in out_sets]
+    return sentences + [
+        _caution(in_set, out_set) for out_set in out_sets if _is_unequal(in_set, out_set)
+    ]
 
 
-def _judgement(own: SetSummary, other: SetSummary) -> str:
-    metrics = other.likelihood
-    gap = own.bits_per_dim_mean - other.bits_per_dim_mean
+def _judgement(in_set: SetSummary, out_set: SetSummary) -> str:
+    metrics = out_set.likelihood
+    gap = in_set.bits_per_dim_mean - out_set.bits_per_dim_mean
     if abs(gap) < _SAME_BITS:
-        comparison = f"as much likelihood as {own.label} on average"
+        comparison = f"as much likelihood as {in_set.label} on average"
     else:
         words = "more" if gap > 0 else "less"
-        comparison = f"{abs(gap):.2f} bits/dim {words} likelihood than {own.label}"
+        comparison = f"{abs(gap):.2f} bits/dim {words} likelihood than {in_set.label}"
     # The words go by the number that is shown, so that "AUROC 0.95" is never "in part".
     auroc = round(metrics["auroc"], 2)
-    return f"{other.label} gets {comparison}: AUROC {auroc:.2f}; {_outcome(auroc, metrics)}."
+    return f"{out_set.label} gets {comparison}: AUROC {auroc:.2f}; {_outcome(auroc, metrics)}."
 
 
 def _outcome(auroc: float, metrics: Mapping[str, float]) -> str:
@@ -46,12 +48,12 @@ def _outcome(auroc: float, metrics: Mapping[str, float]) -> str:
     return f"likelihood alone would catch it ({fpr95})"
 
 
-def _is_unequal(own: SetSummary, other: SetSummary) -> bool:
+def _is_unequal(in_set: SetSummary, out_set: SetSummary) -> bool:
     # The change is what such a set is about.
-    return changes(own) != changes(other) and not is_changed_own(other.preprocessing)
+    return changes(in_set) != changes(out_set) and not is_changed(out_set.preprocessing)
 
 
-def is_changed_own(preprocessing: Mapping[str, Any]) -> bool:
+def is_changed(preprocessing: Mapping[str, Any]) -> bool:
     """Whether a set with this record is made of the own test images, changed on purpose."""
     return bool({"reduction", "corruption"} & set(preprocessing))
 
@@ -86,9 +88,9 @@ def _from_to(arrow: str) -> str:
     return "from " + arrow.replace(" -> ", " to ")
 
 
-def _caution(own: SetSummary, other: SetSummary) -> str:
+def _caution(in_set: SetSummary, out_set: SetSummary) -> str:
     return (
-        f"Caution: {other.label} was {changes(other)}; {own.label} was {changes(own)}. "
+        f"Caution: {out_set.label} was {changes(out_set)}; {in_set.label} was {changes(in_set)}. "
         "Unequal preprocessing is a confound: the score may tell the preprocessing apart, "
         "not the content."
     )

@@ -143,11 +143,11 @@ def summarize(
     _check_all_different(tables)
     labels = names.labels([(t.dataset, t.split) for t in tables])
     judges = detectors.fitted(held_out, tables)
-    own = {name: judge.score([in_table]) for name, judge in judges.items()}
+    in_scores = {name: judge.score([in_table]) for name, judge in judges.items()}
     datasets = {}
     for table, label in zip(tables, labels, strict=True):
         scores = {
-            name: detection(own[name], judge.score([table]))
+            name: detection(in_scores[name], judge.score([table]))
             for name, judge in judges.items()
             if table is not in_table
         }

@@ -15,7 +15,7 @@ from tfp_ood.reporting import html
 from tfp_ood.reporting.audit import plots
 from tfp_ood.reporting.html import ReportResult
 from tfp_ood.reporting.judged import JudgedSet, judged_sets, read_tables
-from tfp_ood.reporting.outcome import is_changed_own
+from tfp_ood.reporting.outcome import is_changed
 from tfp_ood.reporting.summary import summarize
 from tfp_ood.workdir import open_workdir
 
@@ -89,24 +89,24 @@ def audit_outcome(
     facts: Mapping[str, Mapping[str, Any]], judged: Sequence[JudgedSet], false_alarm_rate: float
 ) -> list[str]:
     """The outcome in sentences, from what audit.json tells of every set."""
-    own, labels = facts[judged[0].key], {one.key: one.label for one in judged}
-    foreign = {one.key: facts[one.key] for one in judged[1:]}
-    let = [key for key, entry in foreign.items() if entry["passes_likelihood"] > _MOST]
-    passed = [key for key in foreign if foreign[key]["passes_guard"] > _MOST]
-    stopped = [key for key in foreign if foreign[key]["passes_guard"] <= _FEW]
+    in_facts, labels = facts[judged[0].key], {one.key: one.label for one in judged}
+    out_facts = {one.key: facts[one.key] for one in judged[1:]}
+    let = [key for key, entry in out_facts.items() if entry["passes_likelihood"] > _MOST]
+    passed = [key for key in out_facts if out_facts[key]["passes_guard"] > _MOST]
+    stopped = [key for key in out_facts if out_facts[key]["passes_guard"] <= _FEW]
 
     def shown(keys: Sequence[str], figure: str) -> str:
-        return ", ".join(f"{labels[key]} ({foreign[key][figure]:.0%})" for key in keys) or "none"
+        return ", ".join(f"{labels[key]} ({out_facts[key][figure]:.0%})" for key in keys) or "none"
 
     return [
-        f"A threshold on likelihood would let through most images of {len(let)} of {len(foreign)} "
-        f"sets: {shown(let, 'passes_likelihood')}.",
+        f"A threshold on likelihood would let through most images of {len(let)} of "
+        f"{len(out_facts)} sets: {shown(let, 'passes_likelihood')}.",
         f"The guard would let through most images of {len(passed)}: "
         f"{shown(passed, 'passes_guard')}; it stops nearly all (at least {1 - _FEW:.0%}) of "
         f"{len(stopped)}: {shown(stopped, 'passes_guard')}.",
-        f"Of {own['num_images']:,} own test images likelihood flags "
-        f"{1 - own['passes_likelihood']:.1%} and the guard "
-        f"{1 - own['passes_guard']:.1%}, where {false_alarm_rate:.1%} were allowed.",
+        f"Of {in_facts['num_images']:,} own test images likelihood flags "
+        f"{1 - in_facts['passes_likelihood']:.1%} and the guard "
+        f"{1 - in_facts['passes_guard']:.1%}, where {false_alarm_rate:.1%} were allowed.",
     ]
 
 
@@ -160,7 +160,7 @@ def _skipped_section(judged: Sequence[JudgedSet]) -> str:
         [one.label, name, reason]
         for one in judged
         # Sets made of the own images lack the same files.
-        if not is_changed_own(one.about.preprocessing)
+        if not is_changed(one.about.preprocessing)
         for name, reason in one.about.preprocessing.get("skipped", [])
     ]
     if not rows:

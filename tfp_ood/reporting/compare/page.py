@@ -108,7 +108,7 @@ def _table(runs: Sequence[Run], detector: str) -> str:
               "AUPRC out", "AUPRC in", "parameters", "training", "log p(x)"]  # fmt: skip
     rows = []
     for run in runs:
-        own, model, train = run.in_set, run.summary.model, run.config["train"]
+        in_set, model, train = run.in_set, run.summary.model, run.config["train"]
         for one in run.out_sets if detector in run.summary.detector_names else ():
             metrics = one.about.scores[detector]
             rows.append(
@@ -117,7 +117,7 @@ def _table(runs: Sequence[Run], detector: str) -> str:
                     html.escape(one.label),
                     html.with_interval(metrics, "auroc"),
                     html.with_interval(metrics, "fpr95"),
-                    f"{own.about.bits_per_dim_mean:.3f}" + html.small(html.escape(own.label)),
+                    f"{in_set.about.bits_per_dim_mean:.3f}" + html.small(html.escape(in_set.label)),
                     f"{one.about.bits_per_dim_mean:.3f}",
                     html.with_interval(metrics, "auprc_out"),
                     html.with_interval(metrics, "auprc_in"),

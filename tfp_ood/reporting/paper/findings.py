@@ -43,28 +43,28 @@ def measured(runs: Sequence[Run]) -> dict[str, list[Measured]]:
 
 def _pairs(run: Run) -> Iterator[tuple[str, str, JudgedSet]]:
     """(in-distribution set, another set, in the paper's names, and what was judged of it)."""
-    own = data_set(run.in_set.table.dataset)
+    in_name = data_set(run.in_set.table.dataset)
     for one in run.out_sets:
-        yield own, data_set(one.table.dataset), one
+        yield in_name, data_set(one.table.dataset), one
 
 
 def _detection(run: Run, wanted: set[tuple[str, str]], fails: bool) -> Iterator[Measured]:
-    for own, other, one in _pairs(run):
-        if (own, other) not in wanted:
+    for in_name, out_name, one in _pairs(run):
+        if (in_name, out_name) not in wanted:
             continue
         metrics = one.about.likelihood
         low, high = metrics["auroc_interval"]
-        own_bits = run.in_set.about.bits_per_dim_mean
+        in_bits = run.in_set.about.bits_per_dim_mean
         yield Measured(
             run,
-            _named(own, other),
-            f"{own_bits:.2f} and {one.about.bits_per_dim_mean:.2f} bits/dim, AUROC "
+            _named(in_name, out_name),
+            f"{in_bits:.2f} and {one.about.bits_per_dim_mean:.2f} bits/dim, AUROC "
             f"{metrics['auroc']:.3f} ({low:.3f} to {high:.3f})",
             high < 0.5 if fails else low > 0.5,
         )
 
 
-def _foreign_likelier(run: Run) -> Iterator[Measured]:
+def _likelier(run: Run) -> Iterator[Measured]:
     if kind(run) != "glow_constant_volume":  # which has a finding of its own
         yield from _detection(run, _FORWARD, fails=True)
 
@@ -82,17 +82,17 @@ def _volume(run: Run) -> Iterator[Measured]:
     terms = run.summary.diagnosis.get("terms")
     if terms is None or kind(run) == "glow_constant_volume":
         return
-    own = terms[run.in_set.key]
-    for own_name, other, one in _pairs(run):
-        if (own_name, other) in _FORWARD:
+    in_terms = terms[run.in_set.key]
+    for in_name, out_name, one in _pairs(run):
+        if (in_name, out_name) in _FORWARD:
             latent, volume = (
-                terms[one.key][f"{part}_mean"] - own[f"{part}_mean"]
+                terms[one.key][f"{part}_mean"] - in_terms[f"{part}_mean"]
                 for part in ("latent", "volume")
             )
             gap = one.about.log_prob_mean - run.in_set.about.log_prob_mean
             yield Measured(
                 run,
-                _named(own_name, other),
+                _named(in_name, out_name),
                 f"{gap:+,.0f} nats, {volume:+,.0f} of them by the volume, "
                 f"{latent:+,.0f} by the latent density",
                 volume > max(latent, 0.0),
@@ -103,12 +103,12 @@ def _second_order(run: Run) -> Iterator[Measured]:
     found = run.summary.diagnosis.get("second_order")
     if found is None:
         return
-    for own, other, one in _pairs(run):
-        if (own, other) in _FORWARD:
+    for in_name, out_name, one in _pairs(run):
+        if (in_name, out_name) in _FORWARD:
             terms = found["sets"][one.key]
             yield Measured(
                 run,
-                _named(own, other),
+                _named(in_name, out_name),
                 f"predicted {terms['variance_term']:+,.0f} nats, measured "
                 f"{terms['measured']:+,.0f}",
                 terms["same_sign"],
@@ -145,27 +145,27 @@ def _ensembles(runs: Sequence[Run]) -> Iterator[Measured]:
     by_label = {run.label: run for run in runs}
     for found in judge_ensembles(runs):
         first = by_label[found["members"][0]]
-        own = data_set(first.in_set.table.dataset)
+        in_name = data_set(first.in_set.table.dataset)
         for key, by_score in found["sets"].items():
-            other = data_set(key.rsplit("/", 1)[0])
-            if (own, other) in _FORWARD:
+            out_name = data_set(key.rsplit("/", 1)[0])
+            if (in_name, out_name) in _FORWARD:
                 alone = [by_score[label]["auroc"] for label in found["members"]]
                 waic = by_score["waic"]
                 yield Measured(
                     first,
-                    f"{_named(own, other)}, {len(alone)} models",
+                    f"{_named(in_name, out_name)}, {len(alone)} models",
                     f"AUROC by WAIC {waic['auroc']:.3f}, alone {min(alone):.3f} to "
                     f"{max(alone):.3f}",
                     waic["auroc_interval"][1] < 0.5,
                 )
 
 
-def _named(own: str, other: str) -> str:
-    return f"{set_name(own)} -> {set_name(other)}"
+def _named(in_name: str, out_name: str) -> str:
+    return f"{set_name(in_name)} -> {set_name(out_name)}"
 
 
 _OF_SINGLE_RUNS: dict[str, Callable[[Run], Iterator[Measured]]] = {
-    "foreign_likelier": _foreign_likelier,
+    "foreign_likelier": _likelier,
     "reverse": _reverse,
     "volume": _volume,
     "constant_volume": _constant_volume,

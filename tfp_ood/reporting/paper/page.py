@@ -144,10 +144,10 @@ def _numbers_section(rows: Sequence[tuple[Number, Run, float]], report: Any) -> 
 def _setups(runs: Sequence[Run]) -> str:
     rows = []
     for run in runs:
-        own = run.in_set.table.dataset
+        in_name = run.in_set.table.dataset
         notes = [match.set_note(one.table.dataset) for one in run.sets]
         differs = [*match.differences(run), *filter(None, notes)]
-        cells = [run.label, set_name(match.data_set(own)), match.ours(run)]
+        cells = [run.label, set_name(match.data_set(in_name)), match.ours(run)]
         rows.append([*cells, match.theirs(run), "; ".join(differs)])
     header = ["Run", "trained on", "ours", "the paper's", "what differs"]
     cells = [[html.escape(cell) for cell in row] for row in rows]

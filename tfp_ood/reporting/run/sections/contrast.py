@@ -37,13 +37,13 @@ def section(evidence: Evidence) -> Section | None:
     return Section(html.section("Likelihood against contrast", text + figure), found)
 
 
-def sweeps(own: ScoreTable, tables: Sequence[ScoreTable]) -> dict[str, dict[str, Any]]:
+def sweeps(in_table: ScoreTable, tables: Sequence[ScoreTable]) -> dict[str, dict[str, Any]]:
     """Likelihood against the contrast that is left of the in-distribution test images.
 
     The paper's second-order analysis predicts that it rises as variance falls.
 
     Args:
-      own: the in-distribution table, of full contrast.
+      in_table: the in-distribution table, of full contrast.
       tables: any; those of reduced images are taken.
 
     Returns:
@@ -53,18 +53,18 @@ def sweeps(own: ScoreTable, tables: Sequence[ScoreTable]) -> dict[str, dict[str,
       mean over images of the same for each image.
 
     Raises:
-      EvaluationError: a table has not the images of `own`.
+      EvaluationError: a table has not the images of `in_table`.
     """
     by_kind = collections.defaultdict(dict)
     for table in tables:
         if how := table.reduction:
-            if table.num_images != own.num_images or how["of"] != own.dataset:
+            if table.num_images != in_table.num_images or how["of"] != in_table.dataset:
                 raise EvaluationError(
-                    f"{table.key} is not made of the {own.num_images:,} images of {own.key}; "
-                    "--mode=evaluate makes it again."
+                    f"{table.key} is not made of the {in_table.num_images:,} images of "
+                    f"{in_table.key}; --mode=evaluate makes it again."
                 )
             by_kind[how["kind"]][how["factor"]] = table.log_prob
-    return {kind: _sweep({**levels, 1.0: own.log_prob}) for kind, levels in by_kind.items()}
+    return {kind: _sweep({**levels, 1.0: in_table.log_prob}) for kind, levels in by_kind.items()}
 
 
 def _sweep(levels: Mapping[float, np.ndarray]) -> dict[str, Any]:

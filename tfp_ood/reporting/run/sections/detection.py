@@ -17,10 +17,10 @@ def section(evidence: Evidence) -> Section:
 
 
 def _table(evidence: Evidence, detector: str, title: str) -> str:
-    own = evidence.in_set.about
-    rows = [_row(own, ["&ndash;"] * 4)]
+    in_set = evidence.in_set.about
+    rows = [_row(in_set, ["&ndash;"] * 4)]
     rows += [
-        _row(one.about, _cells(one.about.scores[detector], one.about.num_images, own.num_images))
+        _row(one.about, _cells(one.about.scores[detector], one.about.num_images, in_set.num_images))
         for one in evidence.out_sets
     ]
     return html.table(f"{title} as a detector", _HEADER, rows, "metrics")

@@ -11,47 +11,47 @@ from tfp_ood.reporting.run.evidence import Evidence, Section
 
 def section(evidence: Evidence) -> Section | None:
     """The curve; None where the set `constant` was not judged."""
-    own = evidence.in_set
+    in_set = evidence.in_set
     for one in evidence.out_sets:
-        if (found := gray_levels(one.table, own.table)) is not None:
+        if (found := gray_levels(one.table, in_set.table)) is not None:
             caption = (
                 f"{found['share_above_own']:.0%} of the gray levels are likelier than the median "
-                f"image of {own.label}; the likeliest is {found['likeliest']}, the "
+                f"image of {in_set.label}; the likeliest is {found['likeliest']}, the "
                 f"unlikeliest {found['unlikeliest']} (of 0 to 255)."
             )
             figure = evidence.draw(
-                "gray_levels", draw(one.table, own), f"A curve. {caption}", caption
+                "gray_levels", draw(one.table, in_set), f"A curve. {caption}", caption
             )
             return Section(html.section("Constant images", figure), found)
     return None
 
 
-def gray_levels(table: ScoreTable, own: ScoreTable) -> dict[str, float] | None:
+def gray_levels(table: ScoreTable, in_table: ScoreTable) -> dict[str, float] | None:
     """How likely constant images are.
 
     Args:
       table: of the set `constant`, whose image i has the value i everywhere; others give None.
-      own: the in-distribution table.
+      in_table: the in-distribution table.
 
     Returns:
       `likeliest` and `unlikeliest` gray level, and `share_above_own`, the share of levels that are
-      likelier than the median image of `own`.
+      likelier than the median image of `in_table`.
     """
     if table.dataset != "constant":
         return None
     return {
         "likeliest": int(table.index[np.argmax(table.log_prob)]),
         "unlikeliest": int(table.index[np.argmin(table.log_prob)]),
-        "share_above_own": float(np.mean(table.log_prob > np.median(own.log_prob))),
+        "share_above_own": float(np.mean(table.log_prob > np.median(in_table.log_prob))),
     }
 
 
-def draw(table: ScoreTable, own: JudgedSet) -> Figure:
+def draw(table: ScoreTable, in_set: JudgedSet) -> Figure:
     """Draws the likelihood of constant images over the range of in-distribution ones."""
     figure = figures.new(7, 4)
     axes = figure.add_subplot()
-    low, high = np.percentile(own.table.log_prob, (5, 95))
-    label = f"{own.label}, 90 % of images"
+    low, high = np.percentile(in_set.table.log_prob, (5, 95))
+    label = f"{in_set.label}, 90 % of images"
     axes.axhspan(low, high, color=figures.OWN_COLOR, alpha=0.4, label=label)
     axes.plot(table.index, table.log_prob, **figures.style(1), linewidth=2, label="constant images")
     axes.set_xlim(0, 255)

@@ -42,11 +42,11 @@ def section(evidence: Evidence) -> Section | None:
     """
     if evidence.slopes is None:
         return None
-    slopes, own = evidence.slopes, evidence.in_set
+    slopes, in_set = evidence.slopes, evidence.in_set
     numbers, rows = {}, []
     for one in evidence.out_sets:
-        terms = second_order.predicted_gap(slopes, own.kept, one.kept)
-        terms["measured"] = float(np.mean(one.table.log_prob) - np.mean(own.table.log_prob))
+        terms = second_order.predicted_gap(slopes, in_set.kept, one.kept)
+        terms["measured"] = float(np.mean(one.table.log_prob) - np.mean(in_set.table.log_prob))
         terms["same_sign"] = bool(np.sign(terms["measured"]) == np.sign(terms["variance_term"]))
         numbers[one.key] = terms
         columns = ("variance_term", "measured", "mean_term", "variance_term_at_mean")

@@ -21,11 +21,13 @@ def section(evidence: Evidence) -> Section | None:
     if None in found.values():
         return None
     drawing = draw(evidence.shown)
-    own = found[evidence.in_set.key]
+    in_terms = found[evidence.in_set.key]
     rows = []
     for one in evidence.sets:
         terms = found[one.key]
-        gaps = (_gap(terms[f"{name}_mean"] - own[f"{name}_mean"]) for name in ("latent", "volume"))
+        gaps = (
+            _gap(terms[f"{name}_mean"] - in_terms[f"{name}_mean"]) for name in ("latent", "volume")
+        )
         means = (f"{terms[f'{name}_mean']:,.1f}" for name in ("latent", "volume"))
         rows.append([html.escape(one.label), *means, *gaps])
     header = ["Set", "latent", "volume", "latent, more than own", "volume, more than own"]
@@ -83,10 +85,10 @@ def _larger_term(evidence: Evidence, found: Mapping[str, Mapping[str, float]]) -
     """A sentence for each set on which term makes it likelier or unlikelier than the own one."""
     if has_constant_volume(evidence.sets):
         return "Here the volume is the same for every image; all differences are the latent's."
-    own, sentences = found[evidence.in_set.key], []
+    in_terms, sentences = found[evidence.in_set.key], []
     for one in evidence.shown[1:]:
         gaps = {
-            name: found[one.key][f"{name}_mean"] - own[f"{name}_mean"]
+            name: found[one.key][f"{name}_mean"] - in_terms[f"{name}_mean"]
             for name in ("latent", "volume")
         }
         total = sum(gaps.values())

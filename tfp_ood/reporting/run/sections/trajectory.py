@@ -22,8 +22,8 @@ _Found = Mapping[str, Any]
 
 def section(evidence: Evidence) -> Section | None:
     """Curves over training steps; None where nothing was scored on the way."""
-    own, *others = (one.key for one in evidence.shown)
-    found = trajectory(evidence.trajectory, own, others)
+    in_key, *out_keys = (one.key for one in evidence.shown)
+    found = trajectory(evidence.trajectory, in_key, out_keys)
     if found is None:
         return None
     labels = {one.key: one.label for one in evidence.sets}
@@ -43,14 +43,14 @@ def section(evidence: Evidence) -> Section | None:
 
 
 def trajectory(
-    steps: Mapping[int, Mapping[str, Scored]], own: str, others: Sequence[str]
+    steps: Mapping[int, Mapping[str, Scored]], in_key: str, out_keys: Sequence[str]
 ) -> dict[str, Any] | None:
     """Likelihoods of some images of every set at every checkpoint.
 
     Args:
       steps: of `trajectory.read`.
-      own: key of the in-distribution set.
-      others: keys of out-of-distribution sets; those that were not scored at all are left out.
+      in_key: of the in-distribution set.
+      out_keys: of out-of-distribution sets; those that were not scored at all are left out.
 
     Returns:
       None where nothing was scored; or `steps`, int [T], those that have all sets and finite
@@ -62,13 +62,13 @@ def trajectory(
       same of other detectors that need the likelihood alone, under `scores` and their names.
     """
     scored = {key for sets in steps.values() for key in sets}
-    keys = [key for key in (own, *others) if key in scored]
+    keys = [key for key in (in_key, *out_keys) if key in scored]
     shown = [step for step in sorted(steps) if _is_whole(steps[step], keys)]
-    if own not in keys or len(keys) < 2 or not shown:
+    if in_key not in keys or len(keys) < 2 or not shown:
         return None
     found = {key: _bits([steps[step][key].bits_per_dim for step in shown]) for key in keys}
     for key in keys[1:]:
-        pairs = [(steps[step][own], steps[step][key]) for step in shown]
+        pairs = [(steps[step][in_key], steps[step][key]) for step in shown]
         by_detector = {name: _detection(one, pairs, shown) for name, one in _detectors().items()}
         found[key] |= by_detector.pop(detectors.LIKELIHOOD)
         found[key] |= {"scores": by_detector} if by_detector else {}
@@ -117,19 +117,19 @@ def _detection(
 
 def sentences_of(found: _Found, labels: Mapping[str, str]) -> list[str]:
     """For each out-of-distribution set, whether and from when on likelihood prefers it."""
-    own, *others = found["sets"]
+    in_key, *out_keys = found["sets"]
     last = found["steps"][-1]
     sentences = []
-    for key in others:
+    for key in out_keys:
         entry = found["sets"][key]
         auroc = f"AUROC {entry['auroc'][-1]:.2f} at step {last:,}"
         if entry["prefers_from"] is None:
             prefers = [high < 0.5 for _, high in entry["auroc_interval"]]
             ever = "at earlier checkpoints only" if any(prefers) else "at no checkpoint"
-            sentences.append(f"{labels[key]} is preferred to {labels[own]} {ever}; {auroc}.")
+            sentences.append(f"{labels[key]} is preferred to {labels[in_key]} {ever}; {auroc}.")
         else:
             sentences.append(
-                f"{labels[key]} is preferred to {labels[own]} from step "
+                f"{labels[key]} is preferred to {labels[in_key]} from step "
                 f"{entry['prefers_from']:,} on, at every checkpoint; {auroc}."
             )
     return sentences
