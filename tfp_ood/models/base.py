@@ -119,8 +119,7 @@ class LikelihoodModel(keras.Model):
         return self._scores(images, 1)["log_prob"]
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As Keras does; makes the optimizer's variables at once, which tracing the first step would
-        do, and then trace it again without."""
+        """As Keras does; makes the optimizer's variables too, or the first step is traced twice."""
         super().compile(*args, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
