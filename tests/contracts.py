@@ -48,6 +48,7 @@ CASES = {
     "pixel_cnn_color": Case("pixel_cnn", {**_PIXEL_CNN, "dropout": 0.2}, COLOR),
     "pixel_cnn_categorical": Case("pixel_cnn", _GATED, COLOR),
     "vae": Case("vae", _VAE, (7, 10, 1)),  # neither side divides by 2 all the way
+    "vae_logistic_gaussian": Case("vae", {**_VAE, "decoder": "logistic"}, (7, 10, 1), 0.05),
     "vae_logistic": Case("vae", {**_VAE, "decoder": "logistic", "prior": "mixture"}, COLOR, 0.05),
 }
 

@@ -274,6 +274,7 @@ def test_flows_tell_their_two_terms(trained):
         statistics = model.statistics(contracts.random_images(case, 10), num_draws)
         terms = {"log_prob", "log_prob_latent", "log_det"}
         assert set(statistics) == terms | (of_classes if "num_classes" in case.options else set())
+        assert {(v.dtype, len(v)) for v in statistics.values()} == {(tf.float32, 10)}
         total = statistics["log_prob_latent"] + statistics["log_det"]
         np.testing.assert_allclose(total, statistics["log_prob"], rtol=1e-5)
     log_det = model.statistics(contracts.random_images(case, 10))["log_det"]
@@ -351,6 +352,8 @@ def test_vae_bounds_are_ordered(trained):
     for num_draws in (1, 5, 25):
         statistics = model.statistics(images, num_draws)
         assert set(statistics) == {"log_prob", "elbo", "kl", "reconstruction"}
+        assert {(v.dtype, len(v)) for v in statistics.values()} == {(tf.float32, 200)}
+        assert all(np.all(np.isfinite(v)) for v in statistics.values())
         # Jensen, over the same draws; the tolerance is float32's at some hundred nats.
         assert np.all(statistics["elbo"] <= statistics["log_prob"] + 1e-3)
         if num_draws == 1:
@@ -417,8 +420,8 @@ def test_trains_on_two_devices(name):
 def test_a_step_on_two_devices_is_as_long_as_on_one(name):
     """Of plain gradient descent, which does not forgive a loss that is summed over replicas."""
     moved = []
+    start = contracts.shared(name, "initialized")
     for strategy in (tf.distribute.get_strategy(), two_devices()):
-        start = contracts.initialized(CASES[name])
         model, _ = fit_on(strategy, CASES[name], lambda: keras.optimizers.SGD(1e-3), 1, 1)
         pairs = zip(start.trainable_variables, model.trainable_variables, strict=True)
         moved.append(np.sqrt(sum(np.sum(np.square(b.numpy() - a.numpy())) for a, b in pairs)))

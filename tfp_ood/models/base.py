@@ -122,10 +122,7 @@ class LikelihoodModel(keras.Model):
         return self._scores(images, 1)["log_prob"]
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As Keras does; makes the optimizer's variables at once, for the step to be traced once.
-
-        Tracing the first step would make them, and Keras then traces it again without.
-        """
+        """As Keras does; makes the optimizer's variables too, or the first step is traced twice."""
         super().compile(*args, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
