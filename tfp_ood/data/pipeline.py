@@ -1,6 +1,7 @@
 """One path from any data set to uint8 batches of the model's shape, for training and scoring."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -81,10 +82,12 @@ def training_stream(
         def gather(indices: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"image": tf.gather(images, indices), "label": tf.gather(labels, indices)}
 
-        batches = _parallel(stream(_indices_in_order(split, seed)).batch(per_replica), gather)
+        order = functools.partial(_shuffled_indices, split.num_images, seed)
+        batches = _parallel(stream(order).batch(per_replica), gather)
     else:
+        order = functools.partial(_shuffled_records, split.records(), seed)
         # Left-out records are skipped before they are decoded.
-        batches = _decoded(split, stream(_records_in_order(split, seed))).batch(per_replica)
+        batches = _decoded(split, stream(order)).batch(per_replica)
     if shard.num_replicas > 1:
         # It is, and who knows need not agree with other replicas at every step that all have more.
         batches = batches.apply(
@@ -93,27 +96,20 @@ def training_stream(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _indices_in_order(split: Split, seed: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
-    def order(number: tf.Tensor) -> tf.data.Dataset:
-        indices = tf.range(split.num_images)
-        shuffled = tf.random.experimental.stateless_shuffle(
-            indices, seed=tf.stack([tf.constant(seed, tf.int64), number]), alg="philox"
-        )
-        return tf.data.Dataset.from_tensor_slices(shuffled)
-
-    return order
+def _shuffled_indices(num_images: int, seed: int, number: tf.Tensor) -> tf.data.Dataset:
+    """The order of pass `number`."""
+    shuffled = tf.random.experimental.stateless_shuffle(
+        tf.range(num_images), seed=tf.stack([tf.constant(seed, tf.int64), number]), alg="philox"
+    )
+    return tf.data.Dataset.from_tensor_slices(shuffled)
 
 
-def _records_in_order(split: Split, seed: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
-    records = split.records()
-
-    def order(number: tf.Tensor) -> tf.data.Dataset:
-        # Set inside this function's graph, so that the program's global seed has no influence;
-        # 0 is no seed to TensorFlow.
-        tf.random.set_seed(seed + 1)
-        return records.shuffle(_SHUFFLE_BUFFER, seed=number, reshuffle_each_iteration=False)
-
-    return order
+def _shuffled_records(records: tf.data.Dataset, seed: int, number: tf.Tensor) -> tf.data.Dataset:
+    """The records in the order of pass `number`."""
+    # Set inside this function's graph, so that the program's global seed has no influence;
+    # 0 is no seed to TensorFlow.
+    tf.random.set_seed(seed + 1)
+    return records.shuffle(_SHUFFLE_BUFFER, seed=number, reshuffle_each_iteration=False)
 
 
 def scoring_batches(split: Split, batch_size: int, shard: Shard = _WHOLE) -> tf.data.Dataset:
