@@ -14,7 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 from tfp_ood.beam import remote
-from tfp_ood.errors import ExportError
+from tfp_ood.errors import ExportError, first_line
 
 SIGNATURES = ("log_prob", "guard")
 """What an export has; the guard tells what log_prob does and more, so it alone is asked."""
@@ -52,10 +52,8 @@ def open_export(path: str) -> Export:
             fingerprint = tf.saved_model.experimental.read_fingerprint(folder).singleprint()
     # Damaged files make protobuf and TensorFlow raise whatever they please.
     except Exception as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ExportError(
-            f"--export: the SavedModel in {model} cannot be loaded ({reason})."
-        ) from error
+        failure = f"--export: the SavedModel in {model} cannot be loaded"
+        raise ExportError(f"{failure} ({first_line(error)}).") from error
     missing = [name for name in SIGNATURES if name not in signatures]
     if missing:
         raise ExportError(

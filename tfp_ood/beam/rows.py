@@ -17,7 +17,7 @@ from tfp_ood.beam.sources import Encoded, Input, Place, skipped
 from tfp_ood.config import DataConfig
 from tfp_ood.data import image_files, shaping
 from tfp_ood.data.specs import DatasetSpec
-from tfp_ood.errors import DataError
+from tfp_ood.errors import DataError, first_line
 from tfp_ood.evaluation import images
 
 METADATA_KEY = b"tfp_ood_beam"
@@ -100,7 +100,7 @@ class ToImage(beam.DoFn):
             image = feature.decode_example(content)
             image = tf.ensure_shape(image, self.spec.native_shape).numpy()
         except tf.errors.InvalidArgumentError as error:
-            raise DataError(error.message.split("\n")[0]) from error
+            raise DataError(first_line(error)) from error
         return image.transpose(1, 0, 2) if self.spec.transposed else image
 
     def _in_shape(self, image: np.ndarray, place: Place) -> np.ndarray:

@@ -22,7 +22,7 @@ from tfp_ood.data.specs import (
     foreign_label,
     parse,
 )
-from tfp_ood.errors import DataError
+from tfp_ood.errors import DataError, first_line
 
 ROLES = ("train", "validation", "test", "foreign")
 """`foreign` is the role of every set other than the one that the model is trained on."""
@@ -141,7 +141,7 @@ def _builder(spec: DatasetSpec, data_dir: str | None) -> Any:
         paths = [str(path) for split in builder.info.splits.values() for path in split.filepaths]
     # Damaged files make TFDS, protobuf and TensorFlow raise whatever they please.
     except Exception as error:
-        reason = str(error).strip().split("\n")[0]
+        reason = first_line(error)
         raise DataError(f"{spec.name}: {where} is damaged ({reason}); {mend}") from error
     absent = [os.path.basename(path) for path in paths if not os.path.exists(path)]
     if absent:
