@@ -88,7 +88,7 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
 
 
 def _encoded(pipeline: beam.Pipeline, source: Input) -> beam.pvalue.DoOutputsTuple:
-    """`Encoded` images (the main output), and what was left out."""
+    """(`Place`, encoded image) of each (the main output), and what was left out."""
     is_records = source.kind == "tfrecord"
     reader = sources.ReadRecords(source.spec) if is_records else sources.ReadImageFile()
     return (

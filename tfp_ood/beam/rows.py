@@ -13,7 +13,7 @@ from apache_beam.ml.inference.base import PredictionResult
 
 from tfp_ood import units
 from tfp_ood.beam.inference import Export
-from tfp_ood.beam.sources import Encoded, Input, Place, skipped
+from tfp_ood.beam.sources import Input, Place, skipped
 from tfp_ood.config import DataConfig
 from tfp_ood.data import image_files, shaping
 from tfp_ood.data.specs import DatasetSpec
@@ -69,7 +69,7 @@ def schema(source: Input, export: Export, data: DataConfig) -> pa.Schema:
 
 @dataclasses.dataclass(eq=False)
 class ToImage(beam.DoFn):
-    """`Encoded` -> (`Place`, uint8 `image_shape`), what cannot be decoded is tagged."""
+    """(`Place`, encoded image) -> (`Place`, uint8 `image_shape`); what is no image is tagged."""
 
     data: DataConfig
     """The model's shape, and how images are brought to it."""
@@ -77,18 +77,19 @@ class ToImage(beam.DoFn):
     """Of the TFDS data set, if it is one, whose images TFDS itself decodes: the same pixels as in
     training."""
 
-    def process(self, element: Encoded) -> Iterable:
+    def process(self, element: tuple[Place, bytes]) -> Iterable:
         """Decodes one image and brings it to the model's shape.
 
         Raises:
           DataError: its shape is another, and may not be changed. That ends the pipeline.
         """
+        place, content = element
         try:
-            image = self._decoded(element.content)
+            image = self._decoded(content)
         except DataError as error:
-            yield skipped(element.place, str(error))
+            yield skipped(place, str(error))
             return
-        yield element.place, self._in_shape(image, element.place)
+        yield place, self._in_shape(image, place)
 
     def _decoded(self, content: bytes) -> np.ndarray:
         if self.spec is None:

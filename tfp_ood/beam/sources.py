@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import apache_beam as beam
 import tensorflow as tf
 from apache_beam.io.filesystem import FileMetadata
+from apache_beam.pvalue import TaggedOutput
 from google.protobuf.message import DecodeError
 
 from tfp_ood.beam import remote
@@ -53,14 +54,6 @@ class Place:
     def source(self) -> str:
         """The same in one text: FILE#RECORD, or FILE for an image file."""
         return self.file if self.record is None else f"{self.file}#{self.record}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Encoded:
-    """An image as it is stored."""
-
-    place: Place
-    content: bytes
 
 
 def parse(text: str, kind: str, data_dir: str | None, name: str | None = None) -> Input:
@@ -126,15 +119,14 @@ def _check_match(pattern: str, message: str) -> None:
         raise DataError(message)
 
 
-def skipped(place: Place, reason: str) -> beam.pvalue.TaggedOutput:
+def skipped(place: Place, reason: str) -> TaggedOutput:
     """An image that is left out, and why."""
     beam.metrics.Metrics.counter("tfp_ood", SKIPPED).inc()
-    entry = {"file": place.file, "record": place.record, "reason": reason}
-    return beam.pvalue.TaggedOutput(SKIPPED, entry)
+    return TaggedOutput(SKIPPED, {"file": place.file, "record": place.record, "reason": reason})
 
 
 class ReadImageFile(beam.DoFn):
-    """Matched files -> `Encoded`, one each; what is too large for an image is tagged."""
+    """Matched files -> (`Place`, encoded image), one each; what is too large is tagged."""
 
     def process(self, file: FileMetadata) -> Iterable:
         """Reads one file."""
@@ -142,12 +134,12 @@ class ReadImageFile(beam.DoFn):
         if file.size_in_bytes > _MAX_BYTES:
             yield skipped(place, f"it has more than {_MAX_BYTES:,} bytes")
         else:
-            yield Encoded(place, remote.read(file.path))
+            yield place, remote.read(file.path)
 
 
 @dataclasses.dataclass(eq=False)
 class ReadRecords(beam.DoFn):
-    """Matched TFRecord files of `tf.train.Example` -> `Encoded`; what cannot be read is tagged."""
+    """TFRecord files of `tf.train.Example` -> (`Place`, encoded image); broken ones are tagged."""
 
     spec: DatasetSpec | None
     """Of the TFDS data set, if it is one: says how the features are called."""
@@ -158,25 +150,25 @@ class ReadRecords(beam.DoFn):
         with remote.local_file(file.path) as path:
             try:
                 for number, record in enumerate(tf.data.TFRecordDataset(path).as_numpy_iterator()):
-                    yield self._encoded(file.path, number, record)
+                    yield self._encoded(Place(file.path, number), record)
             except tf.errors.DataLossError as error:
                 reason = f"the file is damaged from here on ({error.message})"
                 yield skipped(Place(file.path, number + 1), reason)
 
-    def _encoded(self, path: str, number: int, record: bytes) -> Encoded | beam.pvalue.TaggedOutput:
+    def _encoded(self, place: Place, record: bytes) -> tuple[Place, bytes] | TaggedOutput:
         try:
             features = tf.train.Example.FromString(record).features.feature
         except DecodeError:
-            return skipped(Place(path, number), "the record is not a tf.train.Example")
+            return skipped(place, "the record is not a tf.train.Example")
         keys = (self.spec.image_key,) if self.spec else _IMAGE_KEYS
         for key in keys:
             # Looking up a key that is missing would add it.
             values = features[key].bytes_list.value if key in features else ()
             if len(values) == 1:
-                return Encoded(Place(path, number, self._label(features)), values[0])
+                return dataclasses.replace(place, label=self._label(features)), values[0]
         reason = f"no feature {' or '.join(keys)} with one text of bytes"
         found = ", ".join(sorted(features)) or "none"
-        return skipped(Place(path, number), f"{reason}; it has {found}")
+        return skipped(place, f"{reason}; it has {found}")
 
     def _label(self, features: object) -> int:
         for key in (self.spec.label_key,) if self.spec else _LABEL_KEYS:
