@@ -5,6 +5,12 @@ class UserError(Exception):
     """Base of all errors whose message is for the user; no traceback is shown."""
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what an error of a library says; its name where it says nothing."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
 class DataError(UserError):
     """Images that cannot be found, fetched, read or brought to the model's shape."""
 

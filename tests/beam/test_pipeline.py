@@ -271,7 +271,7 @@ def test_everything_may_be_on_a_remote_file_system(score, made, tmp_path):
 
 
 def test_scores_that_are_not_finite_are_left_out(made):
-    place = sources.Place("a.tfrecord", 3, 1, in_records=True)
+    place = sources.Place("a.tfrecord", 3, 1)
     told = {"log_prob": 1.0, "log_det": float("nan"), "log_prob_latent": 2.0}
     prediction = beam.ml.inference.base.PredictionResult(np.zeros(SHAPE, np.uint8), told)
     export = inference.open_export(str(made[2]))

@@ -23,10 +23,8 @@ from tfp_ood import devices
 from tfp_ood.config import DataConfig
 from tfp_ood.errors import DataError, UserError
 
-if TYPE_CHECKING:  # they need the extra
+if TYPE_CHECKING:  # it needs the extra
     from apache_beam.options.pipeline_options import PipelineOptions
-
-    from tfp_ood.beam.pipeline import Counts
 
 _EXIT_WRONG_INPUT = 2
 _LOCAL = ("direct", "switchingdirect", "fnapi")
@@ -76,26 +74,16 @@ def _parser() -> _Parser:
     )
     add("--data_dir", help="Folder of TFDS; TFDS's default.")
     add("--name", help="For the column dataset; the default is --input.")
-    add(
-        "--size_change",
-        default="error",
-        choices=_choices("size_change"),
-        help="For images of another size than the model's; error ends the run.",
-    )
-    add(
-        "--channel_change",
-        default="error",
-        choices=_choices("channel_change"),
-        help="For images of another number of channels; error ends the run.",
-    )
+    # What the keys `config.data.<key>` may be, so may these flags.
+    keys = {field.name: field.metadata for field in dataclasses.fields(DataConfig)}
+    for key, other in (
+        ("size_change", "size than the model's"),
+        ("channel_change", "number of channels"),
+    ):
+        what = f"For images of another {other}; error ends the run."
+        add(f"--{key}", default="error", choices=keys[key]["choices"], help=what)
     add("--batch_size", type=_positive, default=_BATCH_SIZE, help="Images per call of the model.")
     return parser
-
-
-def _choices(key: str) -> tuple[str, ...]:
-    """What `config.data.<key>` may be: the flags are the same."""
-    (field,) = (field for field in dataclasses.fields(DataConfig) if field.name == key)
-    return field.metadata["choices"]
 
 
 def _positive(text: str) -> int:
@@ -130,7 +118,7 @@ def _run(argv: Sequence[str]) -> str:
     )
     output = remote.new_output(flags.output)
     job = pipeline.Job(source, export, data, output, flags.batch_size)
-    return _summary(pipeline.run(job, options), output)
+    return _summary(*pipeline.run(job, options), output)
 
 
 def beam_options(argv: Sequence[str]) -> "PipelineOptions":
@@ -169,21 +157,21 @@ def _unknown_to_beam(options: "PipelineOptions", argv: Sequence[str]) -> list[st
     return parsers[0].parse_known_args(list(argv))[1]
 
 
-def _summary(counts: "Counts", output: str) -> str:
+def _summary(scored: int | None, skipped: int | None, output: str) -> str:
     """One line: how many images were scored, how many left out, and where it all is.
 
     Raises:
       DataError: no image was scored.
     """
     where = f"{output}-*.parquet"
-    if counts.scored is None:
+    if scored is None:
         return f"done, the runner does not tell how many images: {where}"
-    left_out = f"{counts.skipped:,} left out"
-    if counts.skipped:
+    left_out = f"{skipped:,} left out"
+    if skipped:
         left_out += f" (listed in {output}-skipped-*.jsonl)"
-    if not counts.scored:
+    if not scored:
         raise DataError(f"No image was scored, {left_out}.")
-    return f"{counts.scored:,} images scored, {left_out}: {where}"
+    return f"{scored:,} images scored, {left_out}: {where}"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 from tfp_ood.beam import remote
-from tfp_ood.errors import ExportError
+from tfp_ood.errors import ExportError, first_line
 
 SIGNATURES = ("log_prob", "guard")
 """What an export has; the guard tells what log_prob does and more, so it alone is asked."""
@@ -34,11 +34,6 @@ class Export:
     fingerprint: str
     """TensorFlow's, of the graphs and weights: another one for another model."""
 
-    @property
-    def num_dims(self) -> int:
-        """H * W * C."""
-        return int(np.prod(self.image_shape))
-
 
 def open_export(path: str) -> Export:
     """Reads what `export.bundle` wrote.
@@ -57,10 +52,8 @@ def open_export(path: str) -> Export:
             fingerprint = tf.saved_model.experimental.read_fingerprint(folder).singleprint()
     # Damaged files make protobuf and TensorFlow raise whatever they please.
     except Exception as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ExportError(
-            f"--export: the SavedModel in {model} cannot be loaded ({reason})."
-        ) from error
+        failure = f"--export: the SavedModel in {model} cannot be loaded"
+        raise ExportError(f"{failure} ({first_line(error)}).") from error
     missing = [name for name in SIGNATURES if name not in signatures]
     if missing:
         raise ExportError(
@@ -99,6 +92,7 @@ def _saved_model(path: str, given: str) -> str:
     )
 
 
+@dataclasses.dataclass(eq=False)
 class ExportedModel(ModelHandler[np.ndarray, PredictionResult, Any]):
     """Runs the signature `guard` on batches of images, uint8 `Export.image_shape` each.
 
@@ -106,20 +100,16 @@ class ExportedModel(ModelHandler[np.ndarray, PredictionResult, Any]):
     bool for is_out_of_distribution.
     """
 
-    def __init__(self, export: Export, batch_size: int):
-        """Keeps what a worker needs to load the model.
+    export: Export
+    batch_size: int
+    """Images per call; the last batch of a bundle may have fewer."""
 
-        Args:
-          export: the model.
-          batch_size: images per call; the last batch of a bundle may have fewer.
-        """
+    def __post_init__(self):
         super().__init__()
-        self._export = export
-        self._batch_size = batch_size
 
     def load_model(self) -> Any:
         """The loaded SavedModel; once for every process of a worker."""
-        with remote.local_saved_model(self._export.path) as folder:
+        with remote.local_saved_model(self.export.path) as folder:
             return tf.saved_model.load(folder)
 
     def run_inference(
@@ -134,11 +124,11 @@ class ExportedModel(ModelHandler[np.ndarray, PredictionResult, Any]):
         outputs = model.signatures["guard"](images=images)
         told = {key: values.numpy().tolist() for key, values in outputs.items()}
         for i, image in enumerate(batch):
-            yield PredictionResult(image, {k: v[i] for k, v in told.items()}, self._export.path)
+            yield PredictionResult(image, {k: v[i] for k, v in told.items()}, self.export.path)
 
     def batch_elements_kwargs(self) -> Mapping[str, int]:
         """Batches of one size: no measuring of which size is fastest."""
-        return {"min_batch_size": self._batch_size, "max_batch_size": self._batch_size}
+        return {"min_batch_size": self.batch_size, "max_batch_size": self.batch_size}
 
     def get_num_bytes(self, batch: Sequence[np.ndarray]) -> int:
         """Bytes of a batch, for Beam's metrics."""

@@ -32,20 +32,15 @@ class Job:
     batch_size: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Counts:
-    """What became of the images; None where the runner does not say."""
-
-    scored: int | None
-    skipped: int | None
-
-
-def run(job: Job, options: PipelineOptions) -> Counts:
+def run(job: Job, options: PipelineOptions) -> tuple[int | None, int | None]:
     """Runs the pipeline to its end.
 
     Args:
       job: see `Job`.
       options: of Beam; names the runner.
+
+    Returns:
+      How many images were scored, and how many left out; None where the runner does not say.
 
     Raises:
       EvaluationError: the runner says that it did not end well.
@@ -54,11 +49,10 @@ def run(job: Job, options: PipelineOptions) -> Counts:
     pipeline = beam.Pipeline(options=options)
     build(pipeline, job)
     result = pipeline.run()
-    state = result.wait_until_finish()
-    state = state or result.state
+    state = result.wait_until_finish() or result.state
     if state != PipelineState.DONE:
         raise EvaluationError(f"The pipeline ended as {state}; see the runner's log.")
-    return Counts(_counted(result, rows.SCORED), _counted(result, SKIPPED))
+    return _counted(result, rows.SCORED), _counted(result, SKIPPED)
 
 
 def build(pipeline: beam.Pipeline, job: Job) -> None:
@@ -87,14 +81,14 @@ def build(pipeline: beam.Pipeline, job: Job) -> None:
     _ = (
         (found[SKIPPED], images[SKIPPED], told[SKIPPED])
         | "AllSkipped" >> beam.Flatten()
-        | "ToJson" >> beam.Map(_to_json)
+        | "ToJson" >> beam.Map(json.dumps)
         | "WriteSkipped"
         >> beam.io.WriteToText(f"{job.output}-skipped", ".jsonl", skip_if_empty=True)
     )
 
 
 def _encoded(pipeline: beam.Pipeline, source: Input) -> beam.pvalue.DoOutputsTuple:
-    """`Encoded` images (the main output), and what was left out."""
+    """(`Place`, encoded image) of each (the main output), and what was left out."""
     is_records = source.kind == "tfrecord"
     reader = sources.ReadRecords(source.spec) if is_records else sources.ReadImageFile()
     return (
@@ -103,10 +97,6 @@ def _encoded(pipeline: beam.Pipeline, source: Input) -> beam.pvalue.DoOutputsTup
         | "SpreadFiles" >> beam.Reshuffle()
         | "Read" >> beam.ParDo(reader).with_outputs(SKIPPED, main=_MAIN)
     )
-
-
-def _to_json(entry: dict) -> str:
-    return json.dumps(entry)
 
 
 def _counted(result: PipelineResult, name: str) -> int | None:

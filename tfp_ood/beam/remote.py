@@ -30,28 +30,29 @@ def is_local(path: str) -> bool:
     return FileSystems.get_scheme(path) is None
 
 
-def some_match(pattern: str) -> bool:
+def some_match(pattern: str, failure: str) -> bool:
     """Whether there is a file of this pattern, as Beam matches (`*` within a folder, `**` across).
 
     Raises:
-      BeamIOError, ValueError: the file system cannot be asked, or is not installed.
+      UserError: `failure`, with a reason: the file system cannot be asked, or is not installed.
     """
-    return bool(FileSystems.match([pattern], limits=[1])[0].metadata_list)
+    try:
+        return bool(FileSystems.match([pattern], limits=[1])[0].metadata_list)
+    # Each file system has errors of its own, ValueError for one that is not installed among them.
+    except Exception as error:
+        raise UserError(f"{failure} ({error}).") from error
 
 
 def new_output(prefix: str) -> str:
     """How the names of files begin that are to be written, from any folder of this machine.
 
     Raises:
-      UserError: some exist. Shards of two runs would lie side by side, and be read as one.
+      UserError: some exist, or it cannot be told. Shards of two runs would lie side by side, and be
+        read as one.
     """
     path = absolute(prefix)
-    try:
-        is_taken = some_match(f"{path}-*.parquet") or some_match(f"{path}-skipped-*.jsonl")
-    # Each file system has errors of its own, ValueError for one that is not installed among them.
-    except Exception as error:
-        raise UserError(f"--output: {prefix!r} cannot be looked at ({error}).") from error
-    if is_taken:
+    failure = f"--output: {prefix!r} cannot be looked at"
+    if any(some_match(f"{path}-{end}", failure) for end in ("*.parquet", "skipped-*.jsonl")):
         raise UserError(
             f"--output: there are files {prefix}-* of another run; valid is a new name, "
             "or remove them."
@@ -94,10 +95,7 @@ def local_saved_model(path: str) -> Iterator[str]:
             part = FileSystems.join(path, folder) if folder else path
             (found,) = FileSystems.match([FileSystems.join(part, "*")])
             for file in found.metadata_list:
-                _copy(file.path, pathlib.Path(root) / folder / file.path.rsplit("/", 1)[-1])
+                local = pathlib.Path(root) / folder / file.path.rsplit("/", 1)[-1]
+                local.parent.mkdir(exist_ok=True)
+                local.write_bytes(read(file.path))
         yield root
-
-
-def _copy(path: str, local: pathlib.Path) -> None:
-    local.parent.mkdir(parents=True, exist_ok=True)
-    local.write_bytes(read(path))

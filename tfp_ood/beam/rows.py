@@ -1,5 +1,6 @@
 """Encoded images -> images in the model's shape -> rows of the table."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterable
@@ -12,11 +13,11 @@ from apache_beam.ml.inference.base import PredictionResult
 
 from tfp_ood import units
 from tfp_ood.beam.inference import Export
-from tfp_ood.beam.sources import Encoded, Input, Place, skipped_place
+from tfp_ood.beam.sources import Input, Place, skipped
 from tfp_ood.config import DataConfig
 from tfp_ood.data import image_files, shaping
 from tfp_ood.data.specs import DatasetSpec
-from tfp_ood.errors import DataError
+from tfp_ood.errors import DataError, first_line
 from tfp_ood.evaluation import images
 
 METADATA_KEY = b"tfp_ood_beam"
@@ -66,86 +67,79 @@ def schema(source: Input, export: Export, data: DataConfig) -> pa.Schema:
     return pa.schema(fields, metadata={METADATA_KEY: encoded})
 
 
+@dataclasses.dataclass(eq=False)
 class ToImage(beam.DoFn):
-    """`Encoded` -> (`Place`, uint8 `image_shape`), what cannot be decoded is tagged."""
+    """(`Place`, encoded image) -> (`Place`, uint8 `image_shape`); what is no image is tagged."""
 
-    def __init__(self, data: DataConfig, spec: DatasetSpec | None):
-        """Keeps what is done to every image.
+    data: DataConfig
+    """The model's shape, and how images are brought to it."""
+    spec: DatasetSpec | None
+    """Of the TFDS data set, if it is one, whose images TFDS itself decodes: the same pixels as in
+    training."""
 
-        Args:
-          data: the model's shape, and how images are brought to it.
-          spec: of the TFDS data set, if it is one, whose images TFDS itself decodes: the same
-            pixels as in training.
-        """
-        self._data = data
-        self._spec = spec
-
-    def process(self, element: Encoded) -> Iterable:
+    def process(self, element: tuple[Place, bytes]) -> Iterable:
         """Decodes one image and brings it to the model's shape.
 
         Raises:
           DataError: its shape is another, and may not be changed. That ends the pipeline.
         """
+        place, content = element
         try:
-            image = self._decoded(element.content)
+            image = self._decoded(content)
         except DataError as error:
-            yield skipped_place(element.place, str(error))
+            yield skipped(place, str(error))
             return
-        yield element.place, self._in_shape(image, element.place)
+        yield place, self._in_shape(image, place)
 
     def _decoded(self, content: bytes) -> np.ndarray:
-        if self._spec is None:
+        if self.spec is None:
             return image_files.decode_content(content)
         import tensorflow_datasets as tfds  # slow to import: only for its own sets
 
-        feature = tfds.features.Image(shape=self._spec.native_shape)
+        feature = tfds.features.Image(shape=self.spec.native_shape)
         try:
             image = feature.decode_example(content)
-            image = tf.ensure_shape(image, self._spec.native_shape).numpy()
+            image = tf.ensure_shape(image, self.spec.native_shape).numpy()
         except tf.errors.InvalidArgumentError as error:
-            raise DataError(error.message.split("\n")[0]) from error
-        return image.transpose(1, 0, 2) if self._spec.transposed else image
+            raise DataError(first_line(error)) from error
+        return image.transpose(1, 0, 2) if self.spec.transposed else image
 
     def _in_shape(self, image: np.ndarray, place: Place) -> np.ndarray:
         try:
-            plan = shaping.plan(place.source, image.shape, image.shape[:2], self._data)
+            plan = shaping.plan(place.source, image.shape, image.shape[:2], self.data)
         except DataError as error:
             # The flags of this program are the config's keys.
             raise DataError(str(error).replace("--config.data.", "--")) from None
         return plan.apply(tf.constant(image)).numpy()
 
 
+@dataclasses.dataclass(eq=False)
 class ToRow(beam.DoFn):
     """(`Place`, what the model tells) -> dict by column; what is not finite is tagged."""
 
-    def __init__(self, source: Input, export: Export):
-        """Keeps what is the same in all rows.
-
-        Args:
-          source: the images.
-          export: the model.
-        """
-        self._names = {"dataset": source.name, "split": source.split}
-        self._terms = export.terms
-        self._num_dims = export.num_dims
+    source: Input
+    export: Export
 
     def process(self, element: tuple[Place, PredictionResult]) -> Iterable:
         """Makes the row of one image."""
         place, result = element
         told = result.inference
-        bad = [name for name in ("log_prob", *self._terms) if not math.isfinite(told[name])]
+        bad = [name for name in ("log_prob", *self.export.terms) if not math.isfinite(told[name])]
         if bad:
-            yield skipped_place(place, f"{bad[0]} is not a finite number")
+            yield skipped(place, f"{bad[0]} is not a finite number")
             return
         beam.metrics.Metrics.counter("tfp_ood", SCORED).inc()
         measures = images.columns(result.example[np.newaxis])
         yield {
             **told,
-            **self._names,
-            "index": place.index,
+            "dataset": self.source.name,
+            "split": self.source.split,
+            "index": place.record or 0,
             "label": place.label,
             # Of the float64, as in score tables.
-            "bits_per_dim": units.bits_per_dim(told["log_prob"], self._num_dims),
+            "bits_per_dim": units.bits_per_dim(
+                told["log_prob"], math.prod(self.export.image_shape)
+            ),
             **{name: float(values[0]) for name, values in measures.items()},
             "source": place.source,
         }

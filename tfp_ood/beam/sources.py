@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import apache_beam as beam
 import tensorflow as tf
 from apache_beam.io.filesystem import FileMetadata
+from apache_beam.pvalue import TaggedOutput
 from google.protobuf.message import DecodeError
 
 from tfp_ood.beam import remote
@@ -45,24 +46,14 @@ class Place:
     """Where an image comes from, and its label."""
 
     file: str
-    index: int
-    """Number of the record within its file, from 0; 0 for an image file."""
-    label: int
-    in_records: bool
-    """Whether the file holds records, not one image."""
+    record: int | None = None
+    """Number of the record within its file, from 0; None for an image file."""
+    label: int = image_files.NO_LABEL
 
     @property
     def source(self) -> str:
-        """The same in one text: FILE#INDEX, or FILE for an image file."""
-        return f"{self.file}#{self.index}" if self.in_records else self.file
-
-
-@dataclasses.dataclass(frozen=True)
-class Encoded:
-    """An image as it is stored."""
-
-    place: Place
-    content: bytes
+        """The same in one text: FILE#RECORD, or FILE for an image file."""
+        return self.file if self.record is None else f"{self.file}#{self.record}"
 
 
 def parse(text: str, kind: str, data_dir: str | None, name: str | None = None) -> Input:
@@ -124,49 +115,34 @@ def _parse_tfds(text: str, data_dir: str | None) -> Input:
 
 
 def _check_match(pattern: str, message: str) -> None:
-    try:
-        found = remote.some_match(pattern)
-    # Each file system has errors of its own, ValueError for one that is not installed among them.
-    except Exception as error:
-        raise DataError(f"--input: {pattern!r} cannot be looked for ({error}).") from error
-    if not found:
+    if not remote.some_match(pattern, f"--input: {pattern!r} cannot be looked for"):
         raise DataError(message)
 
 
-def skipped(file: str, record: int | None, reason: str) -> beam.pvalue.TaggedOutput:
+def skipped(place: Place, reason: str) -> TaggedOutput:
     """An image that is left out, and why."""
     beam.metrics.Metrics.counter("tfp_ood", SKIPPED).inc()
-    return beam.pvalue.TaggedOutput(SKIPPED, {"file": file, "record": record, "reason": reason})
-
-
-def skipped_place(place: Place, reason: str) -> beam.pvalue.TaggedOutput:
-    """The same for an image that was found."""
-    return skipped(place.file, place.index if place.in_records else None, reason)
+    return TaggedOutput(SKIPPED, {"file": place.file, "record": place.record, "reason": reason})
 
 
 class ReadImageFile(beam.DoFn):
-    """Matched files -> `Encoded`, one each; what is too large for an image is tagged."""
+    """Matched files -> (`Place`, encoded image), one each; what is too large is tagged."""
 
     def process(self, file: FileMetadata) -> Iterable:
         """Reads one file."""
+        place = Place(file.path)
         if file.size_in_bytes > _MAX_BYTES:
-            yield skipped(file.path, None, f"it has more than {_MAX_BYTES:,} bytes")
-            return
-        place = Place(file.path, 0, image_files.NO_LABEL, in_records=False)
-        yield Encoded(place, remote.read(file.path))
+            yield skipped(place, f"it has more than {_MAX_BYTES:,} bytes")
+        else:
+            yield place, remote.read(file.path)
 
 
+@dataclasses.dataclass(eq=False)
 class ReadRecords(beam.DoFn):
-    """Matched TFRecord files of `tf.train.Example` -> `Encoded`; what cannot be read is tagged."""
+    """TFRecord files of `tf.train.Example` -> (`Place`, encoded image); broken ones are tagged."""
 
-    def __init__(self, spec: DatasetSpec | None):
-        """Keeps how the features are called.
-
-        Args:
-          spec: of the TFDS data set, if it is one.
-        """
-        self._image_keys = (spec.image_key,) if spec else _IMAGE_KEYS
-        self._label_keys = tuple(filter(None, [spec.label_key])) if spec else _LABEL_KEYS
+    spec: DatasetSpec | None
+    """Of the TFDS data set, if it is one: says how the features are called."""
 
     def process(self, file: FileMetadata) -> Iterable:
         """Reads one file, record after record: their numbers are known only in order."""
@@ -174,28 +150,28 @@ class ReadRecords(beam.DoFn):
         with remote.local_file(file.path) as path:
             try:
                 for number, record in enumerate(tf.data.TFRecordDataset(path).as_numpy_iterator()):
-                    yield self._encoded(file.path, number, record)
+                    yield self._encoded(Place(file.path, number), record)
             except tf.errors.DataLossError as error:
                 reason = f"the file is damaged from here on ({error.message})"
-                yield skipped(file.path, number + 1, reason)
+                yield skipped(Place(file.path, number + 1), reason)
 
-    def _encoded(self, path: str, number: int, record: bytes) -> Encoded | beam.pvalue.TaggedOutput:
+    def _encoded(self, place: Place, record: bytes) -> tuple[Place, bytes] | TaggedOutput:
         try:
             features = tf.train.Example.FromString(record).features.feature
         except DecodeError:
-            return skipped(path, number, "the record is not a tf.train.Example")
-        for key in self._image_keys:
+            return skipped(place, "the record is not a tf.train.Example")
+        keys = (self.spec.image_key,) if self.spec else _IMAGE_KEYS
+        for key in keys:
             # Looking up a key that is missing would add it.
             values = features[key].bytes_list.value if key in features else ()
             if len(values) == 1:
-                place = Place(path, number, self._label(features), in_records=True)
-                return Encoded(place, values[0])
-        wanted = " or ".join(self._image_keys)
+                return dataclasses.replace(place, label=self._label(features)), values[0]
+        reason = f"no feature {' or '.join(keys)} with one text of bytes"
         found = ", ".join(sorted(features)) or "none"
-        return skipped(path, number, f"no feature {wanted} with one text of bytes; it has {found}")
+        return skipped(place, f"{reason}; it has {found}")
 
     def _label(self, features: object) -> int:
-        for key in self._label_keys:
-            if key in features and len(features[key].int64_list.value) == 1:
+        for key in (self.spec.label_key,) if self.spec else _LABEL_KEYS:
+            if key and key in features and len(features[key].int64_list.value) == 1:
                 return int(features[key].int64_list.value[0])
         return image_files.NO_LABEL

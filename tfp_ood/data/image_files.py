@@ -9,7 +9,8 @@ import os
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -78,19 +79,15 @@ def _stamp(path: str) -> tuple[int, int]:
 def _open_folder(path: str, names: tuple[str, ...], stamps: tuple[tuple[int, int], ...]) -> Folder:
     del stamps  # part of the cache's key: a changed file is decoded again
     paths = tuple(os.path.join(path, name) for name in names)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        looks = pool.map(_look, paths)
-        progress = tqdm(looks, f"checking {path}", total=len(paths), unit="image", delay=1)
-        found = dict(zip(names, progress, strict=True))
+    looks = _in_threads(_look, paths, f"checking {path}", "image")
+    found = dict(zip(names, looks, strict=True))
     shapes = {name: shape for name, shape in found.items() if not isinstance(shape, str)}
     skipped = tuple((name, reason) for name, reason in found.items() if isinstance(reason, str))
     if not shapes:
         return Folder((), (), (None, None, None), (0, 0), skipped)
-    unique = np.unique(np.array(list(shapes.values())), axis=0)
-    native_shape = tuple(
-        int(values[0]) if (values == values[0]).all() else None for values in unique.T
-    )
-    largest = tuple(int(size) for size in unique.max(axis=0)[:2])
+    sizes = [set(axis) for axis in zip(*shapes.values(), strict=True)]
+    native_shape = tuple(max(axis) if len(axis) == 1 else None for axis in sizes)
+    largest = (max(sizes[0]), max(sizes[1]))
     kept = tuple(os.path.join(path, name) for name in shapes)
     return Folder(kept, _labels(tuple(shapes)), native_shape, largest, skipped)
 
@@ -104,20 +101,25 @@ def version(paths: Sequence[str], root: str) -> str:
       paths: the files.
       root: a folder above them; their names below it count.
     """
-    stats = [os.stat(path) for path in paths]
-    return _version(tuple(paths), root, tuple((s.st_size, s.st_mtime_ns) for s in stats))
+    return _version(tuple(paths), root, tuple(map(_stamp, paths)))
 
 
 @functools.lru_cache(maxsize=8)
 def _version(paths: tuple[str, ...], root: str, stamps: tuple[tuple[int, int], ...]) -> str:
     del stamps  # part of the cache's key: a changed file is read again
     whole = hashlib.sha256()
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = pool.map(_digest, paths)
-        progress = tqdm(digests, f"reading {root}", total=len(paths), unit="file", delay=1)
-        for path, digest in zip(paths, progress, strict=True):
-            whole.update(f"{os.path.relpath(path, root)}\0{digest}\0".encode())
+    digests = _in_threads(_digest, paths, f"reading {root}", "file")
+    for path, digest in zip(paths, digests, strict=True):
+        whole.update(f"{os.path.relpath(path, root)}\0{digest}\0".encode())
     return whole.hexdigest()[:16]
+
+
+def _in_threads(
+    function: Callable[[str], Any], paths: Sequence[str], doing: str, unit: str
+) -> Iterator[Any]:
+    """What a function tells of each file, in their order, with a progress bar."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from tqdm(pool.map(function, paths), doing, total=len(paths), unit=unit, delay=1)
 
 
 def _digest(path: str) -> str:
@@ -205,19 +207,11 @@ def _to_uint8(image: Image.Image) -> np.ndarray:
         # 65535 / 255 = 257 exactly: white stays white.
         values = np.asarray(image).astype(np.int64)
         return ((values + 128) // 257).astype(np.uint8)[..., np.newaxis]
-    if "A" in image.getbands() or "transparency" in image.info:
-        return _on_black(image)
-    if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L"))[..., np.newaxis]
-    return np.asarray(image.convert("RGB"))
-
-
-def _on_black(image: Image.Image) -> np.ndarray:
     is_gray = image.mode in ("1", "L", "LA")
-    layer = image.convert("RGBA")
-    black = Image.new("RGBA", layer.size, (0, 0, 0, 255))
-    flat = Image.alpha_composite(black, layer)
-    if is_gray:
-        # All three channels are equal, so that any of them is the gray value.
-        return np.asarray(flat)[..., :1]
-    return np.asarray(flat.convert("RGB"))
+    if "A" in image.getbands() or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        black = Image.new("RGBA", layer.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, layer)
+    # Gray that went through RGBA has three equal channels, of which the luma is the same value.
+    pixels = np.asarray(image.convert("L" if is_gray else "RGB"))
+    return pixels[..., np.newaxis] if is_gray else pixels

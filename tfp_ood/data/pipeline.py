@@ -1,6 +1,8 @@
 """One path from any data set to uint8 batches of the model's shape, for training and scoring."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -69,11 +71,23 @@ def training_stream(
     """
     first_pass, offset = divmod(start_step * batch_size, split.num_images)
     passes = tf.data.Dataset.range(first_pass, _LAST_PASS)
-    num_bytes = split.num_images * int(np.prod(split.image_shape))
-    if num_bytes < MEMORY_LIMIT:
-        batches = _from_memory(split, passes, offset, batch_size, seed, shard)
+    per_replica = batch_size // shard.num_replicas
+
+    def stream(order: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
+        return passes.flat_map(order).skip(offset).shard(shard.count, shard.index)
+
+    if split.num_images * int(np.prod(split.image_shape)) < MEMORY_LIMIT:
+        images, labels = (tf.convert_to_tensor(part) for part in load(split))
+
+        def gather(indices: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"image": tf.gather(images, indices), "label": tf.gather(labels, indices)}
+
+        order = functools.partial(_shuffled_indices, split.num_images, seed)
+        batches = _parallel(stream(order).batch(per_replica), gather)
     else:
-        batches = _from_disk(split, passes, offset, batch_size, seed, shard)
+        order = functools.partial(_shuffled_records, split.records(), seed)
+        # Left-out records are skipped before they are decoded.
+        batches = _decoded(split, stream(order)).batch(per_replica)
     if shard.num_replicas > 1:
         # It is, and who knows need not agree with other replicas at every step that all have more.
         batches = batches.apply(
@@ -82,40 +96,20 @@ def training_stream(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _from_memory(
-    split: Split, passes: tf.data.Dataset, offset: int, batch_size: int, seed: int, shard: Shard
-) -> tf.data.Dataset:
-    images, labels = (tf.convert_to_tensor(part) for part in load(split))
-
-    def order(number: tf.Tensor) -> tf.data.Dataset:
-        indices = tf.range(split.num_images)
-        shuffled = tf.random.experimental.stateless_shuffle(
-            indices, seed=tf.stack([tf.constant(seed, tf.int64), number]), alg="philox"
-        )
-        return tf.data.Dataset.from_tensor_slices(shuffled)
-
-    def gather(indices: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"image": tf.gather(images, indices), "label": tf.gather(labels, indices)}
-
-    indices = passes.flat_map(order).skip(offset).shard(shard.count, shard.index)
-    indices = indices.batch(batch_size // shard.num_replicas)
-    return indices.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+def _shuffled_indices(num_images: int, seed: int, number: tf.Tensor) -> tf.data.Dataset:
+    """The order of pass `number`."""
+    shuffled = tf.random.experimental.stateless_shuffle(
+        tf.range(num_images), seed=tf.stack([tf.constant(seed, tf.int64), number]), alg="philox"
+    )
+    return tf.data.Dataset.from_tensor_slices(shuffled)
 
 
-def _from_disk(
-    split: Split, passes: tf.data.Dataset, offset: int, batch_size: int, seed: int, shard: Shard
-) -> tf.data.Dataset:
-    records = split.records()
-
-    def shuffled(number: tf.Tensor) -> tf.data.Dataset:
-        # Set inside this function's graph, so that the program's global seed has no influence;
-        # 0 is no seed to TensorFlow.
-        tf.random.set_seed(seed + 1)
-        return records.shuffle(_SHUFFLE_BUFFER, seed=number, reshuffle_each_iteration=False)
-
-    # Left-out records are skipped before they are decoded.
-    stream = passes.flat_map(shuffled).skip(offset).shard(shard.count, shard.index)
-    return _decoded(split, stream).batch(batch_size // shard.num_replicas)
+def _shuffled_records(records: tf.data.Dataset, seed: int, number: tf.Tensor) -> tf.data.Dataset:
+    """The records in the order of pass `number`."""
+    # Set inside this function's graph, so that the program's global seed has no influence;
+    # 0 is no seed to TensorFlow.
+    tf.random.set_seed(seed + 1)
+    return records.shuffle(_SHUFFLE_BUFFER, seed=number, reshuffle_each_iteration=False)
 
 
 def scoring_batches(split: Split, batch_size: int, shard: Shard = _WHOLE) -> tf.data.Dataset:
@@ -167,8 +161,11 @@ def load(split: Split) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _decoded(split: Split, records: tf.data.Dataset) -> tf.data.Dataset:
-    def example(*record: tf.Tensor) -> dict[str, tf.Tensor]:
-        image, label = split.decode(*record)
-        return {"image": image, "label": label}
+    def example(record: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"image": split.decode(record), "label": label}
 
-    return records.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return _parallel(records, example)
+
+
+def _parallel(elements: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
+    return elements.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

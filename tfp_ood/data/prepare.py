@@ -22,7 +22,7 @@ from tqdm import tqdm
 from tfp_ood import devices
 from tfp_ood.data import mirrors
 from tfp_ood.data.specs import DatasetSpec, parse
-from tfp_ood.errors import DataError
+from tfp_ood.errors import DataError, first_line
 
 _WORK_PREFIX = ".preparing-"
 _CONNECT_SECONDS = 3.0
@@ -141,10 +141,16 @@ def _prepare_one(spec: DatasetSpec, root: str) -> None:
         # A download can fail in any way its libraries please; each one becomes a line of the
         # message, and the next route is tried.
         except Exception as error:
-            failures.append(f"- {description}: {_reason(error)}")
+            failures.append(f"- {description}: {first_line(error)}")
         finally:
             shutil.rmtree(work, ignore_errors=True)
-    raise DataError(_nothing_worked(spec, final, failures))
+    tried = "\n".join(failures)
+    raise DataError(
+        f"{spec.name}: could not be prepared. Tried:\n{tried}\n"
+        "By hand: on a machine with access, run\n"
+        f"  python -c \"import tensorflow_datasets as tfds; tfds.load('{spec.tfds_name}')\"\n"
+        f"and copy ~/tensorflow_datasets/{spec.relative_dir} from there to {final}"
+    )
 
 
 def _routes(spec: DatasetSpec) -> list[tuple[str, Callable[[DatasetSpec, str], None]]]:
@@ -185,14 +191,10 @@ def _check(spec: DatasetSpec, work: str) -> None:
 def unreachable(urls: Iterable[str]) -> dict[str, str]:
     """Which hosts of `urls` do not answer a request within four seconds, each with its reason."""
     one_per_host = {urllib.parse.urlsplit(url).netloc: url for url in urls}
-    reasons = {host: "did not answer in time" for host in one_per_host}
+    reasons: dict[str, str | None] = {host: "did not answer in time" for host in one_per_host}
 
     def probe(host: str, url: str) -> None:
-        reason = _why_not(url)
-        if reason:
-            reasons[host] = reason
-        else:
-            del reasons[host]
+        reasons[host] = _why_not(url)
 
     # Daemons: looking up a name may hang for minutes, and must not keep the program alive.
     threads = [
@@ -203,7 +205,7 @@ def unreachable(urls: Iterable[str]) -> dict[str, str]:
     deadline = time.monotonic() + _PROBE_SECONDS
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    return dict(reasons)
+    return {host: reason for host, reason in reasons.items() if reason}
 
 
 def _why_not(url: str) -> str | None:
@@ -215,23 +217,6 @@ def _why_not(url: str) -> str | None:
             return None if answer.ok else f"answered {answer.status_code} {answer.reason}"
     except requests.RequestException as error:
         return f"cannot be reached ({type(error).__name__})"
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
-
-
-def _nothing_worked(spec: DatasetSpec, final: str, failures: list[str]) -> str:
-    return "\n".join(
-        [
-            f"{spec.name}: could not be prepared. Tried:",
-            *failures,
-            "By hand: on a machine with access, run",
-            f"  python -c \"import tensorflow_datasets as tfds; tfds.load('{spec.tfds_name}')\"",
-            f"and copy ~/tensorflow_datasets/{spec.relative_dir} from there to {final}",
-        ]
-    )
 
 
 def _say(text: str) -> None:

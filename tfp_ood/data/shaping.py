@@ -72,16 +72,13 @@ def plan(name: str, native_shape: Shape, largest: tuple[int, int], data: DataCon
     model = data.image_shape
     size = "none" if native_shape[:2] == model[:2] else data.size_change
     channels = "none" if native_shape[2] == model[2] else data.channel_change
-    if size == "error":
-        raise DataError(
-            f"{name}: the images are {_describe(native_shape)}, the model's {_describe(model)}. "
-            "Allow a change of size with --config.data.size_change=resize (or crop, or pad)."
-        )
-    if channels == "error":
-        raise DataError(
-            f"{name}: the images are {_describe(native_shape)}, the model's {_describe(model)}. "
-            "Allow a change of channels with --config.data.channel_change=convert."
-        )
+    hints = {"size": "size_change=resize (or crop, or pad)", "channels": "channel_change=convert"}
+    for what, change in (("size", size), ("channels", channels)):
+        if change == "error":
+            raise DataError(
+                f"{name}: the images are {_describe(native_shape)}, the model's "
+                f"{_describe(model)}. Allow a change of {what} with --config.data.{hints[what]}."
+            )
     if size == "pad" and (largest[0] > model[0] or largest[1] > model[1]):
         raise DataError(
             f"{name}: images of up to {_size_name(largest)} cannot be padded to the model's "
@@ -131,23 +128,18 @@ _SIZE_CHANGES = {"resize": _resize, "crop": _crop, "pad": _pad}
 
 
 def _convert_channels(image: tf.Tensor, native: int | None, wanted: int) -> tf.Tensor:
+    convert = tf.image.grayscale_to_rgb if wanted == 3 else _to_gray
+
+    def converted() -> tf.Tensor:
+        return convert(tf.ensure_shape(image, [None, None, 4 - wanted]))
+
     if native is not None:
-        return _from_gray(image) if wanted == 3 else _to_gray(image)
+        return converted()
     is_in_shape = tf.equal(tf.shape(image)[-1], wanted)
-    return tf.cond(
-        is_in_shape,
-        lambda: tf.ensure_shape(image, [None, None, wanted]),
-        lambda: _convert_channels(
-            tf.ensure_shape(image, [None, None, 4 - wanted]), 4 - wanted, wanted
-        ),
-    )
+    return tf.cond(is_in_shape, lambda: tf.ensure_shape(image, [None, None, wanted]), converted)
 
 
 def _to_gray(image: tf.Tensor) -> tf.Tensor:
     # As floats: on integers TensorFlow cuts fractions off instead of rounding them.
     luma = tf.image.rgb_to_grayscale(tf.cast(image, tf.float32))
     return tf.cast(tf.round(luma), tf.uint8)
-
-
-def _from_gray(image: tf.Tensor) -> tf.Tensor:
-    return tf.repeat(image, 3, axis=-1)

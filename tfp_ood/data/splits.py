@@ -1,6 +1,7 @@
 """What a name and a role in an experiment stand for: a `Split`."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,7 @@ from tfp_ood.data.specs import (
     foreign_label,
     parse,
 )
-from tfp_ood.errors import DataError
+from tfp_ood.errors import DataError, first_line
 
 ROLES = ("train", "validation", "test", "foreign")
 """`foreign` is the role of every set other than the one that the model is trained on."""
@@ -29,7 +30,7 @@ ROLES = ("train", "validation", "test", "foreign")
 _PARTITION_SEED = 0
 _HELD_OUT_FRACTION = 0.1
 
-Decode = Callable[..., tuple[tf.Tensor, tf.Tensor]]
+Decode = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +47,10 @@ class Split:
     """What is done to the images, for people and JSON."""
     image_shape: tuple[int, int, int]
     records: Callable[[], tf.data.Dataset] = dataclasses.field(repr=False)
-    """A data set of cheap records (encoded images, paths, indices), in the fixed order."""
+    """A data set of cheap records (encoded image, path or index) and their labels, int64 [], in
+    the fixed order."""
     decode: Decode = dataclasses.field(repr=False)
-    """Maps the parts of one record to (image uint8 `image_shape`, label int64 [])."""
+    """Maps a record, without its label, to an image, uint8 `image_shape`."""
     version: str = ""
     """Of a person's own files: another one when they change. Other sets do not change."""
 
@@ -102,15 +104,10 @@ def _open_tfds(spec: DatasetSpec, role: str, data: DataConfig, data_dir: str | N
     builder = _builder(spec, data_dir)
     split, start, stop = _tfds_range(spec, builder, role, data)
 
-    def records() -> tf.data.Dataset:
-        return _tfds_records(spec, builder, f"{split}[{start}:{stop}]")
-
-    def decode(encoded: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def decode(encoded: tf.Tensor) -> tf.Tensor:
         image = builder.info.features[spec.image_key].decode_example(encoded)
         image = tf.ensure_shape(image, spec.native_shape)
-        if spec.transposed:
-            image = tf.transpose(image, [1, 0, 2])
-        return plan.apply(image), label
+        return plan.apply(tf.transpose(image, [1, 0, 2]) if spec.transposed else image)
 
     return Split(
         spec.name,
@@ -119,7 +116,7 @@ def _open_tfds(spec: DatasetSpec, role: str, data: DataConfig, data_dir: str | N
         spec.native_shape,
         {**plan.record(), "transposed": spec.transposed},
         data.image_shape,
-        records,
+        functools.partial(_tfds_records, spec, builder, f"{split}[{start}:{stop}]"),
         decode,
     )
 
@@ -144,7 +141,7 @@ def _builder(spec: DatasetSpec, data_dir: str | None) -> Any:
         paths = [str(path) for split in builder.info.splits.values() for path in split.filepaths]
     # Damaged files make TFDS, protobuf and TensorFlow raise whatever they please.
     except Exception as error:
-        reason = str(error).strip().split("\n")[0]
+        reason = first_line(error)
         raise DataError(f"{spec.name}: {where} is damaged ({reason}); {mend}") from error
     absent = [os.path.basename(path) for path in paths if not os.path.exists(path)]
     if absent:
@@ -198,22 +195,17 @@ def _tfds_records(spec: DatasetSpec, builder: Any, instruction: str) -> tf.data.
 def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | None) -> Split:
     folder = image_files.open_folder(source.path, data.unreadable)
     plan = shaping.plan(source.name, folder.native_shape, folder.largest, data)
-    chosen = _chosen(source.name, len(folder.paths), role, data)
-    paths, labels = np.array(folder.paths)[chosen], np.array(folder.labels, np.int64)[chosen]
+    paths, labels = np.array(folder.paths), np.array(folder.labels, np.int64)
 
-    def records() -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensor_slices((paths, labels))
-
-    def decode(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def decode(path: tf.Tensor) -> tf.Tensor:
         image = tf.numpy_function(lambda p: image_files.decode(p.decode()), [path], tf.uint8)
-        return plan.apply(tf.ensure_shape(image, folder.native_shape)), label
+        return plan.apply(tf.ensure_shape(image, folder.native_shape))
 
     version = image_files.version(folder.paths, source.path)
-    split = _without_splits(source, role, chosen, plan, records, decode, version)
-    if not folder.skipped:
-        return split
-    skipped = {"skipped": [list(entry) for entry in folder.skipped]}
-    return dataclasses.replace(split, preprocessing={**split.preprocessing, **skipped})
+    split = _of_items(source, role, data, plan, paths, labels, decode, version)
+    if folder.skipped:
+        split.preprocessing["skipped"] = [list(entry) for entry in folder.skipped]
+    return split
 
 
 def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None) -> Split:
@@ -221,35 +213,29 @@ def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None)
     array = array[..., np.newaxis] if array.ndim == 3 else array
     shape = array.shape[1:]
     plan = shaping.plan(source.name, shape, shape[:2], data)
-    chosen = _chosen(source.name, len(array), role, data)
 
-    def decode(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def decode(index: tf.Tensor) -> tf.Tensor:
         image = tf.numpy_function(lambda i: np.array(array[i]), [index], tf.uint8)
-        return plan.apply(tf.ensure_shape(image, shape)), _no_label()
+        return plan.apply(tf.ensure_shape(image, shape))
 
     version = image_files.version([source.path], os.path.dirname(source.path))
-    return _without_splits(source, role, chosen, plan, _indices(chosen), decode, version)
+    return _of_items(source, role, data, plan, *_unlabelled(len(array)), decode, version)
 
 
 def _open_synthetic(source: SyntheticSpec, role: str, data: DataConfig, _: str | None) -> Split:
     shape = data.image_shape
     plan = shaping.plan(source.name, shape, shape[:2], data)
-    chosen = _chosen(source.name, source.num_images, role, data)
     image = synthetic.IMAGES[source.name]
-
-    def decode(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return image(index, shape), _no_label()
-
-    return _without_splits(source, role, chosen, plan, _indices(chosen), decode)
+    items = _unlabelled(source.num_images)
+    return _of_items(source, role, data, plan, *items, lambda index: image(index, shape))
 
 
 def _open_changed(source: ChangedSource, _: str, data: DataConfig, data_dir: str | None) -> Split:
     """The in-distribution test images, in the model's shape, each changed."""
     own = open_split(data.in_distribution, "test", data, data_dir)
 
-    def decode(*parts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, label = own.decode(*parts)
-        return synthetic.changed_image(image, source.kind, source.strength), label
+    def decode(record: tf.Tensor) -> tf.Tensor:
+        return synthetic.changed_image(own.decode(record), source.kind, source.strength)
 
     is_reduction = source.kind in REDUCTIONS
     key, strength = ("reduction", "factor") if is_reduction else ("corruption", "strength")
@@ -267,12 +253,9 @@ _OPEN = {
 }
 
 
-def _no_label() -> tf.Tensor:
-    return tf.constant(image_files.NO_LABEL, tf.int64)
-
-
-def _indices(chosen: np.ndarray) -> Callable[[], tf.data.Dataset]:
-    return lambda: tf.data.Dataset.from_tensor_slices(chosen)
+def _unlabelled(num_images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Items and labels of images that are known by their number."""
+    return np.arange(num_images), np.full(num_images, image_files.NO_LABEL)
 
 
 def _chosen(name: str, num_images: int, role: str, data: DataConfig) -> np.ndarray:
@@ -297,15 +280,18 @@ def _chosen(name: str, num_images: int, role: str, data: DataConfig) -> np.ndarr
     return train if role == "train" else validation
 
 
-def _without_splits(
+def _of_items(
     source: FolderSource | ArraySource | SyntheticSpec,
     role: str,
-    chosen: np.ndarray,
+    data: DataConfig,
     plan: shaping.Plan,
-    records: Callable[[], tf.data.Dataset],
+    items: np.ndarray,
+    labels: np.ndarray,
     decode: Decode,
     version: str = "",
 ) -> Split:
+    """Some images of a set without splits: `items` are the records of all, `labels` theirs."""
+    chosen = _chosen(source.name, len(items), role, data)
     return Split(
         source.name,
         foreign_label(source) if role == "foreign" else role,
@@ -313,7 +299,7 @@ def _without_splits(
         plan.native_shape,
         {**plan.record(), "transposed": False},
         plan.image_shape,
-        records,
+        lambda: tf.data.Dataset.from_tensor_slices((items[chosen], labels[chosen])),
         decode,
         version,
     )

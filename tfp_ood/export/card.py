@@ -129,7 +129,8 @@ def _guard(
     judged: Sequence[Judgement],
 ) -> list[str]:
     rate, count = facts.guard.calibration.false_alarm_rate, facts.guard.calibration.num_images
-    roles = ["own, test", *map(_role, foreign)]
+    changed = [is_changed(entry.preprocessing) for entry in foreign]
+    roles = ["own, test", *("own, changed" if is_own else "foreign" for is_own in changed)]
     rows = [
         [
             entry.label,
@@ -151,10 +152,6 @@ def _guard(
         _outcome(entry.label, share) for entry, share in zip(foreign, judged[1:], strict=True)
     ]
     return [text, _table(header, rows), _list([_false_alarms(own, judged[0], rate), *sentences])]
-
-
-def _role(entry: SetSummary) -> str:
-    return "own, changed" if is_changed(entry.preprocessing) else "foreign"
 
 
 def _false_alarms(own: SetSummary, share: Judgement, rate: float) -> str:

@@ -42,13 +42,24 @@ def write(
     module = tf.Module()
     # The variables alone: the model's own classes would ask for this package where it is loaded.
     module.weights = list(model.variables)
-    columns = shipped(model, guard.detector)
-    functions = {
-        "log_prob": _log_prob(model, num_draws, columns),
-        "sample": _sample(model),
-        "guard": _guard(model, num_draws, columns, guard),
+    told = _statistics(model, num_draws, shipped(model, guard.detector))
+
+    def judged(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        columns = told(images)
+        scores = guard.detector.of_columns(columns)
+        return {**columns, **verdict_tensors(guard.calibration, scores)}
+
+    images = tf.TensorSpec([None, *model.image_shape], tf.uint8)
+    number, factor = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
+    made = {
+        "log_prob": (told, [images]),
+        "sample": (_sample(model), [number, number, factor]),
+        "guard": (judged, [images]),
     }
-    signatures = {name: made.get_concrete_function() for name, made in functions.items()}
+    signatures = {
+        name: tf.function(function, given, autograph=False).get_concrete_function()
+        for name, (function, given) in made.items()
+    }
     _check_portable(signatures, type(model).__name__)
     tf.saved_model.save(module, os.fspath(path), signatures=signatures)
 
@@ -67,30 +78,20 @@ def shipped(model: LikelihoodModel, detector: Detector) -> list[str]:
     return list(dict.fromkeys(["log_prob", *model.terms, *detector.needs]))
 
 
-def _log_prob(model: LikelihoodModel, num_draws: int, columns: Sequence[str]) -> Callable:
-    function = _statistics(model, num_draws, columns)
-    return tf.function(function, input_signature=[_images(model)], autograph=False)
-
-
-def _guard(
-    model: LikelihoodModel, num_draws: int, columns: Sequence[str], guard: Guard
-) -> Callable:
-    statistics = _statistics(model, num_draws, columns)
-
-    @tf.function(input_signature=[_images(model)], autograph=False)
-    def verdict(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        told = statistics(images)
-        return {**told, **verdict_tensors(guard.calibration, guard.detector.of_columns(told))}
-
-    return verdict
-
-
 def _statistics(model: LikelihoodModel, num_draws: int, columns: Sequence[str]) -> Callable:
-    """A function of any number of images that tells these columns, and bits_per_dim."""
-    score = _for_any_number(model.scoring_function(num_draws))
+    """A function of any number of images that tells these columns, and bits_per_dim.
+
+    An empty batch gets a black image, whose scores are dropped: cheaper than a branch.
+    """
+    score = model.scoring_function(num_draws)
 
     def told(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        scores = score(images)
+        # TensorFlow does not hold a caller to the signature's shape; its message names both.
+        images = tf.ensure_shape(images, images.shape)
+        count = tf.shape(images)[0]
+        padding = [[0, tf.maximum(0, 1 - count)], [0, 0], [0, 0], [0, 0]]
+        padded = tf.ensure_shape(tf.pad(images, padding), images.shape)
+        scores = {name: values[:count] for name, values in score(padded).items()}
         if missing := sorted(set(columns) - set(scores)):
             raise ExportError(
                 f"The guard cannot be exported: the model does not tell {', '.join(missing)}."
@@ -103,35 +104,12 @@ def _statistics(model: LikelihoodModel, num_draws: int, columns: Sequence[str]) 
 
 def _sample(model: LikelihoodModel) -> Callable:
     draw = model.sampling_function()
-    number, factor = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
 
-    @tf.function(input_signature=[number, number, factor], autograph=False)
     def sample(num_images: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> dict:
         images = draw(num_images, tf.stack([seed, 0]), temperature)
         return {"images": tf.ensure_shape(images, [None, *model.image_shape])}
 
     return sample
-
-
-def _images(model: LikelihoodModel) -> tf.TensorSpec:
-    return tf.TensorSpec([None, *model.image_shape], tf.uint8)
-
-
-def _for_any_number(score: Callable) -> Callable:
-    """A scoring function for any number of images, out of one for at least 1.
-
-    An empty batch gets a black image, whose scores are dropped: cheaper than a branch.
-    """
-
-    def padded_score(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        # TensorFlow does not hold a caller to the signature's shape; its message names both.
-        images = tf.ensure_shape(images, images.shape)
-        count = tf.shape(images)[0]
-        padding = [[0, tf.maximum(0, 1 - count)], [0, 0], [0, 0], [0, 0]]
-        padded = tf.ensure_shape(tf.pad(images, padding), images.shape)
-        return {name: values[:count] for name, values in score(padded).items()}
-
-    return padded_score
 
 
 def _check_portable(signatures: Mapping[str, Callable], name: str) -> None:
