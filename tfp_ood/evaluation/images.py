@@ -70,7 +70,7 @@ class Keeper:
         self._num_images = 0
         self._sums: np.ndarray | int = 0
         self._squares: np.ndarray | int = 0
-        self._ends: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._ends: dict[int, list[tuple[np.ndarray, ...]]] = {-1: [], 1: []}
 
     def see(self, index: np.ndarray, images: np.ndarray, log_prob: np.ndarray) -> None:
         """Takes in one batch.
@@ -85,28 +85,20 @@ class Keeper:
         self._sums = self._sums + whole.sum(0)
         self._squares = self._squares + np.square(whole).sum(0)
         batch = (index, images, log_prob)
-        joined = [map(np.concatenate, zip(end, batch, strict=True)) for end in self._ends]
-        self._ends = [
-            _first(*end, sign) for end, sign in zip(joined or [batch, batch], (-1, 1), strict=True)
-        ]
+        for sign, end in self._ends.items():  # the least `sign * log_prob` so far
+            index, images, log_prob = map(np.concatenate, zip(*end, batch, strict=True))
+            order = np.lexsort((index, sign * log_prob))[:_NUM_EXTREMES]  # ties by index
+            end[:] = [(index[order], images[order], log_prob[order])]
 
     def kept(self) -> Kept:
         """What was gathered of at least one image."""
         mean = self._sums / self._num_images
         return Kept(
-            extremes=np.stack([images for _, images, _ in self._ends]),
-            extreme_index=np.stack([index for index, _, _ in self._ends]),
+            extremes=np.stack([images for ((_, images, _),) in self._ends.values()]),
+            extreme_index=np.stack([index for ((index, _, _),) in self._ends.values()]),
             mean=mean,
             variance=np.maximum(self._squares / self._num_images - np.square(mean), 0.0),
         )
-
-
-def _first(
-    index: np.ndarray, images: np.ndarray, log_prob: np.ndarray, sign: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The images with the least `sign * log_prob`, ties by index."""
-    order = np.lexsort((index, sign * log_prob))[:_NUM_EXTREMES]
-    return index[order], images[order], log_prob[order]
 
 
 def kept_path(table_path: str | os.PathLike[str]) -> pathlib.Path:
