@@ -103,20 +103,31 @@ def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
 
 def _train(job: _Job) -> None:
     """Trains, under the strategy's scope."""
-    model = models.build(job.config)
+    config, train = job.config, job.config.train
+    model = models.build(config)
     first_step = _saved_step(job.workdir)
     if first_step:
-        print(f"resuming at step {first_step} of {job.config.train.num_steps}", flush=True)
+        print(f"resuming at step {first_step} of {train.num_steps}", flush=True)
     else:
         model.initialize(_first_images(_training_stream(job, 0, pipeline.Shard())))
-    settings = job.config.train
-    model.compile(
-        optimizer=optimizers.build(settings), jit_compile=_use_xla(settings, job.strategy)
-    )
+    model.compile(optimizer=optimizers.build(train), jit_compile=_use_xla(train, job.strategy))
     start = time.monotonic()
     with signals.deferred():
         history = _fit(job, model, first_step)
-        facts = _facts(job, model, history, first_step, time.monotonic() - start)
+        seconds = time.monotonic() - start
+        num_images = (train.num_steps - first_step) * train.batch_size
+        facts = {
+            "family": config.model.family,
+            "num_parameters": model.num_parameters(),
+            "log_prob_kind": model.log_prob_kind,
+            "num_steps": train.num_steps,
+            "resumed_at_step": first_step,
+            "num_replicas": job.strategy.num_replicas_in_sync,
+            "seconds": round(seconds, 1),
+            # Of this process alone; of none of its steps where a kill left nothing but the saving.
+            "images_per_second": round(num_images / seconds, 1) or None,
+            "validation_bits_per_dim": history.get("val_bits_per_dim", [None])[-1],
+        }
         _save(job, model, facts)
 
 
@@ -137,16 +148,14 @@ def _fit_epochs(
     job: _Job, model: models.LikelihoodModel, first_step: int, end: int, num_steps: int
 ) -> dict[str, list[float]]:
     """Runs epochs of `num_steps` each, from the backup, if there is one, to epoch `end`."""
-    batch_size, num_replicas = job.config.evaluate.batch_size, job.strategy.num_replicas_in_sync
-    each = -(-batch_size // num_replicas)
-    validation = distribute(
-        job.strategy, lambda shard: pipeline.scoring_batches(job.validation, each, shard)
-    )
+    each = -(-job.config.evaluate.batch_size // job.strategy.num_replicas_in_sync)
     return model.fit(
         distribute(job.strategy, lambda shard: _training_stream(job, first_step, shard)),
         epochs=end,
         steps_per_epoch=num_steps,
-        validation_data=validation,
+        validation_data=distribute(
+            job.strategy, lambda shard: pipeline.scoring_batches(job.validation, each, shard)
+        ),
         # Of several replicas some may be out of images in the last step: they get none.
         validation_steps=_num_validations(job, each),
         callbacks=_callbacks(job, bool(first_step)),
@@ -292,30 +301,6 @@ def _trajectory(job: _Job, resumed: bool) -> list[ScoreTrajectory]:
     if not job.config.evaluate.num_watched:
         return []
     return [ScoreTrajectory(job.config, job.workdir, job.sets, resumed, job.process.is_chief)]
-
-
-def _facts(
-    job: _Job,
-    model: models.LikelihoodModel,
-    history: dict[str, list[float]],
-    first_step: int,
-    seconds: float,
-) -> dict[str, Any]:
-    config = job.config
-    num_steps = config.train.num_steps
-    num_images = (num_steps - first_step) * config.train.batch_size
-    return {
-        "family": config.model.family,
-        "num_parameters": model.num_parameters(),
-        "log_prob_kind": model.log_prob_kind,
-        "num_steps": num_steps,
-        "resumed_at_step": first_step,
-        "num_replicas": job.strategy.num_replicas_in_sync,
-        "seconds": round(seconds, 1),
-        # Of this process alone; of none of its steps where a kill left nothing but the saving.
-        "images_per_second": round(num_images / seconds, 1) or None,
-        "validation_bits_per_dim": history.get("val_bits_per_dim", [None])[-1],
-    }
 
 
 def _save(job: _Job, model: models.LikelihoodModel, facts: dict[str, Any]) -> None:

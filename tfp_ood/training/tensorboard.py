@@ -22,8 +22,6 @@ from tfp_ood.keras import keras
 from tfp_ood.options import flat
 from tfp_ood.workdir import WorkDir
 
-_METRICS = ("validation", "train")
-
 
 def dashboard(
     config: Config, workdir: WorkDir, images: tf.Tensor, writes: bool = True
@@ -100,18 +98,15 @@ class ShowConfig(keras.callbacks.Callback):
         rows = [f"| {key} | `{value}` |" for key, value in self._values.items()]
         metrics = [
             hp.Metric("epoch_bits_per_dim", group=group, display_name=f"bits/dim, {group}")
-            for group in _METRICS
+            for group in ("validation", "train")
         ]
         with tf.summary.create_file_writer(self._folder).as_default() as writer:
             tf.summary.text("config", "\n".join(["| key | value |", "|---|---|", *rows]), step=0)
             hp.hparams_config(hparams=[hp.HParam(key) for key in self._values], metrics=metrics)
-            hp.hparams({key: _plain(value) for key, value in self._values.items()})
+            # It takes no sequences: these are shown as words.
+            plain = bool | int | float | str
+            hp.hparams({k: v if isinstance(v, plain) else str(v) for k, v in self._values.items()})
             writer.close()
-
-
-def _plain(value: Any) -> bool | int | float | str:
-    """As TensorBoard takes it: sequences as words."""
-    return value if isinstance(value, bool | int | float | str) else str(value)
 
 
 class ShowImages(keras.callbacks.Callback):
