@@ -7,7 +7,6 @@ every pixel over the set (`Kept`).
 
 import dataclasses
 import io
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -101,14 +100,12 @@ class Keeper:
         )
 
 
-def kept_path(table_path: str | os.PathLike[str]) -> pathlib.Path:
+def kept_path(table_path: pathlib.Path) -> pathlib.Path:
     """Where the `Kept` of a score table lies: beside it, with another suffix."""
-    return pathlib.Path(table_path).with_suffix(".npz")
+    return table_path.with_suffix(".npz")
 
 
-def write_kept(
-    table_path: str | os.PathLike[str], kept: Kept, metadata: Mapping[str, Any]
-) -> pathlib.Path:
+def write_kept(table_path: pathlib.Path, kept: Kept, metadata: Mapping[str, Any]) -> pathlib.Path:
     """Writes `kept` beside its score table, with the table's metadata to know it by."""
     path = kept_path(table_path)
     with atomic.replacing(path) as temporary:
@@ -116,7 +113,7 @@ def write_kept(
     return path
 
 
-def read_kept(table_path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> Kept:
+def read_kept(table_path: pathlib.Path, metadata: Mapping[str, Any]) -> Kept:
     """Reads what `write_kept` wrote for the score table with this metadata.
 
     Raises:
@@ -133,5 +130,5 @@ def read_kept(table_path: str | os.PathLike[str], metadata: Mapping[str, Any]) -
     except Exception as error:
         raise EvaluationError(
             f"The images kept in {path} cannot be read ({error}). "
-            f"Delete {pathlib.Path(table_path).name} and run --mode=evaluate, which makes both."
+            f"Delete {table_path.name} and run --mode=evaluate, which makes both."
         ) from error

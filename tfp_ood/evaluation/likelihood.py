@@ -1,6 +1,5 @@
 """Model x data set -> score table (see `tables`), streamed."""
 
-import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ Scorer = Callable[[Any], Mapping[str, Any]]
 
 
 def write_score_table(
-    path: str | os.PathLike[str],
+    path: pathlib.Path,
     scorer: Scorer,
     split: "Split",
     batches: Iterable[Mapping[str, Any]],

@@ -172,11 +172,10 @@ def read_score_table(path: str | os.PathLike[str]) -> ScoreTable:
             "--mode=evaluate makes it again."
         ) from error
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        message = (
+        raise EvaluationError(
             f"The score table {path} is damaged ({str(error).splitlines()[0]}). "
             "Delete it and run --mode=evaluate, which makes it again."
-        )
-        raise EvaluationError(message) from error
+        ) from error
 
 
 def _from_arrow(table: pa.Table) -> ScoreTable:

@@ -49,11 +49,10 @@ def intervals(
         counts = (np.bincount(chosen, minlength=len(values)) for chosen in drawn)
         resampled.append(metrics_of_counts(*counts))
     tail = (1.0 - LEVEL) / 2.0
-    ends = {
-        name: np.quantile([metrics[name] for metrics in resampled], [tail, 1.0 - tail])
+    return {
+        name: tuple(np.quantile([one[name] for one in resampled], [tail, 1.0 - tail]).tolist())
         for name in resampled[0]
     }
-    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 
 def metrics_of_counts(num_in: np.ndarray, num_out: np.ndarray) -> dict[str, float]:
