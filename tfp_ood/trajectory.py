@@ -72,7 +72,8 @@ def read(folder: str | os.PathLike[str]) -> dict[int, dict[str, Scored]]:
 def _read(path: pathlib.Path) -> dict[str, Scored]:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            columns = {name: file.read()[name].to_numpy() for name in _COLUMNS}
+            table = file.read()
+        columns = {name: table[name].to_numpy() for name in _COLUMNS}
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise EvaluationError(
