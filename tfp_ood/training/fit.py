@@ -30,6 +30,12 @@ _NUM_INIT_IMAGES = 512
 _NUM_SHOWN = 16  # images in TensorBoard
 _WEIGHTS = "weights"
 _FACTS = "training.json"
+_OF_LOST_WORKERS = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 def is_trained(workdir: WorkDir) -> bool:
@@ -97,7 +103,7 @@ def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     job = _Job(config, workdir, strategy, process, train_split, validation, sets)
     if process.is_chief:
         workdir.claim(config, train_split.version)
-    with _lost_workers_named(strategy), _full_disk_named(), strategy.scope():
+    with _errors_named(strategy), strategy.scope():
         _train(job)
 
 
@@ -180,17 +186,16 @@ def _num_validations(job: _Job, batch_size: int) -> int | None:
 
 
 @contextlib.contextmanager
-def _lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Tells errors of TensorFlow that mean that another worker is gone from all others."""
+def _errors_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Tells TensorFlow's many errors that mean a full disk, as Python does, or a lost worker."""
     try:
         yield
-    except (
-        tf.errors.UnavailableError,
-        tf.errors.AbortedError,
-        tf.errors.CancelledError,
-        tf.errors.DeadlineExceededError,
-    ) as error:
-        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+    except tf.errors.OpError as error:
+        for number in atomic.FULL:
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number)) from error
+        several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        if not several or not isinstance(error, _OF_LOST_WORKERS):
             raise
         number = signals.requested()
         if number is not None:  # all of them are being stopped
@@ -199,18 +204,6 @@ def _lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
             f"another worker is gone ({type(error).__name__}). Start the same command on all "
             "workers: they go on from the last backup."
         ) from error
-
-
-@contextlib.contextmanager
-def _full_disk_named() -> Iterator[None]:
-    """Tells TensorFlow's many errors that mean that there is no room as Python does."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        for number in atomic.FULL:
-            if os.strerror(number) in str(error):
-                raise OSError(number, os.strerror(number)) from error
-        raise
 
 
 def load_trained(config: Config, workdir: WorkDir) -> models.LikelihoodModel:
