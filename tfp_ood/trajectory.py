@@ -1,6 +1,6 @@
 """Likelihoods of some images of every set at every checkpoint of a training: its files.
 
-WORKDIR/progress/STEP.parquet has the columns dataset, split, index, log_prob (float64, nats per
+WORKDIR/trajectory/STEP.parquet has the columns dataset, split, index, log_prob (float64, nats per
 image, of one draw) and bits_per_dim. A training that was killed and goes on replaces the files of
 the steps that it makes again.
 """
