@@ -1,6 +1,7 @@
 """The models of the contract test, one of each family and option, as small as they come.
 
-A new family adds a line to `CASES`; `tests/models/test_contract.py` holds it to every clause.
+A new family adds a line to `CASES`; `tests/models/test_contract.py` holds it to every clause, and
+`tests/test_configs.py` reduces its experiments to the options of its first case.
 """
 
 import dataclasses

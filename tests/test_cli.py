@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import runpy
 import shutil
 import subprocess
 import sys
@@ -16,12 +17,13 @@ import tensorflow_datasets as tfds
 
 from tests.damaged import spoil
 from tests.data import tiny
-from tfp_ood import cli
+from tfp_ood import cli, options, stages
 from tfp_ood.config import Config
 from tfp_ood.data import prepare, specs
 
 ROOT = pathlib.Path(__file__).parents[1]
 QUICKSTART = str(ROOT / "configs" / "quickstart.py")
+ROTATED = str(ROOT / "configs" / "rotated_digits.py")
 SMALL = [
     "--config.model.num_levels=1",
     "--config.model.num_steps=1",
@@ -33,6 +35,7 @@ SMALL = [
     "--config.data.num_validation=4",
     "--config.sample.num_images=4",
 ]
+UNWATCHED = "--config.evaluate.num_trajectory=0"  # saves a graph, where no trajectory is asked for
 
 
 def command(workdir, data_dir, *flags):
@@ -126,10 +129,35 @@ def test_a_config_file_that_fails_says_so(text, said, tmp_path, capsys):
 
 
 def test_a_size_that_does_not_exist_is_refused(capsys):
-    path = ROOT / "configs" / "glow_fashion_mnist.py:tiny"
+    path = ROOT / "configs" / "paper.py:glow,fashion_mnist,tiny"
     assert cli.main(["main.py", f"--config={path}", "--workdir=w"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("tfp_ood: config.size: got 'tiny'; valid is one of paper, small")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ":glwo,cifar10",
+            "config.family: got 'glwo'; valid is one of glow, real_nvp, pixel_cnn, vae",
+        ),
+        (
+            ":glow, cifar",
+            "config.pair: got 'cifar'; valid is one of fashion_mnist, cifar10, celeb_a",
+        ),
+        (
+            ":glow",
+            "--config: got 'glow' after the file's name; valid is FAMILY,PAIR or FAMILY,PAIR,S",
+        ),
+        ("", "--config: got '' after the file's name; valid is FAMILY,PAIR or FAMILY,PAIR,SIZE."),
+    ],
+)
+def test_an_experiment_that_does_not_exist_is_refused(words, said, capsys):
+    path = ROOT / "configs" / f"paper.py{words}"
+    assert cli.main(["main.py", f"--config={path}", "--workdir=w"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"tfp_ood: {said}") and error.count("\n") == 1
 
 
 def test_wrong_input_of_the_real_program():
@@ -139,6 +167,57 @@ def test_wrong_input_of_the_real_program():
     )
     assert done.returncode == 2 and not done.stdout
     assert done.stderr.startswith("tfp_ood: config.seed: got -1; valid is an integer from 0")
+
+
+SHOWN = {
+    "quickstart": (QUICKSTART, "train.batch_size", "64"),
+    "rotated_digits": (ROTATED, "train.batch_size", "100"),
+}
+
+
+@pytest.mark.parametrize(("path", "key", "default"), SHOWN.values(), ids=SHOWN)
+def test_show_has_every_key_and_marks_what_is_not_the_default(path, key, default, capsys):
+    """Without a work directory or data; nothing is written."""
+    assert cli.main(["main.py", f"--config={path}", "--mode=show", f"--config.{key}=7"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    given = runpy.run_path(path)["get_config"]().to_dict()
+    keys = [line[2:].split()[0] for line in lines]
+    assert sorted(keys) == sorted(key for key, _ in options.flat(given))
+    (changed,) = (line for line in lines if line[2:].startswith(f"{key} "))
+    assert changed.startswith("* ") and changed.endswith(f"  7  (default: {default})")
+    assert all(line.startswith("* ") == ("(default: " in line) for line in lines)
+    (seed,) = (line for line in lines if line[2:].startswith("seed "))
+    assert seed.split() == ["seed", "0"]
+
+
+def test_show_with_wrong_input_ends_with_code_2(capsys):
+    flags = [f"--config={QUICKSTART}", "--mode=show"]
+    assert cli.main(["main.py", *flags, "--config.model.num_stepz=3"]) == 2
+    assert "did you mean num_steps" in capsys.readouterr().err
+    assert cli.main(["main.py", *flags, "--config.model.num_levels=3"]) == 2
+    assert "at most 2 for images of 28x28" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", [QUICKSTART, ROTATED], ids=SHOWN)
+def test_show_starts_no_tensorflow(path):
+    code = (
+        "import sys; from tfp_ood import cli; code = cli.main(sys.argv);"
+        "sys.exit(code or 'tensorflow' in sys.modules)"
+    )
+    argv = [sys.executable, "-c", code, f"--config={path}", "--mode=show"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "data.in_distribution" in done.stdout, done.stderr
+
+
+def test_show_of_what_was_trained(workdir, capsys):
+    """Values of the training as in the work directory, the rest as in the command line."""
+    flags = [f"--config={QUICKSTART}", f"--workdir={workdir}", "--mode=show"]
+    flags += ["--config.train.learning_rate=0.5", "--config.sample.num_images=9"]
+    assert cli.main(["main.py", *flags, "--trained_config"]) == 0
+    lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    assert ["*", "train.learning_rate", "0.004  (default: 0.001)"] in lines
+    assert ["*", "model.num_hidden", "4  (default: 64)"] in lines
+    assert ["*", "sample.num_images", "9  (default: 64)"] in lines
 
 
 def test_help_names_modes_and_keys(capsys):
@@ -252,8 +331,10 @@ def test_the_trained_config_holds_if_told(workdir, data_dir, tmp_path, capsys):
 def test_the_trained_config_needs_a_training(workdir, data_dir, tmp_path, capsys):
     assert cli.main(command(tmp_path / "run", data_dir, "--trained_config")) == 2
     assert "nothing was trained in" in capsys.readouterr().err
-    rotated = f"--config={ROOT / 'configs' / 'rotated_digits.py'}"
-    assert cli.main(["main.py", rotated, f"--workdir={workdir}", "--trained_config"]) == 2
+    assert (
+        cli.main(["main.py", f"--config={ROTATED}", f"--workdir={workdir}", "--trained_config"])
+        == 2
+    )
     assert "config.json does not fit this --config" in capsys.readouterr().err
 
 
@@ -294,7 +375,7 @@ def test_export_names_the_sets_that_are_not_scored(workdir, data_dir, capsys):
 
 
 def test_classifiers_of_rotated_digits_have_no_export(tmp_path, capsys):
-    flags = [f"--config={ROOT / 'configs' / 'rotated_digits.py'}", f"--workdir={tmp_path / 'w'}"]
+    flags = [f"--config={ROTATED}", f"--workdir={tmp_path / 'w'}"]
     assert cli.main(["main.py", *flags, "--mode=export"]) == 2
     assert "got 'export'; valid with this config is one of" in capsys.readouterr().err
 
@@ -321,18 +402,19 @@ def test_a_damaged_record_is_named_and_nothing_is_lost(
         shutil.copytree(workdir, run)
         (run / "scores" / "mnist.test.parquet").unlink()
     path = spoil(data, "mnist" if mode == "evaluate" else "fashion_mnist", split)
-    assert cli.main(command(run, data, f"--mode={mode}")) == 2
+    flags = (f"--mode={mode}", UNWATCHED)
+    assert cli.main(command(run, data, *flags)) == 2
     assert f"{path} is damaged (corrupted record" in capsys.readouterr().err
-    assert cli.main(command(run, data_dir)) == 0  # with whole data: the same command goes on
+    assert cli.main(command(run, data_dir, *flags)) == 0  # with whole data it goes on
 
 
 def test_a_damaged_record_is_named_by_sampling(data_dir, tmp_path, capsys):
     """VAEs show reconstructions beside their samples: of images that are read then."""
     data = pathlib.Path(shutil.copytree(data_dir, tmp_path / "data"))
-    flags = [f"--config={ROOT / 'configs' / 'vae_fashion_mnist.py'}:small"]
+    flags = [f"--config={ROOT / 'configs' / 'paper.py'}:vae,fashion_mnist,small"]
     flags += [f"--workdir={tmp_path / 'run'}", f"--data_dir={data}"]
     flags += [flag for flag in SMALL if "config.model." not in flag]
-    flags += ["--config.model.num_filters=1", "--config.model.num_latents=2"]
+    flags += ["--config.model.num_filters=1", "--config.model.num_latents=2", UNWATCHED]
     assert cli.main(["main.py", *flags, "--mode=train"]) == 0
     path = spoil(data)
     assert cli.main(["main.py", *flags, "--mode=sample"]) == 2
@@ -342,7 +424,7 @@ def test_a_damaged_record_is_named_by_sampling(data_dir, tmp_path, capsys):
 @pytest.mark.parametrize("error", [ValueError("other"), tf.errors.DataLossError(None, None, "x")])
 def test_other_failures_of_a_stage_stay_what_they_are(error, data_dir):
     """Damage of other files too, where every record of the sets is whole."""
-    with pytest.raises(type(error)) as raised, cli._damage_named(Config(), str(data_dir)):
+    with pytest.raises(type(error)) as raised, stages._damage_named(Config(), str(data_dir)):
         raise error
     assert raised.value is error
 
@@ -355,7 +437,7 @@ def test_the_whole_loop_on_tfds_mock_data(tmp_path, data_dir, monkeypatch):
     spec = specs.DatasetSpec("dummy", f"dummy_mnist:{version}", (28, 28, 1), 20, 20, "none")
     monkeypatch.setitem(specs.SPECS, "dummy", spec)
     flags = ["--config.data.in_distribution=dummy", "--config.data.out_of_distribution=noise"]
-    flags.append("--config.data.num_test=9")
+    flags += ["--config.data.num_test=9", UNWATCHED]
     assert cli.main(command(tmp_path / "run", tmp_path / "data", *flags)) == 0
     summary = json.loads((tmp_path / "run" / "report" / "summary.json").read_text())
     assert summary["datasets"]["dummy/test"]["num_images"] == 9
@@ -372,7 +454,8 @@ def test_preparing_needs_no_work_directory(data_dir, tmp_path, monkeypatch):
 
 def test_what_does_not_fit_is_refused_before_it_is_fetched(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(prepare, "_prepare_one", lambda *_: pytest.fail("fetched"))
-    flags = [f"--config={ROOT / 'configs' / 'glow_fashion_mnist.py'}:small", "--mode=prepare"]
+    flags = [f"--config={ROOT / 'configs' / 'paper.py'}:glow,fashion_mnist,small"]
+    flags += ["--mode=prepare"]
     flags += [f"--data_dir={tmp_path}", "--config.data.out_of_distribution=celeb_a"]
     assert cli.main(["main.py", *flags]) == 2
     assert "celeb_a: the images are" in capsys.readouterr().err
@@ -391,7 +474,7 @@ def test_an_audit_of_a_folder(tmp_path, data_dir, capsys):
     flags += [f"--workdir={tmp_path / 'run'}", f"--data_dir={data_dir}"]
     flags += [f"--config.data.in_distribution=folder:{photos}", "--config.data.num_validation=400"]
     flags += ["--config.data.out_of_distribution=noise,blurred:1,upside_down,contrast:0.1"]
-    flags += ["--config.data.num_test=40"]
+    flags += ["--config.data.num_test=40", UNWATCHED]
     assert cli.main(["main.py", *flags]) == 0
     *_, page = capsys.readouterr().out.strip().splitlines()
     assert page == f"audit: {tmp_path / 'run' / 'audit' / 'index.html'}"

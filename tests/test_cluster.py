@@ -11,6 +11,8 @@ from tfp_ood.cluster import Cluster
 from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.errors import UserError
 from tfp_ood.rotated.config import RotatedConfig
+from tfp_ood.rotated.stages import ROTATED_DIGITS
+from tfp_ood.stages import LIKELIHOOD
 
 ROOT = pathlib.Path(__file__).parents[1]
 TWO = ["a:1", "b:2"]
@@ -49,7 +51,9 @@ def test_auto_joins_the_workers_that_tf_config_names(environment, index):
 
 def test_single_and_the_rotated_digits_do_not_look(environment):
     environment(tf_config(index=1))
-    assert cluster.of(config("single")) == cluster.of(RotatedConfig()) == Cluster()
+    assert cluster.of(config("single")) == Cluster()
+    assert ROTATED_DIGITS.cluster_of(RotatedConfig()) == Cluster()
+    assert LIKELIHOOD.cluster_of(config("auto")).num_workers == 2
 
 
 def test_auto_with_one_worker_is_alone(environment):

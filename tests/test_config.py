@@ -9,6 +9,7 @@ import pytest
 
 from tests.config_changes import changed
 from tfp_ood import config as config_lib
+from tfp_ood import families
 from tfp_ood.config import Config, ConfigError, DataConfig, EvaluateConfig, from_config_dict
 
 
@@ -62,6 +63,56 @@ def test_resolutions_of_a_pixel_cnn_halve_the_image():
 def test_an_epoch_longer_than_the_training_is_fine():
     config = from_config_dict(changed(config_lib.defaults("glow"), "train.num_steps", 300))
     assert config.train.num_steps == 300
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [
+        ("glow", "6fd16fdd63263bda"),
+        ("real_nvp", "ce5efa09ab499d61"),
+        ("pixel_cnn", "ab9b066403a34b05"),
+        ("vae", "6bf8b00ead538b41"),
+    ],
+)
+def test_runs_of_earlier_versions_go_on(family, expected):
+    """Their `config_hash`; a new key is no fact of a training while it has its default."""
+    config = from_config_dict(config_lib.defaults(family))
+    assert config_lib.fingerprint(config.training_facts()) == expected
+    data = dataclasses.replace(config.data, unreadable="skip")
+    assert "unreadable" not in config.training_facts()["data"]
+    assert dataclasses.replace(config, data=data).training_facts()["data"]["unreadable"] == "skip"
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "kind", "title"),
+    [
+        ("glow", {}, "glow", "Glow"),
+        ("glow", {"coupling": "additive"}, "glow_constant_volume", "constant-volume Glow"),
+        ("glow", {"num_classes": 3}, "glow_class_conditional", "class-conditional Glow"),
+        (
+            "glow",
+            {"coupling": "additive", "num_classes": 3},
+            "glow_class_conditional",
+            "class-conditional Glow",
+        ),
+        ("real_nvp", {}, "real_nvp", "RealNVP"),
+        ("pixel_cnn", {}, "pixel_cnn", "PixelCNN"),
+        ("vae", {}, "vae", "VAE"),
+    ],
+)
+def test_a_model_s_config_says_what_it_is(family, options, kind, title):
+    config = families.model_config({"family": family, **options})
+    assert config.kind == kind and families.TITLES[kind] == title
+    assert config.has_constant_volume == (kind == "glow_constant_volume")
+    assert config.reconstructs == (family == "vae")
+    assert config.num_classes == options.get("num_classes", 0)
+
+
+def test_a_model_s_config_alone_is_checked():
+    with pytest.raises(ConfigError, match="did you mean glow"):
+        families.model_config({"family": "glwo"})
+    with pytest.raises(ConfigError, match=r"config.model.num_steps: got 0"):
+        families.model_config({"num_steps": 0})
 
 
 def test_training_facts_leave_out_what_may_change_afterwards():

@@ -3,12 +3,15 @@
 import functools
 import importlib.util
 import inspect
+import itertools
 import pathlib
+import re
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.contracts import CASES
 from tfp_ood import models
 from tfp_ood.config import (
     MODEL_CONFIGS,
@@ -19,12 +22,13 @@ from tfp_ood.config import (
     from_config_dict,
 )
 from tfp_ood.data import specs
-from tfp_ood.experiments import PAIRS, SIZES, experiment
+from tfp_ood.experiments import PAIRS, SIZES, arguments, experiment
 from tfp_ood.rotated import config as rotated_config
 from tfp_ood.training import optimizers
 
 FILES = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
-ROTATED = "rotated_digits"  # of another kind; tests/test_rotated.py runs it at reduced size
+ROTATED = "rotated_digits"  # of another kind; tests/rotated/test_stages.py runs it at reduced size
+DEPTHS = ("num_levels", "num_hierarchies")  # what the size of images bounds is not reduced
 
 
 def load(path):
@@ -34,30 +38,34 @@ def load(path):
     return module
 
 
-REDUCED = {
-    "glow": {"num_steps": 1, "num_hidden": 2},
-    "real_nvp": {"num_couplings": 2, "num_blocks": 1, "num_hidden": 2},
-    "pixel_cnn": {"num_layers": 1, "num_filters": 2, "num_mixtures": 1},
-    "vae": {"num_latents": 2, "num_filters": 2},
+ARGUMENTS = {
+    "paper": (MODEL_CONFIGS, PAIRS, SIZES),
+    "glow_constant_volume": (PAIRS, SIZES),
+    "glow_class_conditional": (SIZES,),
 }
-"""Of each family, what a test has time for; images are reduced as well."""
+"""File -> what may follow its name; of the others nothing."""
+EXAMPLES = {
+    "paper": ":FAMILY,PAIR,small",
+    "glow_constant_volume": ":fashion_mnist,small",
+    "glow_class_conditional": ":small",
+}
+"""The same in the command of the file's docstring."""
 
 
 def cases():
-    """Every config file with every size that it has."""
+    """Every config file with everything that may follow its name."""
     for path in (path for path in FILES if path.stem != ROTATED):
-        has_sizes = inspect.signature(load(path).get_config).parameters
-        for size in SIZES if has_sizes else ("",):
-            yield pytest.param(path, size, id="-".join(filter(None, (path.stem, size))))
+        for words in itertools.product(*ARGUMENTS.get(path.stem, ())):
+            yield pytest.param(path, ",".join(words), id="-".join((path.stem, *words)))
 
 
-@pytest.mark.parametrize(("path", "size"), cases())
-def test_config(path, size):
+@pytest.mark.parametrize(("path", "words"), list(cases()))
+def test_config(path, words):
     module = load(path)
     says = inspect.getdoc(module)
-    assert f"python main.py --config=configs/{path.name}{':small' if size else ''}" in says
+    assert f"python main.py --config=configs/{path.name}{EXAMPLES.get(path.stem, '')}" in says
     assert "minutes" in says and "AUROC" in says
-    given = module.get_config(size) if size else module.get_config()
+    given = module.get_config(words) if words else module.get_config()
     if path.stem == "audit":  # of a folder that must be given
         given.data.in_distribution = "fashion_mnist"
     full = from_config_dict(given)
@@ -65,6 +73,24 @@ def test_config(path, size):
     for name in full.data.out_of_distribution:
         specs.parse(name, "data.out_of_distribution")
     assert bits_of_a_step(reduced(given)) < 20
+
+
+@pytest.mark.parametrize(("family", "pair"), list(itertools.product(MODEL_CONFIGS, PAIRS)))
+def test_every_experiment_has_its_figures_or_is_said_not_to_be_run(family, pair):
+    (path,) = (path for path in FILES if path.stem == "paper")
+    says = inspect.getdoc(load(path))
+    measured, _, not_run = says.partition("Not run: ")
+    row = rf"^ +{family},{pair} +\d+ +\d\.\d\d +\d\.\d\d +\d\.\d\d( |$)"
+    assert re.search(row, measured, re.MULTILINE) or pair in not_run
+
+
+def test_nothing_after_the_name_of_a_file_means_the_paper_s_size():
+    by_name = {path.stem: load(path).get_config for path in FILES}
+    assert by_name["paper"]("vae,cifar10") == experiment("vae", "cifar10", "paper")
+    assert by_name["paper"](" vae , cifar10,small ") == experiment("vae", "cifar10", "small")
+    for name, words in (("constant_volume", "fashion_mnist,paper"), ("class_conditional", "paper")):
+        get_config = by_name[f"glow_{name}"]
+        assert get_config() == get_config(words) != get_config(words.replace("paper", "small"))
 
 
 def test_config_of_rotated_digits():
@@ -76,7 +102,8 @@ def test_config_of_rotated_digits():
 
 def reduced(given):
     """A config at a size that a test has time for, on images of 8x8, without what no step needs."""
-    given.model.update(REDUCED[given.model.family])
+    case = next(case for case in CASES.values() if case.family == given.model.family)
+    given.model.update({key: v for key, v in case.options.items() if key not in DEPTHS})
     given.data.image_shape = (8, 8, given.data.image_shape[2])
     config = from_config_dict(given)
     train = TrainConfig(
@@ -94,16 +121,31 @@ def bits_of_a_step(config):
     shape = (4, *config.data.image_shape)
     images = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     model.initialize(images)
-    model.compile(optimizer=optimizers.build(config.train))
+    # The contract test traces every family's step; here that would take longer than all else.
+    model.compile(optimizer=optimizers.build(config.train), run_eagerly=True)
     batches = tf.data.Dataset.from_tensors({"image": images, "label": np.arange(4)})
     return model.fit(batches, epochs=1, verbose=0).history["bits_per_dim"][0]
 
 
-def test_another_size_is_refused():
-    with pytest.raises(ConfigError, match="one of paper, small"):
-        experiment("glow", "fashion_mnist", "tiny")
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("glow", "fashion_mnist", "tiny"), "size: got 'tiny'; valid is one of paper, small"),
+        (("glow", "cifar", "small"), "pair: got 'cifar'; valid is one of fashion_mnist, cifar10"),
+        (("glwo", "cifar10", "small"), "family: got 'glwo'; valid is one of glow, real_nvp"),
+    ],
+)
+def test_another_experiment_is_refused(given, said):
+    with pytest.raises(ConfigError, match=said):
+        experiment(*given)
 
 
-def test_every_family_has_every_pair():
-    stems = {path.stem for path in FILES}
-    assert {f"{family}_{pair}" for family in MODEL_CONFIGS for pair in PAIRS} <= stems
+@pytest.mark.parametrize("words", ["", "glow", "glow,cifar10,small,x"])
+def test_another_number_of_words_is_refused(words):
+    said = f"got '{words}' after .* FAMILY,PAIR or FAMILY,PAIR,SIZE"
+    with pytest.raises(ConfigError, match=said):
+        arguments(words, "FAMILY", "PAIR")
+
+
+def test_there_are_few_files():
+    assert len(FILES) <= 7

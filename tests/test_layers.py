@@ -21,8 +21,8 @@ WINGS = (
     "reporting",
     "export",
     "beam",
-    "rotated",
     "stages",
+    "rotated",
     "cli",
 )
 """From the lowest rank to the highest."""

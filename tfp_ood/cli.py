@@ -1,4 +1,4 @@
-"""Command line: flags, checks, then the stages of a run.
+"""Command line: flags, checks and exit codes; `stages` does the rest.
 
 tfp_ood: does a generative model know what it does not know? Trains a likelihood model on one set
 of images, then compares the likelihoods of its own test images with those of foreign ones.
@@ -23,6 +23,10 @@ Stages (--mode); each reads what the one before left in --workdir, and skips wha
   audit      all of these, and a verdict: which foreign images would likelihood have let through,
              and which the guard: WORKDIR/audit/index.html (see configs/audit.py)
 
+What a config comes to, with the changes of the command line, before anything runs:
+
+  python main.py --mode=show --config=configs/quickstart.py --config.train.num_steps=2000
+
 Finished runs side by side, on one page, WORKDIR/report/index.html:
 
   python main.py --workdirs=runs/a,runs/b,runs/c --workdir=runs/comparison
@@ -37,32 +41,31 @@ configs/rotated_digits.py; it has the same stages but `sample`, `export` and `au
 A config is a Python file and is executed: use only those you trust.
 """
 
-import contextlib
-import dataclasses
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import ml_collections
 from absl import flags
 from ml_collections import config_flags
 from ml_collections.config_flags import tuple_parser
 
-from tfp_ood import cluster, devices, signals
-from tfp_ood import config as config_lib
+from tfp_ood import options, signals, stages
 from tfp_ood.atomic import FULL
-from tfp_ood.config import Config, ConfigError
 from tfp_ood.data import specs
 from tfp_ood.errors import UserError, WorkerLostError
-from tfp_ood.rotated import config as rotated_config
-from tfp_ood.rotated import stages as rotated
-from tfp_ood.rotated.config import RotatedConfig
+from tfp_ood.options import ConfigError
+from tfp_ood.rotated.stages import ROTATED_DIGITS
+from tfp_ood.stages import LIKELIHOOD, Experiment, ExperimentConfig
 from tfp_ood.workdir import WorkDir, open_workdir
 
-PAPER = "paper"
-MODES = ("prepare", "train", "evaluate", "sample", "report", "run", "export", "audit", PAPER)
-_ASKED_FOR = ("export", "audit")  # stages that are no part of a run
+EXPERIMENTS = (LIKELIHOOD, ROTATED_DIGITS)
+"""All there are; those with a name are meant by configs that have it as `experiment`."""
+
+SHOW, PAPER = "show", "paper"
+MODES = (*dict.fromkeys(mode for known in EXPERIMENTS for mode in known.modes), SHOW, PAPER)
 
 _OVERRIDE = re.compile(r"--?(no)?config\.(?P<key>[^=]+)(=(?P<value>.*))?$", re.DOTALL)
 _CONFIG_FILE_FAILED = "Error whilst parsing config file"  # how ml_collections begins
@@ -104,108 +107,53 @@ def main(argv: Sequence[str] | None = None) -> int:
     command goes on; 75 when another worker is gone, after which it goes on if all are started, or
     when the disk is full.
     """
-    argv = list(sys.argv if argv is None else argv)
     try:
-        values = _parse(argv)
-        if values is None:
-            return 0
-        with signals.handled():
-            if values.workdirs:
-                with open_workdir(values.workdir).locked():
-                    _compare(values.workdirs, values.workdir, values.mode)
-                return 0
-            workdir = open_workdir(values.workdir or ".")
-            config = _checked_config(values, workdir)
-            run(config, workdir, values.data_dir, values.mode)
+        values = _parse(list(sys.argv if argv is None else argv))
+        if values is not None:
+            with signals.handled():
+                _run(values)
     except UserError as error:
-        print(f"tfp_ood: {error}", file=sys.stderr)
-        return _EXIT_WRONG_INPUT
+        return _ended(_EXIT_WRONG_INPUT, f"tfp_ood: {error}")
     except WorkerLostError as error:
-        print(f"tfp_ood: {error}", file=sys.stderr)
-        return _EXIT_TRY_AGAIN
+        return _ended(_EXIT_TRY_AGAIN, f"tfp_ood: {error}")
     except OSError as error:
         if error.errno not in FULL:
             raise
-        print(
+        said = (
             f"tfp_ood: the disk is full, or a quota is used up ({error}). What was finished is "
-            "kept: make room and run the same command.",
-            file=sys.stderr,
+            "kept: make room and run the same command."
         )
-        return _EXIT_TRY_AGAIN
+        return _ended(_EXIT_TRY_AGAIN, said)
     except signals.Stopped as stopped:
-        print(f"\ntfp_ood: {stopped}", file=sys.stderr)
-        return stopped.exit_code
+        return _ended(stopped.exit_code, f"\ntfp_ood: {stopped}")
     except KeyboardInterrupt:
-        print("\ntfp_ood: interrupted; the same command goes on from here.", file=sys.stderr)
-        return _EXIT_INTERRUPTED
+        said = "\ntfp_ood: interrupted; the same command goes on from here."
+        return _ended(_EXIT_INTERRUPTED, said)
     return 0
 
 
-def run(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | None, mode: str) -> None:
-    """Runs the stages of a mode, each as far as it is not done.
-
-    Raises:
-      UserError: whatever the user can mend; what was computed before is kept.
-    """
-    stages = _ROTATED_STAGES if isinstance(config, RotatedConfig) else _STAGES
-    if mode not in (*stages, "run"):
-        valid = ", ".join((*stages, "run"))
-        raise UserError(f"--mode: got {mode!r}; valid with this config is one of {valid}.")
-    wanted = _wanted(mode, tuple(stages))
-    if (
-        isinstance(config, Config)
-        and {"report", "audit"} & set(wanted)
-        and not config.data.out_of_distribution
-    ):
-        raise ConfigError("data.out_of_distribution", (), "at least one set to judge against")
-    if isinstance(config, Config):
-        devices.share_gpus(config.train.memory_growth)
-    process = cluster.of(config)
-    if not process.is_chief:  # whose stages read what the chief writes
-        wanted = tuple(stage for stage in wanted if stage in ("prepare", "train"))
-    with contextlib.ExitStack() as stack:
-        if mode != "prepare":  # which needs no work directory
-            workdir.check(config)
-            if process.is_chief:
-                stack.enter_context(workdir.locked())
-        if "train" in wanted and process.num_workers > 1:
-            _join(config, workdir)
-        for stage in wanted:
-            with _damage_named(config, data_dir):
-                stages[stage](config, workdir, data_dir)
+def _ended(exit_code: int, said: str) -> int:
+    print(said, file=sys.stderr)
+    return exit_code
 
 
-@contextlib.contextmanager
-def _damage_named(config: Config | RotatedConfig, data_dir: str | None) -> Iterator[None]:
-    """Makes stages say which file of a data set is damaged, if that is why they failed."""
-    try:
-        yield
-    except Exception as error:
-        if "tensorflow" in sys.modules:  # without it nothing reads data sets
-            from tfp_ood.data import broken_records
-
-            names = [config.data.in_distribution, *config.data.out_of_distribution]
-            broken_records.name_file(error, names, data_dir)
-        raise
-
-
-def _join(config: Config, workdir: WorkDir) -> None:
-    """Joins the other workers, if there is anything to train.
-
-    That is possible before TensorFlow's first operation only, and preparing data may run some.
-    """
-    devices.start_tensorflow(look_for_devices=False)
-    from tfp_ood.training import fit, strategy
-
-    if not fit.is_trained(workdir):
-        strategy.connect(config)
-
-
-def _wanted(mode: str, stages: tuple[str, ...]) -> tuple[str, ...]:
-    """The stages of a mode, in order: an audit is made of all, a run of all but the last two."""
-    if mode == "audit":
-        return stages
-    return tuple(stage for stage in stages if stage not in _ASKED_FOR) if mode == "run" else (mode,)
+def _run(values: flags.FlagValues) -> None:
+    """Does what checked flags say."""
+    workdir = open_workdir(values.workdir or ".")
+    if values.workdirs:
+        with workdir.locked():
+            _compare(values.workdirs, values.workdir, values.mode)
+        return
+    experiment, config = _typed(values.config)
+    if values.trained_config:
+        config = _as_trained(config, workdir)
+    if values.mode == SHOW:
+        print("\n".join(stages.settings(config)))
+        return
+    specs.parse(config.data.in_distribution, "data.in_distribution")
+    for name in config.data.out_of_distribution:
+        specs.parse(name, "data.out_of_distribution")
+    stages.run(experiment, config, workdir, values.data_dir, values.mode)
 
 
 def _parse(argv: Sequence[str]) -> flags.FlagValues | None:
@@ -224,15 +172,15 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues | None:
         _check_comparison(values, bool(overrides))
         return values
     _check_run(values)
-    config = _typed(values.config)
+    _, config = _typed(values.config)
     for override in overrides:
-        _valid_values(override["key"], config)
+        stages.valid_values(override["key"], config)
     try:
         return _values(argv)
     except flags.IllegalFlagValueError as error:
         for override in overrides:
             if f"--config.{override['key']}=" in str(error):
-                valid = _valid_values(override["key"], config)
+                valid = stages.valid_values(override["key"], config)
                 raise ConfigError(override["key"], override["value"], valid) from error
         raise
 
@@ -246,7 +194,7 @@ def _check_run(values: flags.FlagValues) -> None:
     path = config_flags.get_config_filename(values["config"]).partition(":")[0]
     if not os.path.isfile(path):
         raise UserError(f"--config: got {path!r}; valid is the path of an existing config file.")
-    if not values.workdir and values.mode != "prepare":
+    if not values.workdir and values.mode not in ("prepare", SHOW):
         raise UserError("--workdir is missing; valid is a folder for all that the run writes.")
 
 
@@ -284,19 +232,8 @@ def _values(argv: Sequence[str]) -> flags.FlagValues:
     return values
 
 
-def _valid_values(key: str, config: Config | RotatedConfig) -> str:
-    """Words for what a key of a config of this kind may be.
-
-    Raises:
-      ConfigError: there is no such key.
-    """
-    if isinstance(config, RotatedConfig):
-        return rotated_config.valid_values(key)
-    return config_lib.valid_values(key, config.model.family)
-
-
-def _typed(given: ml_collections.ConfigDict) -> Config | RotatedConfig:
-    """The typed config, of the kind that it says.
+def _typed(given: Any) -> tuple[Experiment, ExperimentConfig]:
+    """The experiment that a config is of, and the typed config.
 
     Raises:
       ConfigError: a key or value is wrong.
@@ -306,8 +243,12 @@ def _typed(given: ml_collections.ConfigDict) -> Config | RotatedConfig:
         kind = type(given).__name__
         raise UserError(f"--config: get_config() gave {kind}; valid is ml_collections.ConfigDict.")
     try:
-        kind = rotated_config if "experiment" in given else config_lib
-        return kind.from_config_dict(given)
+        name = given.get("experiment", "")
+        experiment = next((known for known in EXPERIMENTS if known.name == name), None)
+        if experiment is None:
+            names = [known.name for known in EXPERIMENTS if known.name]
+            raise ConfigError("experiment", name, options.one_of(names, name))
+        return experiment, experiment.from_config_dict(given)
     except UserError:
         raise
     # ml_collections tells what is wrong with a config file at the first use of its values.
@@ -315,18 +256,7 @@ def _typed(given: ml_collections.ConfigDict) -> Config | RotatedConfig:
         raise UserError(f"--config: {_one_line(error)}") from error
 
 
-def _checked_config(values: flags.FlagValues, workdir: WorkDir) -> Config | RotatedConfig:
-    """The typed config; all that can be checked without TensorFlow is checked."""
-    config = _typed(values.config)
-    if values.trained_config:
-        config = _as_trained(config, workdir)
-    specs.parse(config.data.in_distribution, "data.in_distribution")
-    for name in config.data.out_of_distribution:
-        specs.parse(name, "data.out_of_distribution")
-    return config
-
-
-def _as_trained(config: Config | RotatedConfig, workdir: WorkDir) -> Config | RotatedConfig:
+def _as_trained(config: ExperimentConfig, workdir: WorkDir) -> ExperimentConfig:
     """The config with what the model in the work directory depends on as it was trained.
 
     Raises:
@@ -361,88 +291,13 @@ def _one_line(error: Exception) -> str:
 
 
 def _help(values: flags.FlagValues) -> str:
-    keys = "\n".join(f"  --config.{line}" for line in config_lib.describe_keys())
-    text = (__doc__ or "").split("\n", 2)[2]
-    others = "\n".join(f"  --config.{line}" for line in rotated_config.describe_keys())
-    flag_lines = _flag_lines(values)
-    return (
-        f"{text}\nFlags:\n{flag_lines}\n\nConfig:\n{keys}\n\n"
-        f"Config of configs/rotated_digits.py:\n{others}"
-    )
-
-
-def _flag_lines(values: flags.FlagValues) -> str:
     names = ("config", "workdir", "workdirs", "data_dir", "mode", "trained_config", "help")
-    return "\n".join(f"  --{name:14} {values[name].help}" for name in names)
-
-
-def _prepare(config: Config | RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
-    from tfp_ood.data import prepare
-
-    names = [config.data.in_distribution, *config.data.out_of_distribution]
-    missing = prepare.missing(names, data_dir)
-    if missing:
-        devices.start_tensorflow(in_halves=isinstance(config, Config))
-        from tfp_ood.data import shaping
-
-        for spec in missing:  # what does not fit must be known before hours of download
-            shaping.plan(spec.name, spec.native_shape, spec.native_shape[:2], config.data)
-    prepare.prepare(names, data_dir)
-
-
-def _train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
-    devices.start_tensorflow()
-    from tfp_ood.training import fit
-
-    if not fit.is_trained(workdir):
-        fit.train(config, workdir, data_dir)
-
-
-def _evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
-    devices.start_tensorflow()
-    from tfp_ood.evaluation import evaluate
-
-    evaluate.evaluate(config, workdir, data_dir)
-
-
-def _sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
-    devices.start_tensorflow()
-    from tfp_ood.evaluation import evaluate
-
-    evaluate.sample(config, workdir, data_dir)
-
-
-def _report(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
-    from tfp_ood.reporting.run.report import write_report
-
-    result = write_report(workdir.root, _judged_sets(config), dataclasses.asdict(config))
-    print("\n".join(result.verdict))
-    print(f"report: {result.path}")
-
-
-def _export(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
-    devices.start_tensorflow()
-    from tfp_ood.export import bundle
-
-    print(f"export: {bundle.write_export(config, workdir, data_dir)}")
-
-
-def _audit(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
-    from tfp_ood.reporting.audit.page import write_audit
-
-    rate = config.export.false_alarm_rate
-    result = write_audit(workdir.root, _judged_sets(config), rate)
-    print("\n".join(result.verdict))
-    print(f"audit: {result.path}")
-
-
-def _judged_sets(config: Config) -> list[tuple[str, str]]:
-    """(name, split) of the score tables, the in-distribution set's first."""
-    sets = [(config.data.in_distribution, "test")]
-    for name in config.data.out_of_distribution:
-        source = specs.parse(name, "data.out_of_distribution")
-        sets.append((name, specs.foreign_label(source)))
-    return sets
+    parts = ["Flags:", *(f"  --{name:14} {values[name].help}" for name in names)]
+    for experiment in EXPERIMENTS:
+        of = f" of configs/{experiment.name}.py" if experiment.name else ""
+        parts += ["", f"Config{of}:"]
+        parts += (f"  --config.{line}" for line in experiment.describe_keys())
+    return "\n".join([(__doc__ or "").split("\n", 2)[2], *parts])
 
 
 def _compare(workdirs: Sequence[str], folder: str, mode: str) -> None:
@@ -450,22 +305,7 @@ def _compare(workdirs: Sequence[str], folder: str, mode: str) -> None:
     from tfp_ood.reporting.paper.page import write_paper_page
 
     result = (write_paper_page if mode == PAPER else write_comparison)(workdirs, folder)
-    print("\n".join(result.verdict))
-    print(f"report: {result.path}")
-
-
-_STAGES: dict[str, Callable[[Config, WorkDir, str | None], None]] = {
-    "prepare": _prepare,
-    "train": _train,
-    "evaluate": _evaluate,
-    "sample": _sample,
-    "report": _report,
-    "export": _export,
-    "audit": _audit,
-}
-
-
-_ROTATED_STAGES = {"prepare": _prepare, **rotated.STAGES}
+    stages.tell("report", result.verdict, result.path)
 
 
 def console_main() -> None:

@@ -40,21 +40,19 @@ class Cluster:
         return len(self.workers)
 
 
-def kind(config: object) -> str:
+def kind(config: Config) -> str:
     """`config.train.strategy`, with `auto` decided as far as TF_CONFIG decides it.
 
     Raises:
       UserError: TF_CONFIG is needed and missing, or malformed.
     """
-    if not isinstance(config, Config):  # the rotated digits train in one process only
-        return "single"
     chosen = config.train.strategy
     if chosen == "multi_worker" or (chosen == "auto" and from_environment().num_workers > 1):
         return "multi_worker"
     return chosen
 
 
-def of(config: object) -> Cluster:
+def of(config: Config) -> Cluster:
     """The cluster that trains a config; of this process alone unless it is `multi_worker`.
 
     Raises:

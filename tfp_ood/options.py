@@ -1,7 +1,8 @@
 """Options of typed configs: dataclass fields with the values they may take, and their checks.
 
-A config is a tree of frozen dataclasses (`config.py`, `rotated/config.py`); this module builds one
-from nested mappings and says, in one sentence, what is wrong with them. It imports nothing heavy.
+A config is a tree of frozen dataclasses (`config.py`, `rotated/config.py`). This module builds one
+from nested mappings, says in one sentence what is wrong with them, and tells which keys a trained
+model depends on. It imports nothing heavy.
 """
 
 import dataclasses
@@ -41,10 +42,52 @@ def option(
     choices: tuple[str, ...] | None = None,
     low: float | None = None,
     high: float | None = None,
+    trained: bool = True,
+    added: bool = False,
 ) -> Any:
-    """A dataclass field with the values it may take (bounds are inclusive)."""
-    metadata = {"choices": choices, "low": low, "high": high}
+    """A dataclass field with the values it may take.
+
+    Args:
+      default: value, or a whole group.
+      choices: valid texts.
+      low: smallest number, itself valid.
+      high: largest number, itself valid.
+      trained: whether a trained model depends on it; what does not may change after training.
+      added: whether runs were trained before there was this key. While it has its default, it is
+        then no fact of a training, so that such runs go on.
+    """
+    metadata = {"choices": choices, "low": low, "high": high, "trained": trained, "added": added}
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def untrained(cls: type, name: str) -> Any:
+    """The field `name` of the dataclass `cls`, for a subclass whose training does not use it."""
+    field = _fields(cls)[name]
+    return dataclasses.field(default=field.default, metadata={**field.metadata, "trained": False})
+
+
+def training_facts(config: Any) -> dict[str, Any]:
+    """All keys of a config that a trained model depends on, with their values, nested."""
+    return _part(config, trained=True)
+
+
+def as_trained(config: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a config, nested, with the `training_facts` of another one in place of its own;
+    without those that the facts leave out."""
+    return merged(_part(config, trained=False), facts)
+
+
+def _part(config: Any, trained: bool) -> dict[str, Any]:
+    """The keys that a training depends on, or those that it does not depend on."""
+    result = {}
+    for field in dataclasses.fields(config):
+        value, how = getattr(config, field.name), field.metadata
+        is_group, is_trained = dataclasses.is_dataclass(value), how.get("trained", True)
+        if is_group and is_trained:
+            result[field.name] = _part(value, trained)
+        elif is_trained == trained and not (how.get("added") and value == field.default):
+            result[field.name] = dataclasses.asdict(value) if is_group else value
+    return result
 
 
 def build(cls: type, given: Any, prefix: str, classes: Mapping[str, type] | None = None) -> Any:
@@ -93,17 +136,18 @@ def valid_values(root: type, key: str, classes: Mapping[str, type] | None = None
         return "a group of keys"
     if typing.get_origin(hint) is tuple:
         return _describe_tuple(hint)
-    # Of the model, whose class depends on its family, the hint is a union of classes.
-    return "a group of keys" if typing.get_args(hint) else _describe(hint, metadata)
+    return _describe(hint, metadata)
 
 
-def describe_group(
+def describe(
     root: type, name: str, value: Any, classes: Mapping[str, type] | None = None
 ) -> Iterator[str]:
-    """A line for every key of the group `name`: its default, out of `value`, and what is valid."""
-    for field in dataclasses.fields(value):
-        key = f"{name}.{field.name}"
-        yield f"{key}={getattr(value, field.name)!r}: {valid_values(root, key, classes)}"
+    """A line for the key `name`, or every key of this group: its default and what is valid."""
+    keys = {name: value}
+    if dataclasses.is_dataclass(value):
+        keys = {f"{name}.{key}": getattr(value, key) for key in _fields(value)}
+    for key, default in keys.items():
+        yield f"{key}={default!r}: {valid_values(root, key, classes)}"
 
 
 def _find(root: type, key: str, classes: Mapping[str, type]) -> tuple[type, str]:
@@ -119,7 +163,7 @@ def _find(root: type, key: str, classes: Mapping[str, type]) -> tuple[type, str]
     return owner, last
 
 
-def _fields(cls: type) -> dict[str, dataclasses.Field]:
+def _fields(cls: Any) -> dict[str, dataclasses.Field]:
     return {field.name: field for field in dataclasses.fields(cls)}
 
 

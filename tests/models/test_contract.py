@@ -240,6 +240,21 @@ def test_flows_invert(name, models):
     )
 
 
+def test_a_config_says_whether_its_models_reconstruct(trained):
+    case, model = trained
+    assert hasattr(model, "reconstruct") == MODEL_CONFIGS[case.family].reconstructs
+
+
+def test_the_terms_add_up_to_log_prob(trained):
+    case, model = trained
+    statistics = model.statistics(contracts.random_images(case, 6))
+    assert "log_prob" not in model.terms and set(model.terms) <= set(statistics)
+    if model.terms:
+        total = sum(statistics[name] for name in model.terms)
+        np.testing.assert_allclose(total, statistics["log_prob"], rtol=1e-5)
+    assert model.terms == (("log_prob_latent", "log_det") if isinstance(model, FlowModel) else ())
+
+
 @pytest.mark.parametrize("name", FLOWS)
 def test_flows_tell_their_two_terms(name, models):
     case, model = models(name)

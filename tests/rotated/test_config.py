@@ -6,6 +6,7 @@ import typing
 import pytest
 
 from tests.config_changes import changed
+from tfp_ood.config import fingerprint
 from tfp_ood.options import ConfigError
 from tfp_ood.rotated import config as rotated_config
 from tfp_ood.rotated.config import LeNetConfig, RotatedConfig, RotatedDataConfig, from_config_dict
@@ -60,6 +61,22 @@ def test_what_is_asked_may_change_after_training_but_not_the_networks():
         dataclasses.replace(ours, data=RotatedDataConfig(num_validation=5)),
     ):
         assert other.training_facts() != ours.training_facts()
+
+
+def test_runs_of_earlier_versions_go_on():
+    """Their `config_hash`."""
+    assert fingerprint(RotatedConfig().training_facts()) == "ce70ef1cffb13104"
+
+
+def test_a_config_as_trained_has_what_was_trained_and_keeps_the_rest():
+    trained = RotatedConfig(seed=7, model=LeNetConfig(num_hidden=7))
+    data = RotatedDataConfig(digits=(1,), num_validation=5)
+    model = LeNetConfig(variants=("softmax",), num_hidden=9)
+    found = RotatedConfig(data=data, model=model).as_trained(trained.training_facts())
+    assert found.training_facts() == trained.training_facts()
+    assert found.data.digits == (1,) and found.model.variants == ("softmax",)
+    with pytest.raises(ConfigError, match="no such key"):
+        trained.as_trained({**trained.training_facts(), "unknown": 1})
 
 
 def test_every_key_is_described():

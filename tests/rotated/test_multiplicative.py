@@ -111,17 +111,21 @@ def explicit(kind, layer, x):
     return tf.nn.conv2d(x, drawn, 1, "VALID") + layer.bias
 
 
+@tf.function
+def repeated(num, draw):
+    """What `num` calls of a function give, each one with draws of its own, as one batch."""
+    return tf.map_fn(lambda _: draw()[0], tf.range(num), tf.float32)
+
+
 @pytest.mark.parametrize("kind", LAYERS)
 def test_outputs_have_the_moments_of_drawn_kernels(kind):
     layer, shape = make_layer(kind)
     x = tf.random.stateless_normal([1, *shape], [1, 2])
     num = 4000
-    drawn = tf.function(lambda: explicit(kind, layer, x))
-    theirs = np.concatenate([drawn() for _ in range(num)])
+    theirs = repeated(num, lambda: explicit(kind, layer, x)).numpy()
     deviation = theirs.std(axis=0)
     in_training = layer(tf.repeat(x, num, axis=0), training=True).numpy()
-    predict = tf.function(lambda: layer(x))
-    in_prediction = np.concatenate([predict() for _ in range(num)])
+    in_prediction = repeated(num, lambda: layer(x)).numpy()
     for ours in (in_training, in_prediction):
         assert np.all(np.abs(ours.mean(axis=0) - theirs.mean(axis=0)) < 0.1 * deviation)
         np.testing.assert_allclose(ours.std(axis=0), deviation, rtol=0.12)

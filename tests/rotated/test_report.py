@@ -7,10 +7,10 @@ import pytest
 
 from tfp_ood.errors import EvaluationError
 from tfp_ood.rotated import predictions
-from tfp_ood.rotated import summary as rotated_summary
 from tfp_ood.rotated.config import VARIANTS
 from tfp_ood.rotated.predictions import Predictions
 from tfp_ood.rotated.report import write_report
+from tfp_ood.rotated.summary import LABELS, rotated_outcome, summarize
 
 ANGLES = np.linspace(0, 180, 7)
 DIGITS = (3, 9)
@@ -66,13 +66,13 @@ def _workdir(tmp_path):
     return tmp_path
 
 
-def summarize(variants=VARIANTS):
+def summary_of(variants=VARIANTS):
     tables = ({v: make(v) for v in variants} for make in TABLES.values())
-    return rotated_summary.summarize(*tables, digit_index=1)
+    return summarize(*tables, digit_index=1)
 
 
 def test_ranges_of_confident_error_and_entropies_there():
-    summary = summarize()
+    summary = summary_of()
     drawn = summary["digits"]["3"]
     assert drawn["test_index"] == 6
     (found,) = drawn["confidently_wrong"]
@@ -86,7 +86,7 @@ def test_ranges_of_confident_error_and_entropies_there():
 
 
 def test_all_turned_digits_leave_out_6_and_9():
-    turned = summarize()["turned"]
+    turned = summary_of()["turned"]
     assert turned["digits"] == [3] and turned["num_images"] == NUM
     softmax = turned["variants"]["softmax"]
     assert softmax["share_confidently_wrong"] == [0, 0, 1, 1, 1, 0, 0]
@@ -94,14 +94,14 @@ def test_all_turned_digits_leave_out_6_and_9():
 
 
 def test_sets_have_accuracy_or_a_detector():
-    own, foreign = summarize()["sets"].values()
+    own, foreign = summary_of()["sets"].values()
     assert own["variants"]["mnf"]["accuracy"] == 1.0 and own["label"] == "MNIST"
     assert foreign["variants"]["mnf"]["auroc"] == 1.0 and foreign["label"] == "letters.npy"
     assert foreign["num_images"] == 10
 
 
 def test_sentences_name_angles_classes_and_variants():
-    three, nine, turned, sets = rotated_summary.verdict(summarize())
+    three, nine, turned, sets = rotated_outcome(summary_of())
     assert "3, turned by 60 to 120 degrees: plain softmax is certain of 4" in three
     assert "Flipout 1.79" in three
     assert "9: plain softmax gives no wrong class" in nine
@@ -115,13 +115,13 @@ def test_the_page_holds_everything_and_asks_for_nothing(workdir):
     assert page.count("data:image/png;base64,") == len(DIGITS) + 2
     assert "http" not in page.replace("http-equiv", "") and 'src="data' in page
     assert "60&ndash;120" in page
-    for label in rotated_summary.LABELS.values():
+    for label in LABELS.values():
         assert label in page
     for name in ("digit_3", "digit_9", "turned", "entropy"):
         for suffix in ("png", "pdf"):
             assert (path.parent / f"{name}.{suffix}").stat().st_size > 1000
     summary = json.loads((path.parent / "summary.json").read_text())
-    assert rotated_summary.verdict(summary) == sentences
+    assert rotated_outcome(summary) == sentences
 
 
 def test_some_variants_alone_can_be_shown(workdir):
@@ -143,4 +143,4 @@ def test_tables_of_different_networks_are_refused():
     tables["mnf"].metadata["config_hash"] = "y"
     sets = {v: sets_table(v) for v in tables}
     with pytest.raises(EvaluationError, match="different networks or images"):
-        rotated_summary.summarize(tables, sets, 0)
+        summarize(tables, sets, 0)

@@ -14,7 +14,7 @@ from tfp_ood.rotated import config as rotated_config
 from tfp_ood.rotated.config import VARIANTS
 from tfp_ood.workdir import open_workdir
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = str(ROOT / "configs" / "rotated_digits.py")
 SMALL = [
     "--config.data.num_validation=4",
@@ -24,6 +24,7 @@ SMALL = [
     "--config.model.num_filters=2,3",
     "--config.model.num_hidden=4",
     "--config.model.flow_hidden=3",
+    "--config.model.num_couplings=1",
     "--config.model.ensemble_size=2",
     "--config.train.batch_size=8",
     "--config.train.num_epochs=1",

@@ -235,7 +235,7 @@ def wait_for_backup(workdir, runs):
 
 LONG = {"num_steps": 40, "steps_per_epoch": 10}
 LONG_FLAGS = [f"--config.train.{key}={value}" for key, value in LONG.items()]
-LONG_FLAGS.append("--config.evaluate.num_watched=0")
+LONG_FLAGS.append("--config.evaluate.num_trajectory=0")
 
 
 def test_two_workers_train_what_one_does(finished, start_two, tmp_path):
@@ -318,7 +318,7 @@ def test_workers_that_are_stopped_go_on_alone_from_the_last_backup(start, start_
 def test_a_signal_ends_a_real_run_and_the_same_command_goes_on(number, code, start, tmp_path):
     workdir = open_workdir(tmp_path / "run")
     flags = ["--config.train.num_steps=4000", "--config.train.steps_per_epoch=2000"]
-    flags.append("--config.evaluate.num_watched=0")
+    flags.append("--config.evaluate.num_trajectory=0")
     run = start(workdir, *flags)
     deadline = time.monotonic() + _DEADLINE
     while "Epoch 1/2" not in run.text():  # printed before the first step is traced

@@ -19,7 +19,7 @@ KEYS = ["fashion_mnist/test", "mnist/test"]
 
 
 def watching(num_images):
-    evaluate = dataclasses.replace(CONFIG.evaluate, num_watched=num_images, batch_size=3)
+    evaluate = dataclasses.replace(CONFIG.evaluate, num_trajectory=num_images, batch_size=3)
     train = dataclasses.replace(CONFIG.train, num_steps=6, ema_momentum=0.5, learning_rate=1e-2)
     return dataclasses.replace(CONFIG, evaluate=evaluate, train=train)
 

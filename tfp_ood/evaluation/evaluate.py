@@ -33,7 +33,7 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     sets = _open_sets(config, workdir, data_dir)
     wanted = [one for one in sets if not _is_current(*one[1:])]
     _, own_path, own_facts = sets[0]
-    wants_slopes = _has_constant_volume(config) and not second_order.read(
+    wants_slopes = config.model.has_constant_volume and not second_order.read(
         workdir.second_order, own_facts
     )
     if not wanted and not wants_slopes:
@@ -107,12 +107,6 @@ def _is_current(path: pathlib.Path, metadata: Mapping[str, Any]) -> bool:
     return tables.is_current(path, metadata) and images.kept_path(path).exists()
 
 
-def _has_constant_volume(config: Config) -> bool:
-    """Whether the second-order analysis is about this model."""
-    model = config.model
-    return model.family == "glow" and model.coupling == "additive" and not model.num_classes
-
-
 def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     """Draws the report's samples into the work directory, unless they are there.
 
@@ -130,7 +124,7 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     drawn = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
     with atomic.replacing_folder(workdir.samples) as folder:
         np.save(folder / workdir.sample_images.name, drawn.numpy())
-        if config.model.family in models.RECONSTRUCTING:
+        if config.model.reconstructs:
             pairs = _reconstructions(model, pipeline.open_sets(config.data, data_dir))
             np.save(folder / workdir.reconstructions.name, pairs)
         (folder / workdir.sample_facts.name).write_text(json.dumps(facts) + "\n")
@@ -155,7 +149,7 @@ def _sample_facts(config: Config) -> dict[str, Any]:
         "num_images": config.sample.num_images,
         "temperature": config.sample.temperature,
     }
-    if config.model.family in models.RECONSTRUCTING:
+    if config.model.reconstructs:
         data = config.data
         facts["reconstructed"] = [data.in_distribution, *data.out_of_distribution]
     return facts

@@ -10,7 +10,7 @@ from tfp_ood.models.flows import glow, real_nvp
 from tfp_ood.models.pixel_cnn import build as pixel_cnn
 from tfp_ood.models.vae import build as vae
 
-__all__ = ["BUILDERS", "RECONSTRUCTING", "LikelihoodModel", "UninitializedError", "build"]
+__all__ = ["BUILDERS", "LikelihoodModel", "UninitializedError", "build"]
 
 BUILDERS = {
     "glow": glow.build,
@@ -18,10 +18,13 @@ BUILDERS = {
     "real_nvp": real_nvp.build,
     "vae": vae.build,
 }
-"""Family -> function of (model config, image shape, seed, precision)."""
+"""Family -> function that makes a model, not yet initialised, of:
 
-RECONSTRUCTING = ("vae",)
-"""Families whose models have `reconstruct`, from images to uint8 images of the same shape."""
+- the options, `config.model`;
+- the image shape (H, W, C), which `config.model.check` has found to fit;
+- a seed, of weights and noise;
+- the precision, a tf_keras dtype policy of the networks.
+"""
 
 
 def build(config: Config) -> LikelihoodModel:

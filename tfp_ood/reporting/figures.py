@@ -33,13 +33,6 @@ def new(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def save(figure: Figure, paths: Sequence[str | os.PathLike[str]]) -> None:
-    """Writes a figure to files, whose suffixes choose the format."""
-    for path in paths:
-        with atomic.replacing(path) as temporary:
-            figure.savefig(temporary, dpi=160)
-
-
 def roc_axes(figure: Figure) -> Axes:
     """The figure's axes for ROC curves, with the diagonal."""
     axes = figure.add_subplot()

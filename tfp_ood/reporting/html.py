@@ -8,6 +8,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from tfp_ood import atomic
 from tfp_ood.options import flat
 
@@ -93,13 +95,21 @@ def verdict_list(sentences: Sequence[str]) -> str:
     return f'<ul class="verdict">\n{items}\n</ul>'
 
 
-def figure(kind: str, path: str | os.PathLike[str], alt: str, caption: str) -> str:
+def picture(kind: str, path: str | os.PathLike[str], alt: str, caption: str) -> str:
     """A PNG inside the page, with words for those who do not see it; `kind` is its CSS class."""
     data = base64.b64encode(pathlib.Path(path).read_bytes()).decode("ascii")
     return (
         f'<figure class="{kind}">\n<img alt="{escape(alt)}" src="data:image/png;base64,{data}">\n'
         f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
     )
+
+
+def drawn(kind: str, figure: Figure, stem: pathlib.Path, alt: str, caption: str) -> str:
+    """A drawn figure inside the page, and beside it as STEM.png and STEM.pdf."""
+    for path in (png := stem.with_name(f"{stem.name}.png"), png.with_suffix(".pdf")):
+        with atomic.replacing(path) as temporary:
+            figure.savefig(temporary, dpi=160)
+    return picture(kind, png, alt, caption)
 
 
 def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], kind: str) -> str:

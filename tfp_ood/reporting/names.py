@@ -1,8 +1,9 @@
-"""What data sets are called in figures, tables and sentences."""
+"""What data sets and model families are called in figures, tables and sentences."""
 
 from collections.abc import Sequence
 
 from tfp_ood.data.specs import CORRUPTIONS, FLIPS, REDUCTIONS
+from tfp_ood.families import TITLES
 
 DISPLAY_NAMES = {
     "mnist": "MNIST",
@@ -22,12 +23,9 @@ DISPLAY_NAMES = {
 """Names of the data set table; of paths, the last part is shown."""
 
 
-FAMILIES = {"glow": "Glow", "real_nvp": "RealNVP", "pixel_cnn": "PixelCNN", "vae": "VAE"}
-
-
 def family(name: str) -> str:
-    """What a model family is called; its name in the config if it has no other."""
-    return FAMILIES.get(name, name)
+    """The title of a model family; its name in the config if it has no other."""
+    return TITLES.get(name, name)
 
 
 def labels(sets: Sequence[tuple[str, str]]) -> list[str]:

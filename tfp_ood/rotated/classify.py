@@ -22,7 +22,7 @@ _WEIGHTS = "weights"
 _FACTS = "training.json"
 
 Network = tuple[str, int]
-"""Kind of network, of `models.lenet.KINDS`, and its number among those."""
+"""Kind of network, of `lenet.KINDS`, and its number among those."""
 
 
 def networks(variant: str, config: RotatedConfig) -> list[Network]:

@@ -13,7 +13,7 @@ import ml_collections
 
 from tfp_ood import options
 from tfp_ood.config import DataConfig
-from tfp_ood.options import ConfigError, describe_group, one_of, option
+from tfp_ood.options import ConfigError, one_of, option, untrained
 
 NAME = "rotated_digits"
 
@@ -29,15 +29,18 @@ class RotatedDataConfig(DataConfig):
 
     in_distribution: str = "mnist"
     """A labelled set of ten classes."""
-    out_of_distribution: tuple[str, ...] = ("fashion_mnist",)
-    num_test: int = option(1000, low=0)
-    digits: tuple[int, ...] = (3, 4, 7, 9)
+    out_of_distribution: tuple[str, ...] = option(("fashion_mnist",), trained=False)
+    size_change: str = untrained(DataConfig, "size_change")
+    channel_change: str = untrained(DataConfig, "channel_change")
+    unreadable: str = untrained(DataConfig, "unreadable")
+    num_test: int = option(1000, low=0, trained=False)
+    digits: tuple[int, ...] = option((3, 4, 7, 9), trained=False)
     """Classes whose test images are turned; each gets a figure. [1] shows a 3."""
-    num_rotated: int = option(20, low=1)
+    num_rotated: int = option(20, low=1, trained=False)
     """Test images of each of these classes, from the start of the test split."""
-    digit_index: int = option(0, low=0)
+    digit_index: int = option(0, low=0, trained=False)
     """Which of them is drawn in the figure."""
-    num_angles: int = option(37, low=3)
+    num_angles: int = option(37, low=3, trained=False)
     """Angles from 0 to 180 degrees, both included, at equal distances."""
 
 
@@ -45,7 +48,7 @@ class RotatedDataConfig(DataConfig):
 class LeNetConfig:
     """LeNet with the sizes of [1], and what makes it Bayesian."""
 
-    variants: tuple[str, ...] = VARIANTS
+    variants: tuple[str, ...] = option(VARIANTS, trained=False)
     """Which to compare, "softmax" among them; may change after training."""
     num_filters: tuple[int, int] = (20, 50)
     """Channels of the two 5x5 convolutions."""
@@ -96,17 +99,12 @@ class RotatedConfig:
     data: RotatedDataConfig = RotatedDataConfig()
     model: LeNetConfig = LeNetConfig()
     train: LeNetTrainConfig = LeNetTrainConfig()
-    evaluate: PredictConfig = PredictConfig()
+    evaluate: PredictConfig = option(PredictConfig(), trained=False)
     seed: int = option(0, low=0, high=2**31 - 1)
 
     def training_facts(self) -> dict[str, Any]:
         """All that the trained networks depend on; what they are asked afterwards may change."""
-        facts = dataclasses.asdict(self)
-        del facts["evaluate"], facts["model"]["variants"]
-        for field in dataclasses.fields(RotatedDataConfig):
-            if field.name not in ("in_distribution", "image_shape", "num_validation"):
-                del facts["data"][field.name]
-        return facts
+        return options.training_facts(self)
 
     def as_trained(self, facts: Mapping[str, Any]) -> "RotatedConfig":
         """This config with the `training_facts` of another one.
@@ -114,7 +112,7 @@ class RotatedConfig:
         Raises:
           ConfigError: they are no such facts.
         """
-        return from_config_dict(options.merged(dataclasses.asdict(self), facts))
+        return from_config_dict(options.as_trained(self, facts))
 
 
 def defaults() -> ml_collections.ConfigDict:
@@ -136,22 +134,10 @@ def from_config_dict(given: Mapping[str, Any]) -> RotatedConfig:
     return config
 
 
-def valid_values(key: str) -> str:
-    """Words for what `config.<key>` may be.
-
-    Raises:
-      ConfigError: there is no such key.
-    """
-    return options.valid_values(RotatedConfig, key)
-
-
 def describe_keys() -> Iterator[str]:
     """A line for every key: its default and what is valid."""
     for field in dataclasses.fields(RotatedConfig):
-        if dataclasses.is_dataclass(field.default):
-            yield from describe_group(RotatedConfig, field.name, field.default)
-        else:
-            yield f"{field.name}={field.default!r}: {valid_values(field.name)}"
+        yield from options.describe(RotatedConfig, field.name, field.default)
 
 
 def _check_data(data: RotatedDataConfig) -> None:

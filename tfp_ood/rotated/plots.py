@@ -1,7 +1,6 @@
-"""Figures of the rotated digits; drawn without pyplot, as in `plots`."""
+"""Figures of the rotated digits; drawn without pyplot, as in `reporting.figures`."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,18 +9,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfp_ood.reporting.figures import COLORS, OWN_COLOR, save
+from tfp_ood.reporting.figures import COLORS, OWN_COLOR, new
 from tfp_ood.rotated.config import NUM_CLASSES
 from tfp_ood.rotated.predictions import Predictions
 from tfp_ood.rotated.summary import (
     CONFIDENT,
     LABELS,
+    Tables,
     ranges,
     set_rows,
     wrong_probability,
 )
-
-Paths = Sequence[str | os.PathLike[str]]
 
 _CLASS_COLORS = (*COLORS, "#F0E442", "#000000", "#E5D8BD", "#7A3E1D")
 """Of the classes that a digit is not: Okabe and Ito's and two more; numbers tell them apart too."""
@@ -39,9 +37,7 @@ _SHOWN_SHARE = 0.35  # a class with less is not written into the figure
 _WIDTH = 7.5  # inches
 
 
-def digit_figure(
-    tables: Mapping[str, Predictions], pictures: np.ndarray, digit: int, paths: Paths
-) -> None:
+def digit_figure(tables: Tables, pictures: np.ndarray, digit: int) -> Figure:
     """Class probabilities of one digit against its angle, a row for each variant.
 
     Below them the entropies of all variants, and the digit as it is turned.
@@ -50,10 +46,9 @@ def digit_figure(
       tables: variant -> predictions for that one image at all angles, in their order.
       pictures: the images, uint8 [A, H, W, 1].
       digit: its class.
-      paths: files to make; the suffix (.png, .pdf) chooses the format.
     """
     heights = [1.0] * len(tables) + [1.5, 0.9]
-    figure = Figure(figsize=(_WIDTH, 1.05 * sum(heights) + 0.5), layout="constrained")
+    figure = new(_WIDTH, 1.05 * sum(heights) + 0.5)
     rows = figure.subplots(len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights})
     for axes, (variant, table) in zip(rows, tables.items(), strict=False):
         _draw_probabilities(axes, table, digit)
@@ -63,18 +58,17 @@ def digit_figure(
     _draw_pictures(rows[-1], tables["softmax"].keys["angle"], pictures)
     _legend(figure, rows[0], "upper", NUM_CLASSES)
     _legend(figure, rows[-2], "lower", 3)
-    save(figure, paths)
+    return figure
 
 
-def turned_figure(summary: Mapping[str, Any], paths: Paths) -> None:
+def turned_figure(summary: Mapping[str, Any]) -> Figure:
     """Over many digits, against the angle: how often a variant is confidently wrong; entropy.
 
     Args:
-      summary: of `rotated_summary.summarize`.
-      paths: as above.
+      summary: of `summary.summarize`.
     """
     turned = summary["turned"]
-    figure = Figure(figsize=(_WIDTH, 3.9), layout="constrained")
+    figure = new(_WIDTH, 3.9)
     left, right = figure.subplots(1, 2)
     for variant, entry in turned["variants"].items():
         left.plot(turned["angle"], entry["share_confidently_wrong"], **_curve(variant))
@@ -86,21 +80,18 @@ def turned_figure(summary: Mapping[str, Any], paths: Paths) -> None:
         axes.set_xlabel("angle  [degrees]", fontsize=11)
         _finish(axes, turned["angle"])
     _legend(figure, left, "lower", 3)
-    save(figure, paths)
+    return figure
 
 
-def entropy_figure(
-    tables: Mapping[str, Predictions], summary: Mapping[str, Any], paths: Paths
-) -> None:
+def entropy_figure(tables: Tables, summary: Mapping[str, Any]) -> Figure:
     """Cumulative curves of the predictive entropy, a panel for each set.
 
     Args:
       tables: variant -> predictions for all sets.
       summary: of these, for labels.
-      paths: as above.
     """
     sets = summary["sets"]
-    figure = Figure(figsize=(_WIDTH, 3.9), layout="constrained")
+    figure = new(_WIDTH, 3.9)
     panels = np.atleast_1d(figure.subplots(1, len(sets), sharey=True))
     for axes, (key, entry) in zip(panels, sets.items(), strict=True):
         for variant, table in tables.items():
@@ -112,7 +103,7 @@ def entropy_figure(
         axes.spines[["right", "top"]].set_visible(False)
     panels[0].set_ylabel("share of images with less", fontsize=11)
     _legend(figure, panels[0], "lower", 3)
-    save(figure, paths)
+    return figure
 
 
 def _curve(variant: str) -> dict[str, Any]:
@@ -170,7 +161,7 @@ def _write_class(
             )
 
 
-def _draw_entropies(axes: Axes, tables: Mapping[str, Predictions]) -> None:
+def _draw_entropies(axes: Axes, tables: Tables) -> None:
     """Entropies; shaded is where the plain network is certain of a wrong class."""
     angles = tables["softmax"].keys["angle"]
     half = (angles[1] - angles[0]) / 2

@@ -1,6 +1,5 @@
 """Classifiers x turned digits and foreign sets -> prediction tables (see `predictions`)."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,37 +8,13 @@ import tqdm
 from tfp_ood import atomic
 from tfp_ood.config import fingerprint
 from tfp_ood.data import pipeline
-from tfp_ood.errors import DataError
 from tfp_ood.keras import keras
-from tfp_ood.rotated import classify, predictions, rotation
-from tfp_ood.rotated.config import RotatedConfig
+from tfp_ood.rotated import classify, predictions
+from tfp_ood.rotated.config import NUM_CLASSES, RotatedConfig
+from tfp_ood.rotated.images import Images, load_images
 from tfp_ood.rotated.lenet import LeNet
 from tfp_ood.rotated.predictions import Predictions
 from tfp_ood.workdir import WorkDir
-
-
-@dataclasses.dataclass(frozen=True)
-class Images:
-    """What is asked: N images, and what each of them is."""
-
-    kind: str
-    images: np.ndarray
-    """uint8 [N, H, W, 1]."""
-    keys: dict[str, np.ndarray]
-    """[N] each."""
-    facts: dict[str, Any]
-    """What they depend on."""
-
-
-def load_images(config: RotatedConfig, splits: list[pipeline.Split]) -> tuple[Images, Images]:
-    """The turned digits, out of the first set, and all images of all sets.
-
-    Raises:
-      DataError: there are too few of a digit.
-    """
-    loaded = [pipeline.load(split) for split in splits]
-    turned = _turned(config, splits[0].version, *loaded[0])
-    return turned, _whole_sets(splits, loaded)
 
 
 def evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
@@ -51,15 +26,15 @@ def evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> N
     workdir.check(config)
     splits = pipeline.open_sets(config.data, data_dir)
     workdir.check_images(splits[0].version)
-    asked = load_images(config, splits)
-    _write_pictures(config, workdir, asked[0])
+    asked = turned, _ = load_images(config, splits)
+    _write_pictures(config, workdir, turned)
     for variant in config.model.variants:
         wanted = []
-        for images in asked:
-            path = predictions.table_path(workdir.root, variant, images.kind)
-            facts = _facts(variant, config, workdir, images)
+        for part in asked:
+            path = predictions.table_path(workdir.root, variant, part.kind)
+            facts = _facts(variant, config, workdir, part)
             if not predictions.is_current(path, facts):
-                wanted.append((path, facts, images))
+                wanted.append((path, facts, part))
         if wanted:
             _predict_variant(variant, config, workdir, wanted)
 
@@ -82,7 +57,7 @@ def predictive(
       float64 [N, 10].
     """
     rounds = [n for n in networks for _ in range(num_draws if n.is_stochastic else 1)]
-    mean = np.zeros((len(images), 10))
+    mean = np.zeros((len(images), NUM_CLASSES))
     with tqdm.tqdm(
         total=len(images) * len(rounds), desc=title, unit=" images", leave=False, delay=1
     ) as bar:
@@ -94,57 +69,6 @@ def predictive(
     return mean / mean.sum(axis=-1, keepdims=True)  # each draw sums to 1 but for rounding
 
 
-def _turned(config: RotatedConfig, version: str, images: np.ndarray, labels: np.ndarray) -> Images:
-    """The first test images of the chosen digits at all angles.
-
-    Raises:
-      DataError: there are too few.
-    """
-    data = config.data
-    angles = rotation.angles(data.num_angles)
-    chosen = []
-    for digit in data.digits:
-        found = np.flatnonzero(labels == digit)[: data.num_rotated]
-        if len(found) < data.num_rotated:
-            raise DataError(
-                f"{data.in_distribution}: of the {len(labels):,} test images only {len(found)} are "
-                f"of class {digit}; lower --config.data.num_rotated or raise "
-                "--config.data.num_test."
-            )
-        chosen.extend(found)
-    chosen = np.array(chosen, np.int64)
-    keys = {
-        "label": np.repeat(labels[chosen], len(angles)),
-        "index": np.repeat(chosen, len(angles)),
-        "angle": np.tile(angles, len(chosen)),
-    }
-    facts = {
-        "digits": data.digits,
-        "num_rotated": data.num_rotated,
-        "num_angles": data.num_angles,
-        "num_test": data.num_test,
-        "source_version": version,
-    }
-    turned = np.concatenate([rotation.rotated(image, angles) for image in images[chosen]])
-    return Images("rotated", turned, keys, facts)
-
-
-def _whole_sets(
-    splits: list[pipeline.Split], loaded: list[tuple[np.ndarray, np.ndarray]]
-) -> Images:
-    sizes = [split.num_images for split in splits]
-    keys = {
-        "dataset": np.repeat([split.name for split in splits], sizes),
-        "split": np.repeat([split.split for split in splits], sizes),
-        "label": np.concatenate([labels for _, labels in loaded]),
-        "index": np.concatenate([np.arange(size) for size in sizes]),
-    }
-    facts = {
-        "sets": [[s.name, s.split, s.num_images, s.preprocessing, s.version] for s in splits],
-    }
-    return Images("sets", np.concatenate([images for images, _ in loaded]), keys, facts)
-
-
 def _write_pictures(config: RotatedConfig, workdir: WorkDir, turned: Images) -> None:
     """The images that the figures draw under their axes."""
     data = config.data
@@ -153,7 +77,7 @@ def _write_pictures(config: RotatedConfig, workdir: WorkDir, turned: Images) -> 
         np.save(path, turned.images.reshape(shape)[:, data.digit_index])
 
 
-def _facts(variant: str, config: RotatedConfig, workdir: WorkDir, images: Images) -> dict[str, Any]:
+def _facts(variant: str, config: RotatedConfig, workdir: WorkDir, asked: Images) -> dict[str, Any]:
     """All that a table depends on."""
     networks = classify.networks(variant, config)
     return {
@@ -162,7 +86,7 @@ def _facts(variant: str, config: RotatedConfig, workdir: WorkDir, images: Images
         "num_draws": config.evaluate.num_draws,
         "seed": config.seed,
         "networks": [classify.training_facts(network, workdir) for network in networks],
-        **images.facts,
+        **asked.facts,
     }
 
 

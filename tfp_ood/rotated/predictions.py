@@ -1,8 +1,10 @@
 """Prediction tables: class probabilities of images under one classifier, as Parquet files.
 
 The interface between prediction, which writes them, and the report on rotated digits. Columns: what
-the image is (`ROTATED_KEYS` or `SET_KEYS`), then `probability_0` ... `probability_9`, averaged over
-draws of weights, and `entropy`, of that average, in nats. This module needs no TensorFlow.
+the image is, then `probability_0` ... `probability_9`, averaged over draws of weights, and
+`entropy`, of that average, in nats. A turned image is its `label`, its `index` in the test split
+and the `angle` in degrees counterclockwise; an image of a whole set is `dataset`, `split`, `label`
+and `index`. This module needs no TensorFlow.
 """
 
 import dataclasses
@@ -20,12 +22,6 @@ from scipy import special
 from tfp_ood import atomic
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation.tables import METADATA_KEY, encode_metadata
-
-ROTATED_KEYS = ("label", "index", "angle")
-"""Of turned images: class, number in the test split, degrees counterclockwise."""
-
-SET_KEYS = ("dataset", "split", "label", "index")
-"""Of whole sets of images."""
 
 FOLDER = "predictions"
 """In the work directory."""

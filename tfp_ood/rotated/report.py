@@ -1,9 +1,8 @@
 """Prediction tables of a work directory -> the report on rotated digits."""
 
-import json
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,8 @@ import numpy as np
 from tfp_ood import atomic
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import html
-from tfp_ood.rotated import plots as rotated_plots
-from tfp_ood.rotated import predictions
-from tfp_ood.rotated.predictions import Predictions
-from tfp_ood.rotated.summary import LABELS, drawn_rows, summarize, verdict
+from tfp_ood.rotated import plots, predictions
+from tfp_ood.rotated.summary import LABELS, Tables, drawn_rows, rotated_outcome, summarize
 
 _TITLE = "Digits turned upside down: who is certain, and wrong?"
 
@@ -67,26 +64,24 @@ def write_report(
     )
     pictures = _read_pictures(workdir / predictions.PICTURES)
     summary = summarize(rotated, sets, digit_index)
+    outcome = rotated_outcome(summary)
     folder = workdir / "report"
     figures = [
         _digit_figure(rotated, image, int(digit), digit_index, folder)
         for digit, image in zip(summary["digits"], pictures, strict=True)
     ]
-    turned = _figure(folder, "turned", lambda p: rotated_plots.turned_figure(summary, p))
-    entropies = _figure(folder, "entropy", lambda p: rotated_plots.entropy_figure(sets, summary, p))
     sections = [
-        html.verdict_list(verdict(summary)),
+        html.verdict_list(outcome),
         *figures,
         html.section("How to read this", _HOW_TO_READ),
         html.section("Certain, and wrong", _ranges_table(summary)),
-        html.section("All turned digits", _turned_part(summary, turned)),
-        html.section("Foreign images", _sets_part(summary, entropies)),
+        html.section("All turned digits", _turned_part(summary, folder)),
+        html.section("Foreign images", _sets_part(sets, summary, folder)),
         html.section("Networks", _variants_table(summary)),
         html.config_section(config),
     ]
-    with atomic.replacing(folder / "summary.json") as temporary:
-        temporary.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n")
-    return verdict(summary), html.write(folder, _TITLE, sections)
+    atomic.write_json(folder / "summary.json", summary)
+    return outcome, html.write(folder, _TITLE, sections)
 
 
 def _read_pictures(path: pathlib.Path) -> np.ndarray:
@@ -99,7 +94,7 @@ def _read_pictures(path: pathlib.Path) -> np.ndarray:
 
 
 def _digit_figure(
-    tables: Mapping[str, Predictions],
+    tables: Tables,
     pictures: np.ndarray,
     digit: int,
     digit_index: int,
@@ -108,25 +103,12 @@ def _digit_figure(
     """The figure of one digit, as HTML."""
     rows = drawn_rows(tables["softmax"], digit, digit_index)
     one = {variant: table.where(rows) for variant, table in tables.items()}
-    path = _figure(
-        folder,
-        f"digit_{digit}",
-        lambda paths: rotated_plots.digit_figure(one, pictures, digit, paths),
-    )
+    figure = plots.digit_figure(one, pictures, digit)
     caption = (
         f"Test image {one['softmax'].keys['index'][0]}, a {digit}, turned by 0 to 180 degrees."
     )
     alt = f"Class probabilities of a turned {digit} under each variant, and their entropies"
-    return html.figure("rotated", path, alt, caption)
-
-
-def _figure(
-    folder: pathlib.Path, name: str, draw: Callable[[list[pathlib.Path]], None]
-) -> pathlib.Path:
-    """Draws NAME.png and NAME.pdf; returns the former."""
-    paths = [folder / f"{name}.png", folder / f"{name}.pdf"]
-    draw(paths)
-    return paths[0]
+    return html.drawn("rotated", figure, folder / f"digit_{digit}", alt, caption)
 
 
 def _ranges_table(summary: Mapping[str, Any]) -> str:
@@ -151,7 +133,8 @@ def _ranges_table(summary: Mapping[str, Any]) -> str:
     return html.table(caption, header, rows, "metrics")
 
 
-def _turned_part(summary: Mapping[str, Any], path: pathlib.Path) -> str:
+def _turned_part(summary: Mapping[str, Any], folder: pathlib.Path) -> str:
+    figure = plots.turned_figure(summary)
     turned = summary["turned"]
     digits = ", ".join(map(str, turned["digits"]))
     caption = f"{turned['num_images']} test images of the digits {digits}, at every angle."
@@ -162,10 +145,11 @@ def _turned_part(summary: Mapping[str, Any], path: pathlib.Path) -> str:
     ]
     header = ["Variant", "wrong class at 0.9 or more", "mean entropy, nats"]
     table = html.table("Over all angles", header, rows, "metrics")
-    return html.figure("turned", path, alt, caption) + table
+    return html.drawn("turned", figure, folder / "turned", alt, caption) + table
 
 
-def _sets_part(summary: Mapping[str, Any], path: pathlib.Path) -> str:
+def _sets_part(sets: Tables, summary: Mapping[str, Any], folder: pathlib.Path) -> str:
+    figure = plots.entropy_figure(sets, summary)
     caption = (
         "Cumulative curves of the predictive entropy. On the networks' own set they should rise at "
         "the left, on foreign sets as far to the right as possible."
@@ -179,7 +163,10 @@ def _sets_part(summary: Mapping[str, Any], path: pathlib.Path) -> str:
             row.append(f"{values['mean_entropy']:.3f}")
             row.append(f"{values['accuracy']:.1%}" if is_own else f"{values['auroc']:.3f}")
     table = html.table("Mean entropy (nats), and what it tells apart", header, rows, "metrics")
-    return html.figure("entropy", path, "Cumulative curves of entropy", caption) + table
+    return (
+        html.drawn("entropy", figure, folder / "entropy", "Cumulative curves of entropy", caption)
+        + table
+    )
 
 
 def _variants_table(summary: Mapping[str, Any]) -> str:

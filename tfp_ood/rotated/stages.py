@@ -1,26 +1,33 @@
-"""The stages of the experiment on rotated digits, after its data are there."""
+"""The experiment on rotated digits, as the command line knows it, and its stages."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
 
-from tfp_ood import devices
+from tfp_ood import devices, stages
+from tfp_ood.rotated import config as config_lib
 from tfp_ood.rotated.config import RotatedConfig
 from tfp_ood.workdir import WorkDir
 
 
-def _train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
+def _start(config: RotatedConfig) -> None:
+    """Starts TensorFlow; classifiers compute a batch as a whole."""
     devices.start_tensorflow(in_halves=False)
+
+
+def _train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
+    _start(config)
     from tfp_ood.data import pipeline
-    from tfp_ood.rotated import classify, predict
+    from tfp_ood.rotated import classify
+    from tfp_ood.rotated.images import load_images
 
     if classify.missing_networks(config, workdir):
         # What cannot be judged afterwards must be known before training.
-        predict.load_images(config, pipeline.open_sets(config.data, data_dir))
+        load_images(config, pipeline.open_sets(config.data, data_dir))
         classify.train(config, workdir, data_dir)
 
 
 def _evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
-    devices.start_tensorflow(in_halves=False)
+    _start(config)
     from tfp_ood.rotated import predict
 
     predict.evaluate(config, workdir, data_dir)
@@ -32,13 +39,21 @@ def _report(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> No
     sentences, path = write_report(
         workdir.root, config.model.variants, config.data.digit_index, dataclasses.asdict(config)
     )
-    print("\n".join(sentences))
-    print(f"report: {path}")
+    stages.tell("report", sentences, path)
 
 
-STAGES: dict[str, Callable[[RotatedConfig, WorkDir, str | None], None]] = {
+_STAGES = {
+    "prepare": functools.partial(stages.prepare, _start),
     "train": _train,
     "evaluate": _evaluate,
     "report": _report,
 }
-"""Stage -> function of (config, workdir, data_dir), in the order of a run."""
+
+ROTATED_DIGITS = stages.Experiment(
+    name=config_lib.NAME,
+    from_config_dict=config_lib.from_config_dict,
+    describe_keys=config_lib.describe_keys,
+    stages=_STAGES,
+    combined={"run": tuple(_STAGES)},
+)
+"""Classifiers that are certain of digits turned upside down."""

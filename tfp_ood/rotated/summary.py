@@ -93,7 +93,7 @@ def wrong_probability(table: Predictions) -> np.ndarray:
     return others.max(axis=1)
 
 
-def verdict(summary: Mapping[str, Any]) -> list[str]:
+def rotated_outcome(summary: Mapping[str, Any]) -> list[str]:
     """The outcome in sentences: one for each drawn digit, one for all turned ones, and for sets."""
     sentences = [_digit_sentence(digit, entry) for digit, entry in summary["digits"].items()]
     turned = summary["turned"]

@@ -225,7 +225,7 @@ def _check_labels(config: Config, split: pipeline.Split) -> None:
     Raises:
       ConfigError: names the classes that there are.
     """
-    num_classes = getattr(config.model, "num_classes", 0)
+    num_classes = config.model.num_classes
     if not num_classes:
         return
     _, labels = pipeline.load(split)
@@ -290,7 +290,7 @@ def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
 
 
 def _trajectory(job: _Job, resumed: bool) -> list[ScoreTrajectory]:
-    if not job.config.evaluate.num_watched:
+    if not job.config.evaluate.num_trajectory:
         return []
     return [ScoreTrajectory(job.config, job.workdir, job.sets, resumed, job.process.is_chief)]
 

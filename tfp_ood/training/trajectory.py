@@ -44,7 +44,7 @@ class ScoreTrajectory(keras.callbacks.Callback):
         self._workdir, self._resumed, self._writes = workdir, resumed, writes
         self._batch_size = config.evaluate.batch_size
         self._images = [
-            (split, *pipeline.some_images(split, config.evaluate.num_watched)) for split in sets
+            (split, *pipeline.some_images(split, config.evaluate.num_trajectory)) for split in sets
         ]
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:

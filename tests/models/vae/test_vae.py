@@ -132,7 +132,7 @@ def test_likelihood_does_not_depend_on_the_batch(model, num_draws):
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 3), (28, 28, 1), (32, 32, 3)])
 def test_any_size_of_image(shape):
-    assert "vae" in models.RECONSTRUCTING
+    assert VAEConfig.reconstructs
     model = build(dataclasses.replace(SMALL, num_filters=2), shape)
     images = random_images(2, shape)
     assert model.log_prob(images).shape == [2]

@@ -9,9 +9,8 @@ import pytest
 from tests.evaluation.fakes import write
 from tests.reporting.pages import Parser
 from tfp_ood.errors import EvaluationError
-from tfp_ood.reporting import figures
 from tfp_ood.reporting.compare import page as compare
-from tfp_ood.reporting.compare import plots as compare_plots
+from tfp_ood.reporting.compare import plots
 from tfp_ood.reporting.run.report import write_report
 from tfp_ood.reporting.runs import read_runs
 
@@ -84,17 +83,8 @@ def test_without_seeds_there_is_no_ensemble(workdirs, tmp_path):
     assert "Ensembles" not in result.path.read_text(encoding="utf-8")
 
 
-def test_panels_share_an_axis_and_sets_keep_their_colour(workdirs, tmp_path, monkeypatch):
-    drawn = []
-
-    class Spy(figures.Figure):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            drawn.append(self)
-
-    monkeypatch.setattr(figures, "Figure", Spy)
-    compare_plots.likelihoods(read_runs(workdirs), [tmp_path / "a.png"])
-    panels = drawn[0].axes
+def test_panels_share_an_axis_and_sets_keep_their_colour(workdirs):
+    panels = plots.likelihoods(read_runs(workdirs)).axes
     assert len({axes.get_xlim() for axes in panels}) == 1
     low, high = panels[0].get_xlim()
     assert low > high  # likelier is to the right

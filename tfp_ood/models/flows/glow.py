@@ -3,7 +3,7 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_ood.config import GlowConfig
+from tfp_ood.families import GlowConfig
 from tfp_ood.models.flows import bijectors, couplings, networks
 from tfp_ood.models.flows.class_conditional import ClassConditionalFlow
 from tfp_ood.models.flows.flow import FlowModel
@@ -14,14 +14,7 @@ tfb = tfp.bijectors
 def build(
     model: GlowConfig, image_shape: tuple[int, int, int], seed: int, precision: str
 ) -> FlowModel:
-    """The model of a config, not yet initialised.
-
-    Args:
-      model: sizes.
-      image_shape: (H, W, C); H and W divide by `2**model.num_levels`.
-      seed: of weights and noise.
-      precision: tf_keras dtype policy of the networks.
-    """
+    """The model of a config; see `models.BUILDERS`."""
     flow = glow_bijector(
         image_shape,
         model.num_levels,

@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_ood.config import RealNVPConfig
+from tfp_ood.families import RealNVPConfig
 from tfp_ood.models.flows import batch_norm, bijectors, couplings, networks
 from tfp_ood.models.flows.flow import FlowModel
 
@@ -23,14 +23,7 @@ class RealNVPModel(FlowModel):
 def build(
     model: RealNVPConfig, image_shape: tuple[int, int, int], seed: int, precision: str
 ) -> FlowModel:
-    """The model of a config, not yet initialised.
-
-    Args:
-      model: sizes.
-      image_shape: (H, W, C); H and W divide by `2**model.num_levels`.
-      seed: of weights and noise.
-      precision: tf_keras dtype policy of the networks.
-    """
+    """The model of a config; see `models.BUILDERS`."""
     return RealNVPModel(real_nvp_bijector(model, image_shape, seed, precision), image_shape, seed)
 
 

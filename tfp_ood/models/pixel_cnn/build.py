@@ -5,7 +5,7 @@ log p(x) = sum_i log p(x_i | x_1, ..., x_{i-1}) over the pixels in raster order.
 
 import tensorflow as tf
 
-from tfp_ood.config import PixelCNNConfig
+from tfp_ood.families import PixelCNNConfig
 from tfp_ood.models.base import LikelihoodModel
 from tfp_ood.models.pixel_cnn import layers, sampler
 from tfp_ood.models.pixel_cnn.heads import CategoricalHead, Head, LogisticHead
@@ -16,14 +16,7 @@ from tfp_ood.models.pixel_cnn.networks import GatedNetwork, Network, PlusPlusNet
 def build(
     model: PixelCNNConfig, image_shape: tuple[int, int, int], seed: int, precision: str
 ) -> "PixelCNN":
-    """The model of a config, not yet initialised.
-
-    Args:
-      model: sizes.
-      image_shape: (H, W, C); H and W divide by `2**(model.num_hierarchies - 1)`.
-      seed: of weights and noise.
-      precision: tf_keras dtype policy of the networks.
-    """
+    """The model of a config; see `models.BUILDERS`."""
     channels, seeds = image_shape[2], layers.seeds(seed)
     if model.output == "categorical":
         network = GatedNetwork(channels, model.num_layers, model.num_filters, seeds, precision)

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood import units
-from tfp_ood.config import VAEConfig
+from tfp_ood.families import VAEConfig
 from tfp_ood.keras import keras
 from tfp_ood.models import dequantize
 from tfp_ood.models.base import LikelihoodModel
@@ -23,19 +23,12 @@ _NUM_COMPONENTS = 16  # of the mixture prior
 
 
 def build(model: VAEConfig, image_shape: tuple[int, int, int], seed: int, precision: str) -> "VAE":
-    """The model of a config.
-
-    Args:
-      model: sizes, decoder and prior.
-      image_shape: (H, W, C), of any size.
-      seed: of weights and noise.
-      precision: tf_keras dtype policy of the networks.
-    """
+    """The model of a config; see `models.BUILDERS`."""
     return VAE(model, image_shape, seed, precision)
 
 
 class VAE(LikelihoodModel):
-    """See the module; arguments as `build`."""
+    """See the module; arguments as `models.BUILDERS`."""
 
     log_prob_kind = "bound"
     quick_samples = True

@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from tfp_ood import atomic, detectors
 from tfp_ood.detectors import conformal
 from tfp_ood.detectors.conformal import Judgement
@@ -45,12 +47,11 @@ def write_audit(
     judged = judged_sets(places, tables, summary)
     found = {one.key: guard.judge([one.table]) for one in judged}
     facts = {key: _facts(one) for key, one in found.items()}
-    pictures = [places.audit / "images.png", places.audit / "images.pdf"]
-    plots.likeliest(judged, found, pictures)
+    pictures = plots.likeliest(judged, found)
     sentences = audit_outcome(facts, judged, false_alarm_rate)
     sections = [
         html.verdict_list(sentences),
-        _pictures_section(pictures[0], judged),
+        _pictures_section(pictures, places.audit, judged),
         _table_section(facts, judged, detectors.fitted(held_out, tables), false_alarm_rate),
         html.section("How to read this", _HOW_TO_READ),
         _skipped_section(judged),
@@ -109,14 +110,15 @@ def audit_outcome(
     ]
 
 
-def _pictures_section(path: pathlib.Path, judged: Sequence[JudgedSet]) -> str:
+def _pictures_section(pictures: Figure, folder: pathlib.Path, judged: Sequence[JudgedSet]) -> str:
     caption = (
         "The likeliest images of every set. Orange frame, P: passes both. Blue frame, G: only the "
         "guard stops it. Gray frame, L: a threshold on likelihood stops it."
     )
     labels = ", ".join(one.label for one in judged)
     alt = f"The likeliest images of {labels}, and which detector stops them"
-    return html.section("What would pass", html.figure("extremes", path, alt, caption))
+    figure = html.drawn("extremes", pictures, folder / "images", alt, caption)
+    return html.section("What would pass", figure)
 
 
 def _table_section(

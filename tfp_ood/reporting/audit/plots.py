@@ -1,7 +1,8 @@
 """The pictures of an audit."""
 
-import os
 from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
 
 from tfp_ood.detectors.conformal import Judgement
 from tfp_ood.reporting import figures
@@ -11,17 +12,12 @@ _NUM_SHOWN = 10
 _LOOKS = {"P": figures.COLORS[1], "G": figures.COLORS[0], "L": figures.OWN_COLOR}
 
 
-def likeliest(
-    judged: Sequence[JudgedSet],
-    found: Mapping[str, Judgement],
-    paths: Sequence[str | os.PathLike[str]],
-) -> None:
+def likeliest(judged: Sequence[JudgedSet], found: Mapping[str, Judgement]) -> Figure:
     """The likeliest images of every set, framed by who stops them.
 
     Args:
       judged: in-distribution first.
       found: key of a set -> what the guard says of its images.
-      paths: files to make.
     """
     figure = figures.new(7.5, 1.05 * len(judged))
     grid = figure.subplots(len(judged), _NUM_SHOWN, squeeze=False)
@@ -35,7 +31,7 @@ def likeliest(
             axes.spines[:].set(visible=True, color=_LOOKS[letter], linewidth=3)
             axes.set_xlabel(letter, fontsize=8, color=_LOOKS[letter], labelpad=1)
         row[0].set_title(one.label, fontsize=9, loc="left", pad=3)
-    figures.save(figure, paths)
+    return figure
 
 
 def who_stops(judgement: Judgement, index: Sequence[int]) -> list[str]:

@@ -34,13 +34,17 @@ def write_comparison(
     """
     runs = read_runs(workdirs)
     report = open_page_folder(workdirs, folder)
-    histograms = _files(report, "likelihoods")
-    plots.likelihoods(runs, histograms)
     sentences = comparison_outcome(runs)
     ensembles, ensemble_section = ensemble.section(runs)
     sections = [
         html.verdict_list(sentences),
-        html.figure("likelihoods", histograms[0], " ".join(sentences), _HISTOGRAMS),
+        html.drawn(
+            "likelihoods",
+            plots.likelihoods(runs),
+            report / "likelihoods",
+            " ".join(sentences),
+            _HISTOGRAMS,
+        ),
         _tables(runs),
         _roc_section(runs, report),
         ensemble_section,
@@ -49,11 +53,6 @@ def write_comparison(
     facts = {"verdict": sentences, "runs": [_facts(run) for run in runs], "ensembles": ensembles}
     atomic.write_json(report / "comparison.json", facts)
     return ReportResult(path, sentences)
-
-
-def _files(report: pathlib.Path, name: str) -> list[pathlib.Path]:
-    """The files of a figure, PNG and PDF."""
-    return [report / f"{name}.{kind}" for kind in ("png", "pdf")]
 
 
 _HISTOGRAMS = (
@@ -142,12 +141,11 @@ def _roc_section(runs: Sequence[Run], report: pathlib.Path) -> str:
     for name in _judges(runs):
         judged = [(run, made) for run in runs if (made := _fitted(run, name)) is not None]
         is_likelihood = name == detectors.LIKELIHOOD
-        paths = _files(report, "roc" if is_likelihood else f"roc-{name}")
-        plots.roc_curves(judged, paths)
+        stem = report / ("roc" if is_likelihood else f"roc-{name}")
         begins = "ROC curves" if is_likelihood else f"{detectors.DETECTORS[name].title}: ROC curves"
         alt = f"{begins} of " + ", ".join(run.label for run, _ in judged)
         words = _ROC if is_likelihood else f"{begins}. Colours are runs, lines are foreign sets."
-        parts.append(html.figure("roc", paths[0], alt, words))
+        parts.append(html.drawn("roc", plots.roc_curves(judged), stem, alt, words))
     return html.section("ROC curves", "\n".join(parts))
 
 

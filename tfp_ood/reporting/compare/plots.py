@@ -1,9 +1,9 @@
 """Figures of several runs: histograms over one axis, ROC curves."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from tfp_ood.detectors import Detector
@@ -12,12 +12,10 @@ from tfp_ood.reporting import figures
 from tfp_ood.reporting.judged import JudgedSet
 from tfp_ood.reporting.runs import Run
 
-Paths = Sequence[str | os.PathLike[str]]
-
 _NUM_BINS = 100
 
 
-def likelihoods(runs: Sequence[Run], paths: Paths) -> None:
+def likelihoods(runs: Sequence[Run]) -> Figure:
     """Densities of bits/dim, a panel for each run, over one axis on which right is likelier.
 
     The axis reaches as far as the histograms of single runs would; a set has the same colour and
@@ -43,7 +41,7 @@ def likelihoods(runs: Sequence[Run], paths: Paths) -> None:
         axes.legend(loc="best", frameon=False, fontsize=8)
     panels[-1].set_xlim(edges[-1], edges[0])
     panels[-1].set_xlabel("bits per dimension   (right is likelier; triangles: means)", fontsize=11)
-    figures.save(figure, paths)
+    return figure
 
 
 def _label(run: Run, one: JudgedSet) -> str:
@@ -58,12 +56,11 @@ def _outside(values: np.ndarray, edges: np.ndarray) -> str:
     return f"; {share:.0%} off the axis" if share >= 0.01 else ""
 
 
-def roc_curves(runs: Sequence[tuple[Run, Detector]], paths: Paths) -> None:
+def roc_curves(runs: Sequence[tuple[Run, Detector]]) -> Figure:
     """ROC curves of one detector: colours are runs, lines are out-of-distribution sets.
 
     Args:
       runs: each with the detector, fitted on its own held-out images.
-      paths: files to make.
     """
     labels = _out_labels([run for run, _ in runs])
     num_curves = sum(len(run.out_sets) for run, _ in runs)
@@ -82,7 +79,7 @@ def roc_curves(runs: Sequence[tuple[Run, Detector]], paths: Paths) -> None:
                 label=f"{run.label}: {one.label}",
             )
     figures.add_legend(figure, fontsize=9)
-    figures.save(figure, paths)
+    return figure
 
 
 def _out_labels(runs: Sequence[Run]) -> list[str]:

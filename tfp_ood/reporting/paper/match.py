@@ -3,18 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tfp_ood import families
 from tfp_ood.reporting import names
 from tfp_ood.reporting.paper import facts
 from tfp_ood.reporting.paper.facts import SETUPS
 from tfp_ood.reporting.runs import Run
 
-_KINDS = {
-    "glow": "Glow",
-    "glow_constant_volume": "constant-volume Glow",
-    "real_nvp": "RealNVP",
-    "pixel_cnn": "PixelCNN",
-    "vae": "VAE",
-}
 _BY_PART = {"svhn": "svhn_cropped", "celeb": "celeb_a"}
 _SMALLER = ("model.num_steps", "model.num_hidden", "model.num_layers", "model.num_filters",
             "train.num_steps")  # fmt: skip
@@ -22,16 +16,12 @@ _SMALLER = ("model.num_steps", "model.num_hidden", "model.num_layers", "model.nu
 
 def kind(run: Run) -> str:
     """A key of `facts.SETUPS`, or another word where the paper has no such model."""
-    model = run.config["model"]
-    if model.get("num_classes"):
-        return "glow_class_conditional"
-    is_constant = model["family"] == "glow" and model["coupling"] == "additive"
-    return "glow_constant_volume" if is_constant else model["family"]
+    return families.model_config(run.config["model"]).kind
 
 
 def kind_name(word: str) -> str:
     """What a kind of model is called."""
-    return _KINDS.get(word, word.replace("_", " "))
+    return families.TITLES[word]
 
 
 def data_set(name: str) -> str:

@@ -109,9 +109,8 @@ def paper_outcome(
 
 
 def _numbers_section(rows: Sequence[tuple[Number, Run, float]], report: Any) -> str:
-    paths = [report / "numbers.png", report / "numbers.pdf"]
-    for path in paths:  # of an earlier page about other runs
-        path.unlink(missing_ok=True)
+    for path in report.glob("numbers.p*"):  # of an earlier page about other runs
+        path.unlink()
     cells = []
     for number in NUMBERS:
         mine = [(run, value) for given, run, value in rows if given is number]
@@ -131,13 +130,12 @@ def _numbers_section(rows: Sequence[tuple[Number, Run, float]], report: Any) -> 
     caption = "Same quantity, same unit, on test images. Sizes and budgets differ, see below."
     figure = ""
     if rows:
-        plots.numbers(rows, paths)
         alt = "A dot plot of the figures in the table below"
         words = (
             "Filled marks are ours; open circles others' figures, open squares those that are "
             "recalled and not verified."
         )
-        figure = html.figure("numbers", paths[0], alt, words)
+        figure = html.drawn("numbers", plots.numbers(rows), report / "numbers", alt, words)
     notes = f"<p>{html.escape(facts.NOT_COMPARED)}</p>"
     body = figure + html.table(caption, header, cells, "metrics") + notes
     return html.section("Figures", body)
@@ -181,7 +179,7 @@ def _finding_section(
     ]
     table = html.table("Ours", ["Run", "about", "measured", "as the paper"], rows, "facts")
     figures = "".join(
-        html.figure(name, path, f"{_TITLES[name]}: {label}", label)
+        html.picture(name, path, f"{_TITLES[name]}: {label}", label)
         for label, path in pictures
         if path.exists()
     )

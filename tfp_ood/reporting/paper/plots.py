@@ -16,12 +16,11 @@ _PANELS = {
 }
 
 
-def numbers(rows: Sequence[tuple[Number, Run, float]], paths: Sequence[Any]) -> None:
+def numbers(rows: Sequence[tuple[Number, Run, float]]) -> Figure:
     """A line for each figure: others' mark and those of our runs.
 
     Args:
       rows: figures and what a run measured of the same; at least one.
-      paths: files to make.
     """
     panels = {
         title: [row for row in rows if row[0].quantity in quantities]
@@ -29,7 +28,7 @@ def numbers(rows: Sequence[tuple[Number, Run, float]], paths: Sequence[Any]) -> 
     }
     panels = {title: shown for title, shown in panels.items() if shown}
     counts = [len({id(number) for number, *_ in shown}) for shown in panels.values()]
-    figure = Figure(figsize=(7.5, 0.9 * len(panels) + 0.5 * sum(counts)), layout="constrained")
+    figure = figures.new(7.5, 0.9 * len(panels) + 0.5 * sum(counts))
     axes_of = figure.subplots(len(panels), 1, squeeze=False, height_ratios=counts)[:, 0]
     for axes, (title, shown) in zip(axes_of, panels.items(), strict=True):
         lines = list({id(number): number for number, *_ in shown}.values())
@@ -45,7 +44,7 @@ def numbers(rows: Sequence[tuple[Number, Run, float]], paths: Sequence[Any]) -> 
             axes.set_xlim(-0.02, 1.02)
         else:
             axes.invert_xaxis()
-    figures.save(figure, paths)
+    return figure
 
 
 def _draw_line(axes: Any, height: int, number: Number, values: Sequence[float]) -> None:

@@ -1,13 +1,14 @@
 """What the sections of a run's page are made of, and what a section is."""
 
 import dataclasses
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from tfp_ood.detectors import Detector
+from tfp_ood.reporting import html
 from tfp_ood.reporting.judged import JudgedSet, without_reduced
 from tfp_ood.reporting.summary import Summary
 from tfp_ood.trajectory import Scored
@@ -55,10 +56,10 @@ class Evidence:
         """The sets without the in-distribution images with less contrast."""
         return without_reduced(self.sets)
 
-    def files(self, section: str, part: str = "") -> list[pathlib.Path]:
-        """The files of a section's figure, PNG and PDF; `part` tells several figures apart."""
-        name = f"{section}-{part}" if part else section
-        return [self.workdir.report / f"{name}.{kind}" for kind in ("png", "pdf")]
+    def draw(self, section: str, figure: Figure, alt: str, caption: str, part: str = "") -> str:
+        """HTML of a section's figure, which is left as a file too; `part` tells several apart."""
+        stem = self.workdir.report / (f"{section}-{part}" if part else section)
+        return html.drawn(section, figure, stem, alt, caption)
 
     def remove_files(self, section: str) -> None:
         """Removes the figures of an earlier report, which was perhaps about other sets."""

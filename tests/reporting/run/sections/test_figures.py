@@ -8,48 +8,48 @@ from tfp_ood.detectors.likelihood import Likelihood
 from tfp_ood.reporting.run.sections import complexity, extremes, gray_levels, roc, terms
 
 
-def test_a_curve_that_is_above_the_diagonal_for_a_good_detector(tmp_path, drawn):
+def test_a_curve_that_is_above_the_diagonal_for_a_good_detector():
     own, far = table(np.linspace(2, 3, 50)), table(np.linspace(4, 5, 20), "noise", "all")
-    roc.draw(Likelihood(), judged([own, far]), ["noise"], [tmp_path / "a.png"])
-    coin, curve = drawn[0].axes[0].lines
+    figure = roc.draw(Likelihood(), judged([own, far]), ["noise"])
+    coin, curve = figure.axes[0].lines
     assert coin.get_label() == "a coin" and curve.get_label() == "noise"
     assert (0.0, 1.0) in set(map(tuple, curve.get_xydata()))
 
 
-def test_extreme_images_keep_every_pixel(tmp_path, drawn):
+def test_extreme_images_keep_every_pixel():
     images = [kept(OWN, 1.0), kept(MNIST, 1.0)]
-    extremes.draw(judged([OWN, MNIST], images), [tmp_path / "a.png"])
-    assert len(drawn[0].axes) == 4
-    (strip,) = drawn[0].axes[3].images
+    figure = extremes.draw(judged([OWN, MNIST], images))
+    assert len(figure.axes) == 4
+    (strip,) = figure.axes[3].images
     pixels = np.asarray(strip.get_array())
     np.testing.assert_array_equal(pixels[1:3, 1:3], images[1].extremes[1, 0])
     np.testing.assert_array_equal(pixels[1:3, 28:30], images[1].extremes[1, 9])
-    assert drawn[0].axes[3].get_title(loc="left").startswith("MNIST, unlikeliest: ")
+    assert figure.axes[3].get_title(loc="left").startswith("MNIST, unlikeliest: ")
 
 
-def test_a_set_of_one_image(tmp_path, drawn):
+def test_a_set_of_one_image():
     one = table([2.0])
-    extremes.draw(judged([one], [kept(one, 1.0)]), [tmp_path / "a.png"])
-    (strip,) = drawn[0].axes[0].images
+    figure = extremes.draw(judged([one], [kept(one, 1.0)]))
+    (strip,) = figure.axes[0].images
     assert np.all(np.asarray(strip.get_array())[:, 5:] == 255)
 
 
-def test_both_terms_share_the_sets_colours(tmp_path, drawn):
-    terms.draw(judged([OWN, MNIST]), [tmp_path / "a.png"])
-    latent, volume = drawn[0].axes
+def test_both_terms_share_the_sets_colours():
+    figure = terms.draw(judged([OWN, MNIST]))
+    latent, volume = figure.axes
     for axes in (latent, volume):
         own, foreign = axes.patches
         assert own.get_fill() and not foreign.get_fill()
     assert "log p(z)" in latent.get_xlabel() and "det" in volume.get_xlabel()
 
 
-def test_likelier_is_up_in_the_scatter(tmp_path, drawn):
-    complexity.draw(judged([OWN, MNIST]), [tmp_path / "a.png"])
-    low, high = drawn[0].axes[0].get_ylim()
+def test_likelier_is_up_in_the_scatter():
+    figure = complexity.draw(judged([OWN, MNIST]))
+    low, high = figure.axes[0].get_ylim()
     assert low > high
 
 
-def test_gray_levels_from_black_to_white(tmp_path, drawn):
-    gray_levels.draw(GRAY, judged([OWN])[0], [tmp_path / "a.png"])
-    (line,) = drawn[0].axes[0].lines
+def test_gray_levels_from_black_to_white():
+    figure = gray_levels.draw(GRAY, judged([OWN])[0])
+    (line,) = figure.axes[0].lines
     np.testing.assert_array_equal(line.get_xdata(), np.arange(256))

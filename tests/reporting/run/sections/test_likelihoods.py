@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.fakes import judged, table
+from tfp_ood.reporting import html
 from tfp_ood.reporting.run.sections import likelihoods
 from tfp_ood.reporting.summary import summarize
 
@@ -13,9 +14,9 @@ NOISE = table(RNG.normal(30, 0.1, 100), "noise", "all")
 
 
 def draw(tmp_path, tables):
-    paths = [tmp_path / "a.png", tmp_path / "a.pdf"]
-    likelihoods.draw(judged(tables), paths)
-    return paths
+    figure = likelihoods.draw(judged(tables))
+    html.drawn("likelihoods", figure, tmp_path / "a", "", "")
+    return figure
 
 
 def legend(figure):
@@ -23,16 +24,17 @@ def legend(figure):
 
 
 def test_files_are_what_their_names_say(tmp_path):
-    png, pdf = draw(tmp_path, [OWN, MNIST])
+    draw(tmp_path, [OWN, MNIST])
+    png, pdf = tmp_path / "a.png", tmp_path / "a.pdf"
     assert matplotlib.image.imread(png).shape[1] >= 1000
     assert pdf.read_bytes().startswith(b"%PDF")
     assert sorted(tmp_path.iterdir()) == [pdf, png]
 
 
-def test_legend_axes_and_areas(tmp_path, drawn):
-    draw(tmp_path, [OWN, MNIST])
-    (axes,) = drawn[0].axes
-    own, mnist = legend(drawn[0])
+def test_legend_axes_and_areas(tmp_path):
+    figure = draw(tmp_path, [OWN, MNIST])
+    (axes,) = figure.axes
+    own, mnist = legend(figure)
     assert own.startswith("FashionMNIST (in-distribution), n = 2,000")
     auroc = summarize(OWN, [MNIST]).datasets["mnist/test"].scores["log_prob"]["auroc"]
     assert mnist.startswith(f"MNIST, AUROC {auroc:.2f}, n = 500")
@@ -51,23 +53,23 @@ def test_legend_axes_and_areas(tmp_path, drawn):
     np.testing.assert_array_equal(own_patch.get_data().edges, foreign_patch.get_data().edges)
 
 
-def test_a_set_far_away_does_not_stretch_the_axis_and_is_told(tmp_path, drawn):
-    draw(tmp_path, [OWN, MNIST])
-    draw(tmp_path, [OWN, MNIST, NOISE])
-    assert drawn[0].axes[0].get_xlim() == drawn[1].axes[0].get_xlim()
-    assert "all off the axis to the left, mean -2" in legend(drawn[1])[2]
-    assert len(drawn[1].axes[0].lines) == 2  # the mean that is off the axis is not marked
+def test_a_set_far_away_does_not_stretch_the_axis_and_is_told(tmp_path):
+    near = draw(tmp_path, [OWN, MNIST])
+    far = draw(tmp_path, [OWN, MNIST, NOISE])
+    assert near.axes[0].get_xlim() == far.axes[0].get_xlim()
+    assert "all off the axis to the left, mean -2" in legend(far)[2]
+    assert len(far.axes[0].lines) == 2  # the mean that is off the axis is not marked
 
 
-def test_images_off_the_axis_count_in_the_density(tmp_path, drawn):
+def test_images_off_the_axis_count_in_the_density(tmp_path):
     half = table(np.concatenate([np.full(50, 3.0), np.full(50, 30.0)]), "mnist")
-    draw(tmp_path, [OWN, half])
-    values, edges, _ = drawn[0].axes[0].patches[1].get_data()
+    figure = draw(tmp_path, [OWN, half])
+    values, edges, _ = figure.axes[0].patches[1].get_data()
     assert np.sum(values * np.diff(edges)) == pytest.approx(0.5)
-    assert "50.00% off the axis" in legend(drawn[0])[1]
+    assert "50.00% off the axis" in legend(figure)[1]
 
 
-def test_a_set_of_one_value(tmp_path, drawn):
-    draw(tmp_path, [table([2.0, 2.0], "fashion_mnist"), table([2.0], "mnist")])
-    low, high = drawn[0].axes[0].get_xlim()
+def test_a_set_of_one_value(tmp_path):
+    figure = draw(tmp_path, [table([2.0, 2.0], "fashion_mnist"), table([2.0], "mnist")])
+    low, high = figure.axes[0].get_xlim()
     assert low < high

@@ -96,8 +96,9 @@ def test_section_and_pictures(found, tmp_path):
     made = trajectory.section(given)
     assert "from step 10 on" in made.html and "50 images of each set" in made.html
     assert made.numbers == found
-    paths = given.files("trajectory")
-    assert paths[0].read_bytes().startswith(b"\x89PNG") and paths[1].stat().st_size > 1000
+    png = given.workdir.report / "trajectory.png"
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert png.with_suffix(".pdf").stat().st_size > 1000
 
 
 def test_a_set_far_away_does_not_flatten_the_others(found):

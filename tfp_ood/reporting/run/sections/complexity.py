@@ -1,9 +1,9 @@
 """Likelihood against complexity: the size of an image as a PNG file."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 from scipy import stats
 
 from tfp_ood.evaluation.tables import ScoreTable
@@ -17,8 +17,7 @@ _NUM_DOTS = 1000  # of each set
 def section(evidence: Evidence) -> Section:
     """A scatter of all sets, and correlations by set."""
     found = {one.key: complexity(one.table) for one in evidence.sets}
-    paths = evidence.files("complexity")
-    draw(evidence.shown, paths)
+    drawing = draw(evidence.shown)
     rows = [
         [
             html.escape(one.label),
@@ -30,7 +29,7 @@ def section(evidence: Evidence) -> Section:
     ]
     header = ["Set", "rank correlation", "correlation", "PNG, bits/dim"]
     caption = "Each mark is an image. What compresses well is likely, whatever it shows."
-    body = html.figure("complexity", paths[0], "Likelihood against PNG size, by set", caption)
+    body = evidence.draw("complexity", drawing, "Likelihood against PNG size, by set", caption)
     body += html.table("log p(x) and the size as a PNG file", header, rows, "metrics")
     return Section(html.section("Likelihood against complexity", body), found)
 
@@ -55,7 +54,7 @@ def _correlation(value: float | None) -> str:
     return "&ndash;" if value is None else f"{value:+.2f}"
 
 
-def draw(sets: Sequence[JudgedSet], paths: Sequence[str | os.PathLike[str]]) -> None:
+def draw(sets: Sequence[JudgedSet]) -> Figure:
     """Draws at most `_NUM_DOTS` images of each set."""
     figure = figures.new(7, 4.6 + 0.25 * len(sets))
     axes = figure.add_subplot()
@@ -77,4 +76,4 @@ def draw(sets: Sequence[JudgedSet], paths: Sequence[str | os.PathLike[str]]) -> 
     axes.set_xlabel("size as a PNG file  [bits/dim]", fontsize=12)
     axes.set_ylabel("-log p(x)  [bits/dim], likelier is up", fontsize=12)
     figures.finish(figure, axes)
-    figures.save(figure, paths)
+    return figure

@@ -1,11 +1,11 @@
 """Likelihood of the in-distribution images as their contrast falls."""
 
 import collections
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from scipy import stats
 
 from tfp_ood.errors import EvaluationError
@@ -19,8 +19,7 @@ def section(evidence: Evidence) -> Section | None:
     found = sweeps(evidence.in_set.table, [one.table for one in evidence.out_sets])
     if not found:
         return None
-    paths = evidence.files("contrast")
-    draw(found, paths)
+    drawing = draw(found)
     words = {"contrast": "towards the mean of each image", "dimmed": "towards black"}
     sentences = " ".join(
         f"Moved {words[kind]}, rank correlation of falling contrast and likelihood "
@@ -34,7 +33,7 @@ def section(evidence: Evidence) -> Section | None:
         "<p>If variance is what counts, the model&rsquo;s own images must become likelier as their "
         "contrast falls.</p>"
     )
-    figure = html.figure("contrast", paths[0], alt, caption)
+    figure = evidence.draw("contrast", drawing, alt, caption)
     return Section(html.section("Likelihood against contrast", text + figure), found)
 
 
@@ -91,7 +90,7 @@ def _spearman(x: np.ndarray, columns: np.ndarray) -> float:
     return float(np.mean(x_ranks @ ranks / np.where(norms > 0, norms, 1.0)))
 
 
-def draw(found: Mapping[str, Mapping[str, Any]], paths: Sequence[str | os.PathLike[str]]) -> None:
+def draw(found: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Draws what `sweeps` found: means, and 90 % of the images."""
     figure = figures.new(7, 4.4)
     axes = figure.add_subplot()
@@ -108,4 +107,4 @@ def draw(found: Mapping[str, Mapping[str, Any]], paths: Sequence[str | os.PathLi
     axes.set_ylabel("log p(x)  [nats per image]", fontsize=12)
     axes.yaxis.set_major_formatter("{x:,.0f}")
     figures.finish(figure, axes)
-    figures.save(figure, paths)
+    return figure

@@ -1,9 +1,9 @@
 """The likeliest and the unlikeliest images of every set."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from tfp_ood.reporting import figures, html
 from tfp_ood.reporting.judged import JudgedSet
@@ -15,18 +15,17 @@ _FRAME = (150, 180, 210)
 
 def section(evidence: Evidence) -> Section:
     """Two rows of images for every set."""
-    paths = evidence.files("extremes")
-    draw(evidence.shown, paths)
+    drawing = draw(evidence.shown)
     labels = ", ".join(one.label for one in evidence.shown)
     alt = f"The likeliest and unlikeliest images of {labels}"
     caption = (
         "What the model finds likeliest and unlikeliest of every set; most extreme to the left."
     )
-    figure = html.figure("extremes", paths[0], alt, caption)
+    figure = evidence.draw("extremes", drawing, alt, caption)
     return Section(html.section("The likeliest and the unlikeliest images", figure))
 
 
-def draw(sets: Sequence[JudgedSet], paths: Sequence[str | os.PathLike[str]]) -> None:
+def draw(sets: Sequence[JudgedSet]) -> Figure:
     """Draws the images of sets, the most extreme to the left."""
     figure = figures.new(7.5, 1.6 * len(sets))
     grid = figure.subplots(2 * len(sets), 1, squeeze=False)[:, 0]
@@ -42,7 +41,7 @@ def draw(sets: Sequence[JudgedSet], paths: Sequence[str | os.PathLike[str]]) -> 
                 pad=3,
             )
             axes.set_axis_off()
-    figures.save(figure, paths)
+    return figure
 
 
 def _strip(images: np.ndarray) -> np.ndarray:

@@ -1,9 +1,7 @@
 """Likelihood of constant images, by their gray level."""
 
-import os
-from collections.abc import Sequence
-
 import numpy as np
+from matplotlib.figure import Figure
 
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.reporting import figures, html
@@ -16,14 +14,14 @@ def section(evidence: Evidence) -> Section | None:
     own = evidence.in_set
     for one in evidence.out_sets:
         if (found := gray_levels(one.table, own.table)) is not None:
-            paths = evidence.files("gray_levels")
-            draw(one.table, own, paths)
             caption = (
                 f"{found['share_above_own']:.0%} of the gray levels are likelier than the median "
                 f"image of {own.label}; the likeliest is {found['likeliest']}, the "
                 f"unlikeliest {found['unlikeliest']} (of 0 to 255)."
             )
-            figure = html.figure("gray_levels", paths[0], f"A curve. {caption}", caption)
+            figure = evidence.draw(
+                "gray_levels", draw(one.table, own), f"A curve. {caption}", caption
+            )
             return Section(html.section("Constant images", figure), found)
     return None
 
@@ -48,7 +46,7 @@ def gray_levels(table: ScoreTable, own: ScoreTable) -> dict[str, float] | None:
     }
 
 
-def draw(table: ScoreTable, own: JudgedSet, paths: Sequence[str | os.PathLike[str]]) -> None:
+def draw(table: ScoreTable, own: JudgedSet) -> Figure:
     """Draws the likelihood of constant images over the range of in-distribution ones."""
     figure = figures.new(7, 4)
     axes = figure.add_subplot()
@@ -61,4 +59,4 @@ def draw(table: ScoreTable, own: JudgedSet, paths: Sequence[str | os.PathLike[st
     axes.set_ylabel("log p(x)  [nats per image]", fontsize=12)
     axes.yaxis.set_major_formatter("{x:,.0f}")
     figures.finish(figure, axes)
-    figures.save(figure, paths)
+    return figure

@@ -1,14 +1,14 @@
 """The paper's figure: densities of log p(x) of all sets over one axis."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from tfp_ood import units
-from tfp_ood.reporting import figures, html
+from tfp_ood.reporting import figures
 from tfp_ood.reporting.judged import JudgedSet
 from tfp_ood.reporting.run.evidence import Evidence, Section
 
@@ -22,14 +22,13 @@ _CAPTION = (
 
 def section(evidence: Evidence) -> Section:
     """The figure that the page opens with."""
-    paths = evidence.files("likelihoods")
-    draw(evidence.shown, paths)
+    drawing = draw(evidence.shown)
     means = "; ".join(f"{one.label} {one.about.log_prob_mean:,.0f}" for one in evidence.sets)
     alt = f"Histograms of log-likelihood. Means in nats per image: {means}."
-    return Section(html.figure("likelihoods", paths[0], alt, _CAPTION))
+    return Section(evidence.draw("likelihoods", drawing, alt, _CAPTION))
 
 
-def draw(sets: Sequence[JudgedSet], paths: Sequence[str | os.PathLike[str]]) -> None:
+def draw(sets: Sequence[JudgedSet]) -> Figure:
     """Draws the histogram.
 
     The axis is in nats per image, so that more likely is to the right as in the paper; the upper
@@ -38,7 +37,6 @@ def draw(sets: Sequence[JudgedSet], paths: Sequence[str | os.PathLike[str]]) -> 
 
     Args:
       sets: in-distribution first, with images of equal size.
-      paths: files to make; the suffix (.png, .pdf) chooses the format.
     """
     low, high = figures.axis_range([one.table.log_prob for one in sets])
     edges = np.linspace(low, high, _NUM_BINS + 1)
@@ -49,7 +47,7 @@ def draw(sets: Sequence[JudgedSet], paths: Sequence[str | os.PathLike[str]]) -> 
         figures.draw_density(axes, one.table.log_prob, edges, number, _label(one, low, high))
     _finish_axes(axes, low, high, sets[0].table.num_dims)
     figures.add_legend(figure)
-    figures.save(figure, paths)
+    return figure
 
 
 def _label(one: JudgedSet, low: float, high: float) -> str:

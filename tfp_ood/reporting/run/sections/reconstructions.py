@@ -17,7 +17,7 @@ def section(evidence: Evidence) -> Section | None:
     Raises:
       EvaluationError: the reconstructions are damaged.
     """
-    path, _ = evidence.files("reconstructions")
+    path = evidence.workdir.report / "reconstructions.png"
     if not figures.image_file(evidence.workdir.reconstructions, draw, path):
         return None
     labels = ", ".join(_labels(evidence.workdir.sample_facts))
@@ -26,7 +26,7 @@ def section(evidence: Evidence) -> Section | None:
         "the lower what the model makes of them through its latent."
     )
     alt = f"Images of {labels} and their reconstructions"
-    figure = html.figure("reconstructions", path, alt, caption)
+    figure = html.picture("reconstructions", path, alt, caption)
     return Section(html.section("Reconstructions", figure))
 
 

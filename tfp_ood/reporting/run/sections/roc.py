@@ -1,7 +1,8 @@
 """ROC curves: how many images are caught, against how many own ones are flagged with them."""
 
-import os
 from collections.abc import Sequence
+
+from matplotlib.figure import Figure
 
 from tfp_ood import detectors
 from tfp_ood.detectors import Detector
@@ -27,32 +28,30 @@ def section(evidence: Evidence) -> Section | None:
 def _figure(evidence: Evidence, name: str) -> str:
     detector = evidence.detectors[name]
     if name == detectors.LIKELIHOOD:
-        paths, begins, caption = evidence.files("roc"), "ROC curves", _OF_LIKELIHOOD
+        part, begins, caption = "", "ROC curves", _OF_LIKELIHOOD
     else:
-        paths, begins = evidence.files("roc", name), f"ROC curves of {detector.title}"
+        part, begins = name, f"ROC curves of {detector.title}"
         caption = f"{detector.title}: a useful detector is above the diagonal."
     labels = []
     for one in evidence.shown[1:]:
         metrics = one.about.scores[name]
         low, high = metrics["auroc_interval"]
         labels.append(f"{one.label}, AUROC {metrics['auroc']:.3f} ({low:.3f} to {high:.3f})")
-    draw(detector, evidence.shown, labels, paths)
-    return html.figure("roc", paths[0], f"{begins}: {'; '.join(labels)}", caption)
+    figure = draw(detector, evidence.shown, labels)
+    return evidence.draw("roc", figure, f"{begins}: {'; '.join(labels)}", caption, part)
 
 
 def draw(
     detector: Detector,
     sets: Sequence[JudgedSet],
     labels: Sequence[str],
-    paths: Sequence[str | os.PathLike[str]],
-) -> None:
+) -> Figure:
     """Draws the curves.
 
     Args:
       detector: fitted.
       sets: in-distribution first.
       labels: of the other sets, for the legend.
-      paths: files to make.
     """
     figure = figures.new(6, 5.4 + 0.25 * len(labels))
     axes = figures.roc_axes(figure)
@@ -61,4 +60,4 @@ def draw(
         flagged, caught = roc(in_scores, scores)
         axes.plot(flagged, caught, **figures.style(number), linewidth=2, label=label)
     figures.finish(figure, axes)
-    figures.save(figure, paths)
+    return figure

@@ -10,11 +10,11 @@ def section(evidence: Evidence) -> Section:
     Raises:
       EvaluationError: the samples are damaged.
     """
-    path, _ = evidence.files("samples")
+    path = evidence.workdir.report / "samples.png"
     if figures.image_file(evidence.workdir.sample_images, figures.sample_grid, path):
         alt = f"A grid of images drawn from the model of {evidence.in_set.label}"
         caption = "Drawn from the model: what it takes for its own kind."
-        body = html.figure("samples", path, alt, caption)
+        body = html.picture("samples", path, alt, caption)
     else:
         body = "<p>This model has not been sampled yet; --mode=sample does it.</p>"
     return Section(html.section("Samples", body))

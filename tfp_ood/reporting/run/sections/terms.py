@@ -1,9 +1,9 @@
 """The two terms of a flow's likelihood: latent density and volume."""
 
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from tfp_ood.evaluation.tables import ScoreTable
@@ -20,8 +20,7 @@ def section(evidence: Evidence) -> Section | None:
     found = {one.key: decomposition(one.table) for one in evidence.sets}
     if None in found.values():
         return None
-    paths = evidence.files("terms")
-    draw(evidence.shown, paths)
+    drawing = draw(evidence.shown)
     own = found[evidence.in_set.key]
     rows = []
     for one in evidence.sets:
@@ -37,9 +36,8 @@ def section(evidence: Evidence) -> Section | None:
         f"{html.escape(_larger_term(evidence, found))} The two add up to log&nbsp;p(x) within "
         f"{residual:.1e} nats per dimension for every image.</p>"
     )
-    figure = html.figure(
-        "terms", paths[0], "Histograms of the two terms of the likelihood", "The two terms by set."
-    )
+    alt = "Histograms of the two terms of the likelihood"
+    figure = evidence.draw("terms", drawing, alt, "The two terms by set.")
     body = words + figure + html.table("Means in nats per image", header, rows, "metrics")
     return Section(html.section("Latent density and volume", body), found)
 
@@ -103,12 +101,11 @@ def _larger_term(evidence: Evidence, found: Mapping[str, Mapping[str, float]]) -
     return " ".join(sentences)
 
 
-def draw(sets: Sequence[JudgedSet], paths: Sequence[str | os.PathLike[str]]) -> None:
+def draw(sets: Sequence[JudgedSet]) -> Figure:
     """Draws the densities of both terms; of the latent alone if the volume is constant.
 
     Args:
       sets: of a flow, in-distribution first.
-      paths: files to make.
     """
     terms = {"log_prob_latent": "latent density  log p(z)  [nats per image]"}
     if not has_constant_volume(sets):
@@ -127,4 +124,4 @@ def draw(sets: Sequence[JudgedSet], paths: Sequence[str | os.PathLike[str]]) -> 
         axes.spines[["right", "left", "top"]].set_visible(False)
     handles, words = panels[0].get_legend_handles_labels()
     figures.add_legend(figure, handles, words)
-    figures.save(figure, paths)
+    return figure

@@ -1,10 +1,10 @@
 """Likelihood against training progress: is the gap there early, and does it go away?"""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from tfp_ood import detectors
 from tfp_ood.detectors import ColumnDetector
@@ -27,8 +27,7 @@ def section(evidence: Evidence) -> Section | None:
     if found is None:
         return None
     labels = {one.key: one.label for one in evidence.sets}
-    paths = evidence.files("trajectory")
-    draw(found, labels, paths)
+    drawing = draw(found, labels)
     sentences = " ".join(sentences_of(found, labels))
     counts = sorted({entry["num_images"] for entry in found["sets"].values()})
     caption = (
@@ -38,7 +37,7 @@ def section(evidence: Evidence) -> Section | None:
         "each set, one draw, scored at every checkpoint; the first is before any training."
     )
     alt = f"Curves over training steps. {sentences}"
-    figure = html.figure("trajectory", paths[0], alt, caption)
+    figure = evidence.draw("trajectory", drawing, alt, caption)
     body = f"<p>{html.escape(sentences)}</p>" + figure
     return Section(html.section("Over training", body), found)
 
@@ -136,7 +135,7 @@ def sentences_of(found: _Found, labels: Mapping[str, str]) -> list[str]:
     return sentences
 
 
-def draw(found: _Found, labels: Mapping[str, str], paths: Sequence[str | os.PathLike[str]]) -> None:
+def draw(found: _Found, labels: Mapping[str, str]) -> Figure:
     """Draws bits/dim above and AUROC below, over training steps."""
     sets = found["sets"]
     figure = figures.new(7.5, 6 + 0.25 * len(sets))
@@ -159,7 +158,7 @@ def draw(found: _Found, labels: Mapping[str, str], paths: Sequence[str | os.Path
     auroc_axes.set_xlabel("training step", fontsize=12)
     auroc_axes.xaxis.set_major_formatter("{x:,.0f}")
     figures.finish(figure, bits_axes, auroc_axes)
-    figures.save(figure, paths)
+    return figure
 
 
 def _limits(sets: Sequence[Mapping[str, Any]]) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """Class-conditional Glow on FashionMNIST, judged on MNIST: a generative classifier.
 
-  python main.py --config=configs/glow_class_conditional_fashion_mnist.py:small --workdir=runs/cc
+  python main.py --config=configs/glow_class_conditional.py:small --workdir=runs/cc
 
 Its score tables hold the likeliest class of every image and its probability by Bayes' rule, for
 foreign images too. Small, on two cores: 7 minutes of training, FashionMNIST 3.41 and MNIST 2.18
@@ -15,6 +15,6 @@ from tfp_ood.experiments import experiment
 
 def get_config(size: str = "paper") -> ml_collections.ConfigDict:
     """The experiment."""
-    config = experiment("glow", "fashion_mnist", size)
+    config = experiment("glow", "fashion_mnist", size.strip())
     config.model.num_classes = 10
     return config

@@ -1,0 +1,264 @@
+"""What an experiment is, how the stages of a mode are run, and the experiment on likelihoods.
+
+A stage imports what it needs when it runs: reports are written, and wrong input is refused,
+without starting TensorFlow.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from tfp_ood import cluster, devices, options
+from tfp_ood import config as config_lib
+from tfp_ood.cluster import Cluster
+from tfp_ood.config import Config, ConfigError, DataConfig
+from tfp_ood.data import specs
+from tfp_ood.errors import UserError
+from tfp_ood.workdir import TrainedConfig, WorkDir
+
+
+class ExperimentConfig(TrainedConfig, Protocol):
+    """Config of any experiment: a frozen dataclass of values and of groups of values."""
+
+    @property
+    def data(self) -> DataConfig:
+        """Which images."""
+
+    def as_trained(self, facts: Mapping[str, Any]) -> "ExperimentConfig":
+        """This config with the `training_facts` of another one."""
+
+
+def valid_values(key: str, config: ExperimentConfig) -> str:
+    """Words for what a key of a config of this kind may be.
+
+    Raises:
+      ConfigError: there is no such key.
+    """
+    return options.valid_values(type(config), key, _groups(config))
+
+
+def settings(config: ExperimentConfig) -> list[str]:
+    """A line for every key with its value; those of another value than the default say that too.
+
+    The default is that of the config's own family of models.
+    """
+    default = type(config)(**{name: cls() for name, cls in _groups(config).items()})
+    usual = dict(options.flat(dataclasses.asdict(default)))
+    width = max(map(len, usual))
+    return [
+        f"  {key:{width}}  {value!r}"
+        if value == usual[key]
+        else f"* {key:{width}}  {value!r}  (default: {usual[key]!r})"
+        for key, value in options.flat(dataclasses.asdict(config))
+    ]
+
+
+def _groups(config: ExperimentConfig) -> dict[str, type]:
+    """The class of each group of keys; that of models depends on the family."""
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {name: type(value) for name, value in values.items() if dataclasses.is_dataclass(value)}
+
+
+Stage = Callable[[Any, WorkDir, str | None], None]
+"""Function of (config, workdir, data_dir); reads what the stages before it left in `workdir`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What the command line knows of an experiment; one for each kind of config."""
+
+    name: str
+    """What `config.experiment` says in its configs; "" for those that lack this key."""
+    from_config_dict: Callable[[Mapping[str, Any]], ExperimentConfig]
+    """Builds the typed config; a ConfigError names what is wrong."""
+    describe_keys: Callable[[], Iterator[str]]
+    """A line for every key of its configs."""
+    stages: Mapping[str, Stage]
+    """By name, in order."""
+    combined: Mapping[str, tuple[str, ...]]
+    """Modes of several stages, "run" among them."""
+    judging: tuple[str, ...] = ()
+    """Stages that need an out-of-distribution set to judge against."""
+    join: Callable[[Any, WorkDir], None] | None = None
+    """Joins the other workers of a training; None where one process trains alone."""
+
+    @property
+    def modes(self) -> dict[str, tuple[str, ...]]:
+        """Each mode -> the stages that it runs, in order: one by its name, or several."""
+        return {**{stage: (stage,) for stage in self.stages}, **self.combined}
+
+    def cluster_of(self, config: ExperimentConfig) -> Cluster:
+        """The workers that train a config.
+
+        Raises:
+          UserError: the environment does not name them as it should.
+        """
+        return cluster.of(config) if self.join else Cluster()
+
+
+def run(
+    experiment: Experiment,
+    config: ExperimentConfig,
+    workdir: WorkDir,
+    data_dir: str | None,
+    mode: str,
+) -> None:
+    """Runs the stages of a mode, each as far as it is not done.
+
+    Raises:
+      UserError: whatever the user can mend; what was computed before is kept.
+    """
+    if mode not in experiment.modes:
+        valid = ", ".join(experiment.modes)
+        raise UserError(f"--mode: got {mode!r}; valid with this config is one of {valid}.")
+    wanted = experiment.modes[mode]
+    if set(experiment.judging) & set(wanted) and not config.data.out_of_distribution:
+        raise ConfigError("data.out_of_distribution", (), "at least one set to judge against")
+    process = experiment.cluster_of(config)
+    if not process.is_chief:  # whose stages read what the chief writes
+        wanted = tuple(stage for stage in wanted if stage in ("prepare", "train"))
+    with contextlib.ExitStack() as stack:
+        if mode != "prepare":  # which needs no work directory
+            workdir.check(config)
+            if process.is_chief:
+                stack.enter_context(workdir.locked())
+        if "train" in wanted and process.num_workers > 1:
+            experiment.join(config, workdir)
+        for stage in wanted:
+            with _damage_named(config, data_dir):
+                experiment.stages[stage](config, workdir, data_dir)
+
+
+@contextlib.contextmanager
+def _damage_named(config: ExperimentConfig, data_dir: str | None) -> Iterator[None]:
+    """Makes stages say which file of a data set is damaged, if that is why they failed."""
+    try:
+        yield
+    except Exception as error:
+        if "tensorflow" in sys.modules:  # without it nothing reads data sets
+            from tfp_ood.data import broken_records
+
+            broken_records.name_file(error, _set_names(config), data_dir)
+        raise
+
+
+def prepare(
+    start: Callable[[Any], None], config: ExperimentConfig, workdir: WorkDir, data_dir: str | None
+) -> None:
+    """The stage that fetches the data sets of any config; `start` starts TensorFlow for it."""
+    from tfp_ood.data import prepare as fetching
+
+    names = _set_names(config)
+    missing = fetching.missing(names, data_dir)
+    if missing:
+        start(config)
+        from tfp_ood.data import shaping
+
+        for spec in missing:  # what does not fit must be known before hours of download
+            shaping.plan(spec.name, spec.native_shape, spec.native_shape[:2], config.data)
+    fetching.prepare(names, data_dir)
+
+
+def tell(stage: str, sentences: Iterable[str], path: object) -> None:
+    """Prints the outcome of a stage that ends in a page."""
+    print("\n".join([*sentences, f"{stage}: {path}"]))
+
+
+def _set_names(config: ExperimentConfig) -> list[str]:
+    return [config.data.in_distribution, *config.data.out_of_distribution]
+
+
+def _start(config: Config, look_for_devices: bool = True) -> None:
+    """Starts TensorFlow as the config says; models compute batches in two halves."""
+    devices.share_gpus(config.train.memory_growth)
+    devices.start_tensorflow(look_for_devices=look_for_devices)
+
+
+def _join(config: Config, workdir: WorkDir) -> None:
+    """Joins the other workers, if there is anything to train.
+
+    That is possible before TensorFlow's first operation only, and preparing data may run some.
+    """
+    _start(config, look_for_devices=False)
+    from tfp_ood.training import fit, strategy
+
+    if not fit.is_trained(workdir):
+        strategy.connect(config)
+
+
+def _train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    _start(config)
+    from tfp_ood.training import fit
+
+    if not fit.is_trained(workdir):
+        fit.train(config, workdir, data_dir)
+
+
+def _evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    _start(config)
+    from tfp_ood.evaluation import evaluate
+
+    evaluate.evaluate(config, workdir, data_dir)
+
+
+def _sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    _start(config)
+    from tfp_ood.evaluation import evaluate
+
+    evaluate.sample(config, workdir, data_dir)
+
+
+def _report(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    from tfp_ood.reporting.run.report import write_report
+
+    result = write_report(workdir.root, _judged_sets(config), dataclasses.asdict(config))
+    tell("report", result.verdict, result.path)
+
+
+def _export(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    _start(config)
+    from tfp_ood.export import bundle
+
+    print(f"export: {bundle.write_export(config, workdir, data_dir)}")
+
+
+def _audit(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    from tfp_ood.reporting.audit.page import write_audit
+
+    rate = config.export.false_alarm_rate
+    result = write_audit(workdir.root, _judged_sets(config), rate)
+    tell("audit", result.verdict, result.path)
+
+
+def _judged_sets(config: Config) -> list[tuple[str, str]]:
+    """(name, split) of the score tables, the in-distribution set's first."""
+    sets = [(config.data.in_distribution, "test")]
+    for name in config.data.out_of_distribution:
+        source = specs.parse(name, "data.out_of_distribution")
+        sets.append((name, specs.foreign_label(source)))
+    return sets
+
+
+_RUN = ("prepare", "train", "evaluate", "sample", "report")
+
+LIKELIHOOD = Experiment(
+    name="",
+    from_config_dict=config_lib.from_config_dict,
+    describe_keys=config_lib.describe_keys,
+    stages={
+        "prepare": functools.partial(prepare, _start),
+        "train": _train,
+        "evaluate": _evaluate,
+        "sample": _sample,
+        "report": _report,
+        "export": _export,
+        "audit": _audit,
+    },
+    combined={"run": _RUN, "audit": (*_RUN, "export", "audit")},
+    judging=("report", "audit"),
+    join=_join,
+)
+"""Likelihood models of images, and what they take foreign images for."""
