@@ -274,25 +274,21 @@ def _use_xla(train: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
 
 
 def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
+    config, is_chief = job.config, job.process.is_chief
     # Deleted by `_save`, only once the weights are safe.
     backup = keras.callbacks.BackupAndRestore(str(job.workdir.backup), delete_checkpoint=False)
     shown = next(iter(pipeline.scoring_batches(job.validation, _NUM_SHOWN)))["image"]
+    watching = []
+    if config.evaluate.num_trajectory:
+        watching = [ScoreTrajectory(config, job.workdir, job.sets, resumed, is_chief)]
     return [
-        *_trajectory(job, resumed),
+        *watching,
         ValidateWithAverage(),
         StopOnNonFinite(),
-        *dashboard(job.config, job.workdir, shown, job.process.is_chief),
+        *dashboard(config, job.workdir, shown, is_chief),
         backup,
-        StopWhenAsked(
-            backup if job.process.num_workers == 1 else None, _epochs(job.config.train)[0]
-        ),
+        StopWhenAsked(backup if job.process.num_workers == 1 else None, _epochs(config.train)[0]),
     ]
-
-
-def _trajectory(job: _Job, resumed: bool) -> list[ScoreTrajectory]:
-    if not job.config.evaluate.num_trajectory:
-        return []
-    return [ScoreTrajectory(job.config, job.workdir, job.sets, resumed, job.process.is_chief)]
 
 
 def _save(job: _Job, model: models.LikelihoodModel, facts: dict[str, Any]) -> None:
