@@ -127,17 +127,14 @@ def held(path: str | os.PathLike[str], note: str) -> Iterator[None]:
 def _hold(path: pathlib.Path) -> int:
     """A descriptor of the file at `path` that is locked."""
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with contextlib.ExitStack() as stack:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            stack.callback(os.close, handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise HeldError(os.pread(handle, 1000, 0).decode(errors="replace")) from None
             # Whoever held it may have removed it after it was opened here.
             if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
+                stack.pop_all()
                 return handle
-        except BlockingIOError:
-            text = os.pread(handle, 1000, 0).decode(errors="replace")
-            os.close(handle)
-            raise HeldError(text) from None
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)

@@ -1,6 +1,6 @@
 """Likelihoods of some images of every set at every checkpoint of a training: its files.
 
-WORKDIR/progress/STEP.parquet has the columns dataset, split, index, log_prob (float64, nats per
+WORKDIR/trajectory/STEP.parquet has the columns dataset, split, index, log_prob (float64, nats per
 image, of one draw) and bits_per_dim. A training that was killed and goes on replaces the files of
 the steps that it makes again.
 """
@@ -16,8 +16,6 @@ import pyarrow.parquet as pq
 
 from tfp_ood import atomic, units
 from tfp_ood.errors import EvaluationError
-
-_COLUMNS = ("dataset", "split", "index", "log_prob", "bits_per_dim")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +47,12 @@ def scored(
 
 def write(folder: str | os.PathLike[str], step: int, sets: Sequence[Scored]) -> None:
     """Writes the file of a checkpoint, whole or not at all."""
-    rows = [pa.table([_column(one, name) for name in _COLUMNS], names=_COLUMNS) for one in sets]
+    rows = []
+    for one in sets:
+        key = {name: pa.repeat(getattr(one, name), len(one.index)) for name in ("dataset", "split")}
+        rows.append(pa.table({**vars(one), **key}))
     with atomic.replacing(pathlib.Path(folder) / f"{step:08}.parquet") as temporary:
         pq.write_table(pa.concat_tables(rows), temporary)
-
-
-def _column(one: Scored, name: str) -> pa.Array:
-    value = getattr(one, name)
-    return pa.array([value] * len(one.index) if isinstance(value, str) else value)
 
 
 def read(folder: str | os.PathLike[str]) -> dict[int, dict[str, Scored]]:
@@ -72,7 +68,8 @@ def read(folder: str | os.PathLike[str]) -> dict[int, dict[str, Scored]]:
 def _read(path: pathlib.Path) -> dict[str, Scored]:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            columns = {name: file.read()[name].to_numpy() for name in _COLUMNS}
+            table = file.read()
+        columns = {one.name: table[one.name].to_numpy() for one in dataclasses.fields(Scored)}
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise EvaluationError(

@@ -26,99 +26,61 @@ class TrainedConfig(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
+class _Place:
+    """A path in a work directory, or what earlier versions called it, if that alone is there."""
+
+    name: str
+    older: str | None = None
+
+    def __get__(self, workdir: "WorkDir", owner: type) -> pathlib.Path:
+        path = workdir.root / self.name
+        if self.older and not path.exists() and (workdir.root / self.older).exists():
+            return workdir.root / self.older
+        return path
+
+
+@dataclasses.dataclass(frozen=True)
 class WorkDir:
     """Where the stages of a run leave what the next ones read."""
 
     root: pathlib.Path
 
-    @property
-    def config(self) -> pathlib.Path:
-        """The config that the model is trained with, JSON."""
-        return self.root / "config.json"
-
-    @property
-    def images(self) -> pathlib.Path:
-        """The version of the files that the model is trained on."""
-        return self.root / "images.txt"
-
-    @property
-    def backup(self) -> pathlib.Path:
-        """State of a training that has not ended."""
-        return self.root / "backup"
-
-    @property
-    def model(self) -> pathlib.Path:
-        """The trained weights and `training.json`."""
-        return self.root / "model"
-
-    @property
-    def tensorboard(self) -> pathlib.Path:
-        """For `tensorboard --logdir`."""
-        return self.root / "tensorboard"
-
-    @property
-    def trajectory(self) -> pathlib.Path:
-        """Folder of likelihoods at every checkpoint of the training (`trajectory`)."""
-        return self._renamed(self.root / "trajectory", self.root / "progress")
-
-    @property
-    def scores(self) -> pathlib.Path:
-        """Folder of the score tables and of what lies beside them."""
-        return self.root / "scores"
+    config = _Place("config.json")
+    """The config that the model is trained with, JSON."""
+    images = _Place("images.txt")
+    """The version of the files that the model is trained on."""
+    backup = _Place("backup")
+    """State of a training that has not ended."""
+    model = _Place("model")
+    """The trained weights and `training.json`."""
+    tensorboard = _Place("tensorboard")
+    """For `tensorboard --logdir`."""
+    trajectory = _Place("trajectory", older="progress")
+    """Folder of likelihoods at every checkpoint of the training (`trajectory`)."""
+    scores = _Place("scores")
+    """Folder of the score tables and of what lies beside them."""
+    second_order = _Place("scores/second_order.npz", older="scores/curvature.npz")
+    """What `evaluation.second_order` needs of a constant-volume Glow."""
+    samples = _Place("samples")
+    """Folder of what `evaluation.evaluate.sample` draws: the three files below."""
+    sample_images = _Place("samples/samples.npy")
+    """Images drawn from the model, uint8 [N, H, W, C]."""
+    reconstructions = _Place("samples/reconstructions.npy")
+    """Of models that reconstruct: uint8 [sets, 2, N, H, W, C], originals first."""
+    sample_facts = _Place("samples/samples.json")
+    """What the samples were drawn with, JSON."""
+    report = _Place("report")
+    """Folder of the run's page and its figures (`reporting.run`), or of several runs' page."""
+    summary = _Place("report/summary.json")
+    """The figures of the report (`reporting.summary`), JSON."""
+    export = _Place("export")
+    """Folder of what is shipped: `model`, `model_card.md`, `client.py` (`export.bundle`)."""
+    audit = _Place("audit")
+    """Folder of the audit's page (`reporting.audit`)."""
 
     def score_table(self, name: str, split: str) -> pathlib.Path:
         """The score table of a set, NAME.SPLIT.parquet, different for every (name, split)."""
         return self.scores / f"{slug(name)}.{slug(split)}.parquet"
-
-    @property
-    def second_order(self) -> pathlib.Path:
-        """What `evaluation.second_order` needs of a constant-volume Glow."""
-        return self._renamed(self.scores / "second_order.npz", self.scores / "curvature.npz")
-
-    @property
-    def samples(self) -> pathlib.Path:
-        """Folder of what `evaluation.evaluate.sample` draws: the three files below."""
-        return self.root / "samples"
-
-    @property
-    def sample_images(self) -> pathlib.Path:
-        """Images drawn from the model, uint8 [N, H, W, C]."""
-        return self.samples / "samples.npy"
-
-    @property
-    def reconstructions(self) -> pathlib.Path:
-        """Of models that reconstruct: uint8 [sets, 2, N, H, W, C], originals first."""
-        return self.samples / "reconstructions.npy"
-
-    @property
-    def sample_facts(self) -> pathlib.Path:
-        """What the samples were drawn with, JSON."""
-        return self.samples / "samples.json"
-
-    @property
-    def report(self) -> pathlib.Path:
-        """Folder of the run's page and its figures (`reporting.run`), or of several runs' page."""
-        return self.root / "report"
-
-    @property
-    def summary(self) -> pathlib.Path:
-        """The figures of the report (`reporting.summary`), JSON."""
-        return self.report / "summary.json"
-
-    @property
-    def export(self) -> pathlib.Path:
-        """Folder of what is shipped: `model`, `model_card.md`, `client.py` (`export.bundle`)."""
-        return self.root / "export"
-
-    @property
-    def audit(self) -> pathlib.Path:
-        """Folder of the audit's page (`reporting.audit`)."""
-        return self.root / "audit"
-
-    @staticmethod
-    def _renamed(path: pathlib.Path, older: pathlib.Path) -> pathlib.Path:
-        """The path, or the name that earlier versions gave it, if that alone is there."""
-        return older if older.exists() and not path.exists() else path
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -220,12 +182,10 @@ class WorkDir:
         """
         self.check(config)
         self.check_images(version)
-        text = json.dumps(config.training_facts(), indent=2) + "\n"
         try:
             with atomic.replacing(self.images) as path:
                 path.write_text(version + "\n")
-            with atomic.replacing(self.config) as path:
-                path.write_text(text)
+            atomic.write_json(self.config, config.training_facts())
         except OSError as error:
             raise UserError(f"--workdir: {self.root} cannot be written ({error}).") from error
 

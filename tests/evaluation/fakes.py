@@ -80,7 +80,6 @@ def write(workdir, bits, name="mnist", split="test", **model):
         lambda image: {"log_prob": values[image[:, 0, 0, 0]]},
         made,
         batches(len(bits)),
-        NUM_DIMS,
         metadata(made, **model),
         progress=False,
     )

@@ -20,7 +20,7 @@ def write(path, num_images=10, given=None, score=scorer):
     split = fake_split(num_images=num_images)
     given = batches(num_images) if given is None else given
     facts = metadata(split)
-    likelihood.write_score_table(path, score, split, given, NUM_DIMS, facts, progress=False)
+    likelihood.write_score_table(path, score, split, given, facts, progress=False)
 
 
 def test_columns_types_values_and_metadata(tmp_path):
@@ -140,7 +140,7 @@ def test_metadata_must_be_complete(tmp_path):
     del facts["seed"], facts["kind"]
     with pytest.raises(ValueError, match="lack kind, seed"):
         likelihood.write_score_table(
-            tmp_path / "a.parquet", scorer, fake_split(), batches(10), NUM_DIMS, facts
+            tmp_path / "a.parquet", scorer, fake_split(), batches(10), facts
         )
 
 
@@ -148,7 +148,7 @@ def test_progress_goes_to_stderr_only_if_wanted(tmp_path, capsys):
     split = fake_split()
     for progress in (True, False):
         likelihood.write_score_table(
-            tmp_path / "a.parquet", scorer, split, batches(10), NUM_DIMS, metadata(split), progress
+            tmp_path / "a.parquet", scorer, split, batches(10), metadata(split), progress
         )
         output = capsys.readouterr()
         assert output.out == ""

@@ -31,18 +31,25 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     """
     workdir.check(config)
     sets = _open_sets(config, workdir, data_dir)
-    wanted = [(split, facts) for split, facts in sets if not _is_current(workdir, split, facts)]
-    own, own_facts = sets[0]
+    wanted = [one for one in sets if not _is_current(*one[1:])]
+    _, own_path, own_facts = sets[0]
     wants_slopes = config.model.has_constant_volume and not second_order.read(
         workdir.second_order, own_facts
     )
     if not wanted and not wants_slopes:
         return
     model = fit.load_trained(config, workdir)
-    for split, facts in wanted:
-        _score(config, model, split, workdir.score_table(split.name, split.split), facts)
+    for split, path, facts in wanted:
+        likelihood.write_score_table(
+            path,
+            lambda batch: model.statistics(batch, config.evaluate.num_draws),
+            split,
+            pipeline.scoring_batches(split, config.evaluate.batch_size),
+            facts,
+        )
+        print(f"scored {split.num_images:,} images of {split.name}/{split.split}: {path}")
     if wants_slopes:
-        mean = images.read_kept(workdir.score_table(own.name, own.split), own_facts).mean
+        mean = images.read_kept(own_path, own_facts).mean
         slopes = second_order_slopes.slopes(model, mean)
         second_order.write(workdir.second_order, slopes, own_facts)
 
@@ -61,55 +68,42 @@ def current_tables(
     """
     workdir.check(config)
     fit.training_facts(workdir)
-    found, missing = [], []
-    for split, facts in _open_sets(config, workdir, data_dir):
-        path = workdir.score_table(split.name, split.split)
-        if tables.is_current(path, facts):
-            found.append(path)
-        else:
-            missing.append(f"{split.name}/{split.split}")
+    sets = _open_sets(config, workdir, data_dir)
+    missing = [f"{s.name}/{s.split}" for s, *found in sets if not tables.is_current(*found)]
     if missing:
         raise EvaluationError(
             f"No current scores of {', '.join(missing)} in {workdir.scores}; "
             "run --mode=evaluate first, which makes them."
         )
-    *judged, held_out = map(tables.read_score_table, found)
+    *judged, held_out = (tables.read_score_table(path) for _, path, _ in sets)
     return judged, held_out
 
 
 def _open_sets(
     config: Config, workdir: WorkDir, data_dir: str | None
-) -> list[tuple[pipeline.Split, dict[str, object]]]:
-    """The judged sets and last the held-out images, each with the metadata of a current table."""
+) -> list[tuple[pipeline.Split, pathlib.Path, dict[str, Any]]]:
+    """The judged sets and last the held-out images, with the path and metadata of their tables."""
     sets = pipeline.open_sets(config.data, data_dir)
     workdir.check_images(sets[0].version)
     name = config.data.in_distribution
     sets.append(pipeline.open_split(name, "validation", config.data, data_dir))
-    return [(split, _metadata(config, workdir, split)) for split in sets]
+    trained = fit.training_facts(workdir)
+    facts = {
+        "family": trained["family"],
+        "num_parameters": trained["num_parameters"],
+        "config_hash": fingerprint(config.training_facts()),
+        "kind": trained["log_prob_kind"],
+        "num_draws": 1 if trained["log_prob_kind"] == "exact" else config.evaluate.num_draws,
+        "seed": config.seed,
+    }
+    return [
+        (split, workdir.score_table(split.name, split.split), tables.score_metadata(split, **facts))
+        for split in sets
+    ]
 
 
-def _score(
-    config: Config,
-    model: models.LikelihoodModel,
-    split: pipeline.Split,
-    path: pathlib.Path,
-    metadata: Mapping[str, Any],
-) -> None:
-    """Writes a set's score table."""
-    likelihood.write_score_table(
-        path,
-        lambda batch: model.statistics(batch, config.evaluate.num_draws),
-        split,
-        pipeline.scoring_batches(split, config.evaluate.batch_size),
-        model.num_dims,
-        metadata,
-    )
-    print(f"scored {split.num_images:,} images of {split.name}/{split.split}: {path}")
-
-
-def _is_current(workdir: WorkDir, split: pipeline.Split, metadata: Mapping[str, Any]) -> bool:
+def _is_current(path: pathlib.Path, metadata: Mapping[str, Any]) -> bool:
     """Whether a table and what belongs beside it are there."""
-    path = workdir.score_table(split.name, split.split)
     return tables.is_current(path, metadata) and images.kept_path(path).exists()
 
 
@@ -169,17 +163,3 @@ def _reconstructions(model: models.LikelihoodModel, sets: list[pipeline.Split]) 
         pair[0, : len(first)] = first
         pair[1, : len(first)] = model.reconstruct(first)
     return pairs
-
-
-def _metadata(config: Config, workdir: WorkDir, split: pipeline.Split) -> dict[str, object]:
-    facts = fit.training_facts(workdir)
-    exact = facts["log_prob_kind"] == "exact"
-    return tables.score_metadata(
-        split,
-        family=facts["family"],
-        num_parameters=facts["num_parameters"],
-        config_hash=fingerprint(config.training_facts()),
-        kind=facts["log_prob_kind"],
-        num_draws=1 if exact else config.evaluate.num_draws,
-        seed=config.seed,
-    )

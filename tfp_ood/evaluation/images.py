@@ -7,7 +7,6 @@ every pixel over the set (`Kept`).
 
 import dataclasses
 import io
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -70,7 +69,7 @@ class Keeper:
         self._num_images = 0
         self._sums: np.ndarray | int = 0
         self._squares: np.ndarray | int = 0
-        self._ends: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._ends: dict[int, list[tuple[np.ndarray, ...]]] = {-1: [], 1: []}
 
     def see(self, index: np.ndarray, images: np.ndarray, log_prob: np.ndarray) -> None:
         """Takes in one batch.
@@ -85,38 +84,28 @@ class Keeper:
         self._sums = self._sums + whole.sum(0)
         self._squares = self._squares + np.square(whole).sum(0)
         batch = (index, images, log_prob)
-        joined = [map(np.concatenate, zip(end, batch, strict=True)) for end in self._ends]
-        self._ends = [
-            _first(*end, sign) for end, sign in zip(joined or [batch, batch], (-1, 1), strict=True)
-        ]
+        for sign, end in self._ends.items():  # the least `sign * log_prob` so far
+            index, images, log_prob = map(np.concatenate, zip(*end, batch, strict=True))
+            order = np.lexsort((index, sign * log_prob))[:_NUM_EXTREMES]  # ties by index
+            end[:] = [(index[order], images[order], log_prob[order])]
 
     def kept(self) -> Kept:
         """What was gathered of at least one image."""
         mean = self._sums / self._num_images
         return Kept(
-            extremes=np.stack([images for _, images, _ in self._ends]),
-            extreme_index=np.stack([index for index, _, _ in self._ends]),
+            extremes=np.stack([images for ((_, images, _),) in self._ends.values()]),
+            extreme_index=np.stack([index for ((index, _, _),) in self._ends.values()]),
             mean=mean,
             variance=np.maximum(self._squares / self._num_images - np.square(mean), 0.0),
         )
 
 
-def _first(
-    index: np.ndarray, images: np.ndarray, log_prob: np.ndarray, sign: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The images with the least `sign * log_prob`, ties by index."""
-    order = np.lexsort((index, sign * log_prob))[:_NUM_EXTREMES]
-    return index[order], images[order], log_prob[order]
-
-
-def kept_path(table_path: str | os.PathLike[str]) -> pathlib.Path:
+def kept_path(table_path: pathlib.Path) -> pathlib.Path:
     """Where the `Kept` of a score table lies: beside it, with another suffix."""
-    return pathlib.Path(table_path).with_suffix(".npz")
+    return table_path.with_suffix(".npz")
 
 
-def write_kept(
-    table_path: str | os.PathLike[str], kept: Kept, metadata: Mapping[str, Any]
-) -> pathlib.Path:
+def write_kept(table_path: pathlib.Path, kept: Kept, metadata: Mapping[str, Any]) -> pathlib.Path:
     """Writes `kept` beside its score table, with the table's metadata to know it by."""
     path = kept_path(table_path)
     with atomic.replacing(path) as temporary:
@@ -124,7 +113,7 @@ def write_kept(
     return path
 
 
-def read_kept(table_path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> Kept:
+def read_kept(table_path: pathlib.Path, metadata: Mapping[str, Any]) -> Kept:
     """Reads what `write_kept` wrote for the score table with this metadata.
 
     Raises:
@@ -141,5 +130,5 @@ def read_kept(table_path: str | os.PathLike[str], metadata: Mapping[str, Any]) -
     except Exception as error:
         raise EvaluationError(
             f"The images kept in {path} cannot be read ({error}). "
-            f"Delete {pathlib.Path(table_path).name} and run --mode=evaluate, which makes both."
+            f"Delete {table_path.name} and run --mode=evaluate, which makes both."
         ) from error

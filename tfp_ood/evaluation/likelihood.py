@@ -1,6 +1,5 @@
 """Model x data set -> score table (see `tables`), streamed."""
 
-import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -25,11 +24,10 @@ Scorer = Callable[[Any], Mapping[str, Any]]
 
 
 def write_score_table(
-    path: str | os.PathLike[str],
+    path: pathlib.Path,
     scorer: Scorer,
     split: "Split",
     batches: Iterable[Mapping[str, Any]],
-    num_dims: int,
     metadata: Mapping[str, Any],
     progress: bool = True,
 ) -> None:
@@ -45,7 +43,6 @@ def write_score_table(
       split: names the set and says how many images it has.
       batches: dicts of "index" int64 [B], "image" uint8 [B, H, W, C] and "label" int64 [B];
         every image of `split` once, in the order of the index (`data.pipeline.scoring_batches`).
-      num_dims: H * W * C, for bits per dimension.
       metadata: what `tables.score_metadata` gave.
       progress: show a bar with images/s on stderr.
 
@@ -55,7 +52,7 @@ def write_score_table(
       ValueError: the metadata lack a key, or a statistic is not one number per image.
     """
     tables.require_keys(metadata)
-    audit, keeper = _Audit(f"{split.name}/{split.split}", split.num_images), images.Keeper()
+    audit, keeper = _Audit(split), images.Keeper()
     title = f"scoring {audit.key}"
     with (
         atomic.replacing(path) as temporary,
@@ -63,7 +60,7 @@ def write_score_table(
             total=split.num_images, desc=title, unit=" images", leave=False, disable=not progress
         ) as bar,
     ):
-        rows = _scored_rows(scorer, split, batches, num_dims, audit, keeper, bar)
+        rows = _scored_rows(scorer, batches, audit, keeper, bar)
         _write_row_groups(temporary, rows, {tables.METADATA_KEY: tables.encode_metadata(metadata)})
         audit.finish()
         # Before the table: where there is a table, this is there too.
@@ -72,9 +69,7 @@ def write_score_table(
 
 def _scored_rows(
     scorer: Scorer,
-    split: "Split",
     batches: Iterable[Mapping[str, Any]],
-    num_dims: int,
     audit: "_Audit",
     keeper: images.Keeper,
     bar: tqdm.tqdm,
@@ -87,12 +82,12 @@ def _scored_rows(
         log_prob = statistics.pop("log_prob")
         keeper.see(index, pixels, log_prob)
         columns = {
-            "dataset": _constant_column(split.name, len(index)),
-            "split": _constant_column(split.split, len(index)),
+            "dataset": _constant_column(audit.split.name, len(index)),
+            "split": _constant_column(audit.split.split, len(index)),
             "index": index,
             "label": np.asarray(batch["label"]),
             "log_prob": log_prob,
-            "bits_per_dim": units.bits_per_dim(log_prob, num_dims),
+            "bits_per_dim": units.bits_per_dim(log_prob, pixels[0].size),
             **statistics,
             **images.columns(pixels),
         }
@@ -126,11 +121,9 @@ def _write_row_groups(
 class _Audit:
     """What must hold over all batches: every image once, in order, with finite statistics."""
 
-    def __init__(self, key: str, num_images: int):
-        self.key = key
-        self._num_images = num_images
-        self._num_seen = 0
-        self._num_bad = 0
+    def __init__(self, split: "Split"):
+        self.split, self.key = split, f"{split.name}/{split.split}"
+        self._num_seen, self._num_bad = 0, 0
         self._first_bad: list[int] = []
 
     def see(self, index: np.ndarray, statistics: Mapping[str, np.ndarray]) -> None:
@@ -153,16 +146,17 @@ class _Audit:
 
     def finish(self) -> None:
         """Raises an EvaluationError if images were missing or not finite."""
-        if self._num_seen != self._num_images or not self._num_images:
+        num_images = self.split.num_images
+        if self._num_seen != num_images or not num_images:
             raise EvaluationError(
-                f"{self.key}: {self._num_seen:,} images came where {self._num_images:,} were "
+                f"{self.key}: {self._num_seen:,} images came where {num_images:,} were "
                 "expected (and at least one is needed); check that the set is complete."
             )
         if self._num_bad:
             shown = ", ".join(map(str, self._first_bad))
             more = ", ..." if self._num_bad > len(self._first_bad) else ""
             raise EvaluationError(
-                f"{self.key}: the likelihood of {self._num_bad:,} of {self._num_images:,} images "
+                f"{self.key}: the likelihood of {self._num_bad:,} of {num_images:,} images "
                 f"is not a finite number (index {shown}{more}). Nothing was written. If it is "
                 "all of them, the training diverged: train again, in a new --workdir, with a lower "
                 "config.train.learning_rate or config.train.clip_norm; if it is a few, try "

@@ -48,12 +48,14 @@ FORMAT = 2
 """Of the tables that this version writes and reads; others are made again."""
 
 MODEL_KEYS = ("family", "num_parameters", "config_hash", "kind", "num_draws", "seed")
-"""Facts of the model that no table may lack."""
+"""Facts of the model that no table may lack: its family, its trained numbers, the hash of
+`Config.training_facts()`, one of `KINDS`, the noise draws S per image (1 where the likelihood is
+exact) and the seed of the noise."""
 
 KINDS = ("exact", "bound")
 """What log_prob is: the model's log-likelihood, or a lower bound of it."""
 
-_FIXED_COLUMNS = ("dataset", "split", "index", "label", "log_prob", "bits_per_dim")
+_SET = ("dataset", "split")  # columns that say the same of every image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,35 +116,20 @@ class ScoreTable:
         return {k: v for k, v in self.metadata.items() if k not in (*SET_KEYS, "format")}
 
 
-def score_metadata(
-    split: "Split",
-    *,
-    family: str,
-    num_parameters: int,
-    config_hash: str,
-    kind: str,
-    num_draws: int,
-    seed: int,
-    **further: Any,
-) -> dict[str, Any]:
+def score_metadata(split: "Split", **facts: Any) -> dict[str, Any]:
     """The facts that go with a score table: a table with other facts is another table.
 
     Args:
       split: the images.
-      family: the model's.
-      num_parameters: number of trained numbers in the model.
-      config_hash: of `Config.training_facts()`.
-      kind: one of `KINDS`.
-      num_draws: S, noise draws per image (1 where the likelihood is exact).
-      seed: of the noise.
-      **further: JSON-able facts of the model, such as its training step. Tables are compared
-        only where these agree, so nothing that changes from call to call belongs here.
+      **facts: `MODEL_KEYS` and, for JSON, further facts of the model, such as its training step.
+        Tables are compared only where these agree, so nothing that changes from call to call
+        belongs here.
 
     Raises:
       ValueError: `kind` is not known.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind: got {kind!r}; valid is one of {', '.join(KINDS)}.")
+    if facts["kind"] not in KINDS:
+        raise ValueError(f"kind: got {facts['kind']!r}; valid is one of {', '.join(KINDS)}.")
     return {
         "format": FORMAT,
         "dataset": split.name,
@@ -151,13 +138,7 @@ def score_metadata(
         "native_shape": split.native_shape,
         "preprocessing": split.preprocessing,
         "source_version": split.version,
-        "family": family,
-        "num_parameters": num_parameters,
-        "config_hash": config_hash,
-        "kind": kind,
-        "num_draws": num_draws,
-        "seed": seed,
-        **further,
+        **facts,
     }
 
 
@@ -191,26 +172,18 @@ def read_score_table(path: str | os.PathLike[str]) -> ScoreTable:
             "--mode=evaluate makes it again."
         ) from error
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        message = (
+        raise EvaluationError(
             f"The score table {path} is damaged ({str(error).splitlines()[0]}). "
             "Delete it and run --mode=evaluate, which makes it again."
-        )
-        raise EvaluationError(message) from error
+        ) from error
 
 
 def _from_arrow(table: pa.Table) -> ScoreTable:
-    def column(name: str) -> np.ndarray:
-        return table[name].to_numpy()
-
-    further = [name for name in table.column_names if name not in _FIXED_COLUMNS]
+    arrays = {name: table[name].to_numpy() for name in table.column_names if name not in _SET}
     return ScoreTable(
-        dataset=table["dataset"][0].as_py(),
-        split=table["split"][0].as_py(),
-        index=column("index"),
-        label=column("label"),
-        log_prob=column("log_prob"),
-        bits_per_dim=column("bits_per_dim"),
-        statistics={name: column(name) for name in further},
+        **{name: table[name][0].as_py() for name in _SET},
+        **{name: arrays.pop(name) for name in ("index", "label", "log_prob", "bits_per_dim")},
+        statistics=arrays,
         metadata=_parse_metadata(table.schema),
     )
 

@@ -8,7 +8,7 @@ take 17 (two CPU cores). On one and the same sample both give the same numbers; 
 
 import numpy as np
 
-from tfp_ood.metrics.detection import CAUGHT, checked
+from tfp_ood.metrics.detection import CAUGHT, joined
 
 LEVEL = 0.95
 """The share of intervals that hold the truth, in the long run."""
@@ -39,10 +39,9 @@ def intervals(
     Raises:
       EvaluationError: a set is empty or has scores that are not finite.
     """
-    in_scores = checked(in_scores, "in-distribution")
-    out_scores = checked(out_scores, "out-of-distribution")
-    values, places = np.unique(np.concatenate([in_scores, out_scores]), return_inverse=True)
-    sets = places[: len(in_scores)], places[len(in_scores) :]
+    is_out, scores = joined(in_scores, out_scores)
+    values, places = np.unique(scores, return_inverse=True)
+    sets = places[is_out == 0], places[is_out == 1]
     rng = np.random.default_rng(seed)
     resampled = []
     for _ in range(num_resamples):
@@ -50,11 +49,10 @@ def intervals(
         counts = (np.bincount(chosen, minlength=len(values)) for chosen in drawn)
         resampled.append(metrics_of_counts(*counts))
     tail = (1.0 - LEVEL) / 2.0
-    ends = {
-        name: np.quantile([metrics[name] for metrics in resampled], [tail, 1.0 - tail])
+    return {
+        name: tuple(np.quantile([one[name] for one in resampled], [tail, 1.0 - tail]).tolist())
         for name in resampled[0]
     }
-    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 
 def metrics_of_counts(num_in: np.ndarray, num_out: np.ndarray) -> dict[str, float]:

@@ -36,15 +36,15 @@ def detection_metrics(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str
     Raises:
       EvaluationError: a set is empty or has scores that are not finite.
     """
-    in_scores = checked(in_scores, "in-distribution")
-    out_scores = checked(out_scores, "out-of-distribution")
-    scores = np.concatenate([in_scores, out_scores])
-    is_out = np.repeat([0, 1], [len(in_scores), len(out_scores)])
+    is_out, scores = joined(in_scores, out_scores)
+    # drop_intermediate would leave out thresholds on the straight parts of the curve, and with
+    # them the first that catches enough.
+    flagged, caught, _ = sk_metrics.roc_curve(is_out, scores, drop_intermediate=False)
     return {
         "auroc": float(sk_metrics.roc_auc_score(is_out, scores)),
         "auprc_out": float(sk_metrics.average_precision_score(is_out, scores)),
         "auprc_in": float(sk_metrics.average_precision_score(1 - is_out, -scores)),
-        "fpr95": _false_positive_rate(is_out, scores, CAUGHT),
+        "fpr95": float(flagged[np.argmax(caught >= CAUGHT)]),
     }
 
 
@@ -58,10 +58,7 @@ def roc(in_scores: np.ndarray, out_scores: np.ndarray) -> tuple[np.ndarray, np.n
     Raises:
       EvaluationError: as `detection_metrics`.
     """
-    in_scores = checked(in_scores, "in-distribution")
-    out_scores = checked(out_scores, "out-of-distribution")
-    is_out = np.repeat([0, 1], [len(in_scores), len(out_scores)])
-    flagged, caught, _ = sk_metrics.roc_curve(is_out, np.concatenate([in_scores, out_scores]))
+    flagged, caught, _ = sk_metrics.roc_curve(*joined(in_scores, out_scores))
     return flagged, caught
 
 
@@ -71,6 +68,16 @@ def share_interval(number: int, count: int) -> tuple[float, float]:
     middle = (share + z2 / 2) / (1 + z2)
     spread = math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
     return max(0.0, middle - spread), min(1.0, middle + spread)
+
+
+def joined(in_scores: np.ndarray, out_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two sets as one: 1 for an out-of-distribution image and 0 for others, and float64 scores.
+
+    Raises:
+      EvaluationError: as `checked`.
+    """
+    sets = checked(in_scores, "in-distribution"), checked(out_scores, "out-of-distribution")
+    return np.repeat([0, 1], [*map(len, sets)]), np.concatenate(sets)
 
 
 def checked(scores: np.ndarray, which: str) -> np.ndarray:
@@ -90,11 +97,3 @@ def checked(scores: np.ndarray, which: str) -> np.ndarray:
     if num_bad:
         raise EvaluationError(f"{num_bad:,} of {scores.size:,} {which} scores are not finite.")
     return scores
-
-
-def _false_positive_rate(is_out: np.ndarray, scores: np.ndarray, caught: float) -> float:
-    """The lowest share of false alarms among the thresholds that catch at least `caught`."""
-    # drop_intermediate would leave out thresholds on the straight parts of the curve, and with
-    # them the first that reaches `caught`.
-    fpr, tpr, _ = sk_metrics.roc_curve(is_out, scores, drop_intermediate=False)
-    return float(fpr[np.argmax(tpr >= caught)])

@@ -87,11 +87,6 @@ class StopWhenAsked(keras.callbacks.Callback):
     def __init__(self, backup: keras.callbacks.BackupAndRestore | None, steps_per_epoch: int):
         super().__init__()
         self._backup, self._steps_per_epoch = backup, steps_per_epoch
-        self._epoch = 0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Takes note of the epoch."""
-        self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stops in the middle of an epoch; its last step still has a validation to come."""
@@ -99,13 +94,14 @@ class StopWhenAsked(keras.callbacks.Callback):
         if number is None:
             return
         step = steps_done(self.model)
-        if step % self._steps_per_epoch == 0:
+        epoch, done = divmod(step, self._steps_per_epoch)
+        if done == 0:
             return
         if self._backup is None:
-            raise signals.Stopped(number, f"at step {self._epoch * self._steps_per_epoch}")
+            raise signals.Stopped(number, f"at step {epoch * self._steps_per_epoch}")
         # As after the epoch before: Keras will begin this one again, `fit` at its remaining steps.
-        self._backup.on_epoch_begin(self._epoch - 1)
-        self._backup.on_epoch_end(self._epoch - 1)
+        self._backup.on_epoch_begin(epoch - 1)
+        self._backup.on_epoch_end(epoch - 1)
         raise signals.Stopped(number, f"at step {step}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -30,6 +30,12 @@ _NUM_INIT_IMAGES = 512
 _NUM_SHOWN = 16  # images in TensorBoard
 _WEIGHTS = "weights"
 _FACTS = "training.json"
+_OF_LOST_WORKERS = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 def is_trained(workdir: WorkDir) -> bool:
@@ -86,37 +92,47 @@ def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
       signals.Stopped: the process got SIGINT or SIGTERM; the same call goes on.
     """
     strategy = connect(config)  # first: it may have to precede TensorFlow's first operation
-    train_split = pipeline.open_split(config.data.in_distribution, "train", config.data, data_dir)
-    validation = pipeline.open_split(
-        config.data.in_distribution, "validation", config.data, data_dir
-    )
+    data, own = config.data, config.data.in_distribution
+    train_split = pipeline.open_split(own, "train", data, data_dir)
+    validation = pipeline.open_split(own, "validation", data, data_dir)
     # Foreign images that do not fit must be known before hours of training, not after.
-    sets = pipeline.open_sets(config.data, data_dir)
+    sets = pipeline.open_sets(data, data_dir)
     _check_labels(config, train_split)
     process = cluster.of(config)
     job = _Job(config, workdir, strategy, process, train_split, validation, sets)
     if process.is_chief:
         workdir.claim(config, train_split.version)
-    with _lost_workers_named(strategy), _full_disk_named(), strategy.scope():
+    with _errors_named(strategy), strategy.scope():
         _train(job)
 
 
 def _train(job: _Job) -> None:
     """Trains, under the strategy's scope."""
-    model = models.build(job.config)
+    config, train = job.config, job.config.train
+    model = models.build(config)
     first_step = _saved_step(job.workdir)
     if first_step:
-        print(f"resuming at step {first_step} of {job.config.train.num_steps}", flush=True)
+        print(f"resuming at step {first_step} of {train.num_steps}", flush=True)
     else:
         model.initialize(_first_images(_training_stream(job, 0, pipeline.Shard())))
-    settings = job.config.train
-    model.compile(
-        optimizer=optimizers.build(settings), jit_compile=_use_xla(settings, job.strategy)
-    )
+    model.compile(optimizer=optimizers.build(train), jit_compile=_use_xla(train, job.strategy))
     start = time.monotonic()
     with signals.deferred():
         history = _fit(job, model, first_step)
-        facts = _facts(job, model, history, first_step, time.monotonic() - start)
+        seconds = time.monotonic() - start
+        num_images = (train.num_steps - first_step) * train.batch_size
+        facts = {
+            "family": config.model.family,
+            "num_parameters": model.num_parameters(),
+            "log_prob_kind": model.log_prob_kind,
+            "num_steps": train.num_steps,
+            "resumed_at_step": first_step,
+            "num_replicas": job.strategy.num_replicas_in_sync,
+            "seconds": round(seconds, 1),
+            # Of this process alone; of none of its steps where a kill left nothing but the saving.
+            "images_per_second": round(num_images / seconds, 1) or None,
+            "validation_bits_per_dim": history.get("val_bits_per_dim", [None])[-1],
+        }
         _save(job, model, facts)
 
 
@@ -137,16 +153,14 @@ def _fit_epochs(
     job: _Job, model: models.LikelihoodModel, first_step: int, end: int, num_steps: int
 ) -> dict[str, list[float]]:
     """Runs epochs of `num_steps` each, from the backup, if there is one, to epoch `end`."""
-    batch_size, num_replicas = job.config.evaluate.batch_size, job.strategy.num_replicas_in_sync
-    each = -(-batch_size // num_replicas)
-    validation = distribute(
-        job.strategy, lambda shard: pipeline.scoring_batches(job.validation, each, shard)
-    )
+    each = -(-job.config.evaluate.batch_size // job.strategy.num_replicas_in_sync)
     return model.fit(
         distribute(job.strategy, lambda shard: _training_stream(job, first_step, shard)),
         epochs=end,
         steps_per_epoch=num_steps,
-        validation_data=validation,
+        validation_data=distribute(
+            job.strategy, lambda shard: pipeline.scoring_batches(job.validation, each, shard)
+        ),
         # Of several replicas some may be out of images in the last step: they get none.
         validation_steps=_num_validations(job, each),
         callbacks=_callbacks(job, bool(first_step)),
@@ -171,17 +185,16 @@ def _num_validations(job: _Job, batch_size: int) -> int | None:
 
 
 @contextlib.contextmanager
-def _lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Tells errors of TensorFlow that mean that another worker is gone from all others."""
+def _errors_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Tells TensorFlow's many errors that mean a full disk, as Python does, or a lost worker."""
     try:
         yield
-    except (
-        tf.errors.UnavailableError,
-        tf.errors.AbortedError,
-        tf.errors.CancelledError,
-        tf.errors.DeadlineExceededError,
-    ) as error:
-        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+    except tf.errors.OpError as error:
+        for number in atomic.FULL:
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number)) from error
+        several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        if not several or not isinstance(error, _OF_LOST_WORKERS):
             raise
         number = signals.requested()
         if number is not None:  # all of them are being stopped
@@ -190,18 +203,6 @@ def _lost_workers_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
             f"another worker is gone ({type(error).__name__}). Start the same command on all "
             "workers: they go on from the last backup."
         ) from error
-
-
-@contextlib.contextmanager
-def _full_disk_named() -> Iterator[None]:
-    """Tells TensorFlow's many errors that mean that there is no room as Python does."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        for number in atomic.FULL:
-            if os.strerror(number) in str(error):
-                raise OSError(number, os.strerror(number)) from error
-        raise
 
 
 def load_trained(config: Config, workdir: WorkDir) -> models.LikelihoodModel:
@@ -273,49 +274,21 @@ def _use_xla(train: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
 
 
 def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
+    config, is_chief = job.config, job.process.is_chief
     # Deleted by `_save`, only once the weights are safe.
     backup = keras.callbacks.BackupAndRestore(str(job.workdir.backup), delete_checkpoint=False)
     shown = next(iter(pipeline.scoring_batches(job.validation, _NUM_SHOWN)))["image"]
+    watching = []
+    if config.evaluate.num_trajectory:
+        watching = [ScoreTrajectory(config, job.workdir, job.sets, resumed, is_chief)]
     return [
-        *_trajectory(job, resumed),
+        *watching,
         ValidateWithAverage(),
         StopOnNonFinite(),
-        *dashboard(job.config, job.workdir, shown, job.process.is_chief),
+        *dashboard(config, job.workdir, shown, is_chief),
         backup,
-        StopWhenAsked(
-            backup if job.process.num_workers == 1 else None, _epochs(job.config.train)[0]
-        ),
+        StopWhenAsked(backup if job.process.num_workers == 1 else None, _epochs(config.train)[0]),
     ]
-
-
-def _trajectory(job: _Job, resumed: bool) -> list[ScoreTrajectory]:
-    if not job.config.evaluate.num_trajectory:
-        return []
-    return [ScoreTrajectory(job.config, job.workdir, job.sets, resumed, job.process.is_chief)]
-
-
-def _facts(
-    job: _Job,
-    model: models.LikelihoodModel,
-    history: dict[str, list[float]],
-    first_step: int,
-    seconds: float,
-) -> dict[str, Any]:
-    config = job.config
-    num_steps = config.train.num_steps
-    num_images = (num_steps - first_step) * config.train.batch_size
-    return {
-        "family": config.model.family,
-        "num_parameters": model.num_parameters(),
-        "log_prob_kind": model.log_prob_kind,
-        "num_steps": num_steps,
-        "resumed_at_step": first_step,
-        "num_replicas": job.strategy.num_replicas_in_sync,
-        "seconds": round(seconds, 1),
-        # Of this process alone; of none of its steps where a kill left nothing but the saving.
-        "images_per_second": round(num_images / seconds, 1) or None,
-        "validation_bits_per_dim": history.get("val_bits_per_dim", [None])[-1],
-    }
 
 
 def _save(job: _Job, model: models.LikelihoodModel, facts: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ hparams   every number and word of the config, with the last bits/dim
 
 import dataclasses
 import math
-import os
+import pathlib
 import time
 from typing import Any
 
@@ -21,8 +21,6 @@ from tfp_ood.config import Config
 from tfp_ood.keras import keras
 from tfp_ood.options import flat
 from tfp_ood.workdir import WorkDir
-
-_METRICS = ("validation", "train")
 
 
 def dashboard(
@@ -43,7 +41,8 @@ def dashboard(
     return [
         Throughput(config.train.batch_size),  # before Keras writes what it measures
         Curves(str(folder), write_graph=False),
-        ShowConfig(config, folder),
+        # Once, and again after a resume.
+        keras.callbacks.LambdaCallback(on_train_begin=lambda logs: _show_config(config, folder)),
         ShowImages(folder / "images", images, config.seed),
     ]
 
@@ -82,36 +81,22 @@ class Throughput(keras.callbacks.Callback):
             logs["images_per_second"] = self._num_steps * self._batch_size / self._seconds
 
 
-class ShowConfig(keras.callbacks.Callback):
-    """The config as text, and as hyperparameters that runs can be compared by.
-
-    Args:
-      config: of the run.
-      folder: of TensorBoard's files.
-    """
-
-    def __init__(self, config: Config, folder: str | os.PathLike[str]):
-        super().__init__()
-        self._values = dict(flat(dataclasses.asdict(config)))
-        self._folder = str(folder)
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Writes both once, again after a resume."""
-        rows = [f"| {key} | `{value}` |" for key, value in self._values.items()]
-        metrics = [
-            hp.Metric("epoch_bits_per_dim", group=group, display_name=f"bits/dim, {group}")
-            for group in _METRICS
-        ]
-        with tf.summary.create_file_writer(self._folder).as_default() as writer:
-            tf.summary.text("config", "\n".join(["| key | value |", "|---|---|", *rows]), step=0)
-            hp.hparams_config(hparams=[hp.HParam(key) for key in self._values], metrics=metrics)
-            hp.hparams({key: _plain(value) for key, value in self._values.items()})
-            writer.close()
-
-
-def _plain(value: Any) -> bool | int | float | str:
-    """As TensorBoard takes it: sequences as words."""
-    return value if isinstance(value, bool | int | float | str) else str(value)
+def _show_config(config: Config, folder: pathlib.Path) -> None:
+    """Writes the config as text, and as hyperparameters that runs can be compared by."""
+    values = dict(flat(dataclasses.asdict(config)))
+    rows = [f"| {key} | `{value}` |" for key, value in values.items()]
+    metrics = [
+        hp.Metric("epoch_bits_per_dim", group=group, display_name=f"bits/dim, {group}")
+        for group in ("validation", "train")
+    ]
+    # Hyperparameters know no sequences: these are shown as words.
+    plain = bool | int | float | str
+    shown = {k: value if isinstance(value, plain) else str(value) for k, value in values.items()}
+    with tf.summary.create_file_writer(str(folder)).as_default() as writer:
+        tf.summary.text("config", "\n".join(["| key | value |", "|---|---|", *rows]), step=0)
+        hp.hparams_config(hparams=[hp.HParam(key) for key in values], metrics=metrics)
+        hp.hparams(shown)
+        writer.close()
 
 
 class ShowImages(keras.callbacks.Callback):
@@ -125,7 +110,7 @@ class ShowImages(keras.callbacks.Callback):
       seed: of the samples, the same in every epoch, so that one sees them change.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None, images: tf.Tensor, seed: int):
+    def __init__(self, folder: pathlib.Path | None, images: tf.Tensor, seed: int):
         super().__init__()
         self._folder, self._images, self._seed = folder, images, seed
 
