@@ -8,6 +8,7 @@ import tqdm
 from tfp_ood import atomic
 from tfp_ood.config import fingerprint
 from tfp_ood.data import pipeline
+from tfp_ood.evaluation import tables
 from tfp_ood.keras import keras
 from tfp_ood.rotated import classify, predictions
 from tfp_ood.rotated.config import NUM_CLASSES, RotatedConfig
@@ -33,7 +34,7 @@ def evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> N
         for part in asked:
             path = predictions.table_path(workdir.root, variant, part.kind)
             facts = _facts(variant, config, workdir, part)
-            if not predictions.is_current(path, facts):
+            if not tables.has_metadata(path, facts):
                 wanted.append((path, facts, part))
         if wanted:
             _predict_variant(variant, config, workdir, wanted)
