@@ -50,7 +50,6 @@ class LeNet(keras.Model):
     ):
         super().__init__()
         self.is_stochastic = kind != "softmax"
-        self._drops = kind == "dropout"
         self.kl_weight = tf.Variable(1.0, trainable=False, name="kl_weight")
         conv, dense = _makers(kind, config, lambda kl: self.kl_weight * kl / num_examples)
         # Not a keras.Sequential, which calls its layers in graphs of its own, where KLs get lost.
@@ -69,9 +68,10 @@ class LeNet(keras.Model):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*add_variable")  # of `tfp.layers`
             self(tf.zeros([1, *image_shape], tf.uint8))  # makes all variables
-        # Compiled: a draw of the multiplicative flows takes a third of the time.
+        # Compiled: a draw of the multiplicative flows takes a third of the time. Dropout stays on
+        # ([2]); the other kinds draw in any case.
         self._draw = tf.function(
-            lambda images: tf.nn.softmax(self(images, training=self._drops)),
+            lambda images: tf.nn.softmax(self(images, training=kind == "dropout")),
             input_signature=[tf.TensorSpec([None, *image_shape], tf.uint8)],
             autograph=False,
         )
@@ -89,7 +89,6 @@ class LeNet(keras.Model):
         Args:
           images: uint8 `[B, H, W, 1]`.
         """
-        # Dropout stays on ([2]); the other kinds draw in any case.
         return self._draw(tf.convert_to_tensor(images))
 
     def num_parameters(self) -> int:
@@ -101,25 +100,20 @@ def _dropout(kind: str, config: LeNetConfig) -> list[keras.layers.Layer]:
     return [keras.layers.Dropout(config.dropout_rate)] if kind == "dropout" else []
 
 
-def _makers(kind: str, config: LeNetConfig, divergence: Divergence) -> tuple[Callable, Callable]:
+def _makers(kind: str, config: LeNetConfig, divergence: Divergence) -> list[Callable]:
     """Functions that make convolutions and dense layers of a kind."""
     if kind == "flipout":
-        return tuple(
-            functools.partial(_flipout, layer, config.prior_scale, divergence)
-            for layer in (tfp.layers.Convolution2DFlipout, tfp.layers.DenseFlipout)
-        )
+        layers = tfp.layers.Convolution2DFlipout, tfp.layers.DenseFlipout
+        return [
+            functools.partial(_flipout, layer, config.prior_scale, divergence) for layer in layers
+        ]
     if kind == "mnf":
-        settings = {
-            "divergence": divergence,
-            "prior_scale": config.prior_scale,
-            "num_couplings": config.num_couplings,
-            "flow_hidden": config.flow_hidden,
-        }
-        makers = MultiplicativeConv2D, MultiplicativeDense
+        layers = MultiplicativeConv2D, MultiplicativeDense
+        settings = {"divergence": divergence, "config": config}
     else:
+        layers = keras.layers.Conv2D, keras.layers.Dense
         settings = {"kernel_regularizer": keras.regularizers.L2(config.weight_decay)}
-        makers = keras.layers.Conv2D, keras.layers.Dense
-    return functools.partial(makers[0], **settings), functools.partial(makers[1], **settings)
+    return [functools.partial(layer, **settings) for layer in layers]
 
 
 def _flipout(layer, prior_scale, divergence, size, *args, **kwargs):
