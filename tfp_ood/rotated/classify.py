@@ -1,6 +1,5 @@
 """Training of the networks of the rotated digits: a Keras `fit` each, saved when it is done."""
 
-import json
 import math
 import pathlib
 import sys
@@ -68,11 +67,11 @@ def train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None
     if not missing:
         return
     name = config.data.in_distribution
-    split, validation_split = (
+    splits = [
         pipeline.open_split(name, role, config.data, data_dir) for role in ("train", "validation")
-    )
-    images, validation = _load_labelled(split), _load_labelled(validation_split)
-    workdir.claim(config, split.version)
+    ]
+    images, validation = map(_load_labelled, splits)
+    workdir.claim(config, splits[0].version)
     for count, network in enumerate(missing, start=1):
         print(f"training network {count} of {len(missing)}: {network[0]} {network[1]}")
         _train_one(network, config, workdir, images, validation)
@@ -108,18 +107,6 @@ def _load_labelled(split: pipeline.Split) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-class _WarmUp(keras.callbacks.Callback):
-    """Raises the weight of the KL linearly to 1."""
-
-    def __init__(self, num_steps: float):
-        super().__init__()
-        self._num_steps, self._step = num_steps, 0
-
-    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._step += 1
-        self.model.kl_weight.assign(min(1.0, self._step / max(1.0, self._num_steps)))
-
-
 def _train_one(
     network: Network,
     config: RotatedConfig,
@@ -131,6 +118,7 @@ def _train_one(
     settings, num_examples = config.train, len(images[1])
     num_epochs = settings.num_epochs_bayesian if kind in BAYESIAN else settings.num_epochs
     num_steps = num_epochs * math.ceil(num_examples / settings.batch_size)
+    warmup_steps = max(1.0, settings.kl_warmup * num_steps)
     # Of initial weights, the order of images, and all draws.
     keras.utils.set_random_seed(config.seed + number)
     model = LeNet(kind, config.model, config.data.image_shape, num_examples)
@@ -139,13 +127,21 @@ def _train_one(
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
+
+    def warm_up(batch: int, logs: dict[str, Any] | None) -> None:
+        """Raises the weight of the KL linearly to 1."""
+        model.kl_weight.assign(min(1.0, (int(model.optimizer.iterations) + 1) / warmup_steps))
+
     start = time.monotonic()
     history = model.fit(
         *images,
         batch_size=settings.batch_size,
         epochs=num_epochs,
         validation_data=validation,
-        callbacks=[keras.callbacks.TerminateOnNaN(), _WarmUp(settings.kl_warmup * num_steps)],
+        callbacks=[
+            keras.callbacks.TerminateOnNaN(),
+            keras.callbacks.LambdaCallback(on_batch_begin=warm_up),
+        ],
         verbose=1 if sys.stdout.isatty() else 2,
     ).history
     if not np.all(np.isfinite(history["loss"])):
@@ -162,4 +158,4 @@ def _train_one(
     }
     with atomic.replacing_folder(_folder(network, workdir)) as folder:
         model.save_weights(folder / _WEIGHTS)
-        (folder / _FACTS).write_text(json.dumps(facts, indent=2) + "\n")
+        atomic.write_json(folder / _FACTS, facts)
