@@ -16,8 +16,8 @@ from tfp_ood.rotated.summary import (
     CONFIDENT,
     LABELS,
     Tables,
+    of_set,
     ranges,
-    set_rows,
     wrong_probability,
 )
 
@@ -95,7 +95,7 @@ def entropy_figure(tables: Tables, summary: Mapping[str, Any]) -> Figure:
     panels = np.atleast_1d(figure.subplots(1, len(sets), sharey=True))
     for axes, (key, entry) in zip(panels, sets.items(), strict=True):
         for variant, table in tables.items():
-            axes.ecdf(table.where(set_rows(table, key)).entropy, **_curve(variant))
+            axes.ecdf(of_set(table, key).entropy, **_curve(variant))
         axes.set_xlim(0, math.log(tables["softmax"].probabilities.shape[1]))
         axes.set_xlabel("entropy  [nats]", fontsize=11)
         title = f"{entry['label']}\nn = {entry['num_images']:,}"

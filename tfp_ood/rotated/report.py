@@ -11,7 +11,7 @@ from tfp_ood import atomic
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import html
 from tfp_ood.rotated import plots, predictions
-from tfp_ood.rotated.summary import LABELS, Tables, drawn_rows, rotated_outcome, summarize
+from tfp_ood.rotated.summary import LABELS, Tables, drawn, rotated_outcome, summarize
 
 _TITLE = "Digits turned upside down: who is certain, and wrong?"
 
@@ -33,6 +33,15 @@ has an independent Gaussian for every weight; <b>multiplicative flows</b> (Louiz
 2017) multiply the means of those by noise out of a normalizing flow, so that weights depend on
 each other.</li>
 </ul>"""
+
+_NETWORK_CELLS = {
+    "networks": "{num_networks}",
+    "parameters": "{num_parameters:,}",
+    "epochs": "{num_epochs}",
+    "draws": "{num_draws}",
+    "training, s": "{train_seconds:,.0f}",
+}
+"""Column -> what of a variant's entry in the summary stands there."""
 
 
 def write_report(
@@ -67,8 +76,8 @@ def write_report(
     outcome = rotated_outcome(summary)
     folder = workdir / "report"
     figures = [
-        _digit_figure(rotated, image, int(digit), digit_index, folder)
-        for digit, image in zip(summary["digits"], pictures, strict=True)
+        _digit_figure(drawn(rotated, int(digit), digit_index), turned, digit, folder)
+        for digit, turned in zip(summary["digits"], pictures, strict=True)
     ]
     sections = [
         html.verdict_list(outcome),
@@ -93,20 +102,11 @@ def _read_pictures(path: pathlib.Path) -> np.ndarray:
         ) from error
 
 
-def _digit_figure(
-    tables: Tables,
-    pictures: np.ndarray,
-    digit: int,
-    digit_index: int,
-    folder: pathlib.Path,
-) -> str:
+def _digit_figure(one: Tables, pictures: np.ndarray, digit: str, folder: pathlib.Path) -> str:
     """The figure of one digit, as HTML."""
-    rows = drawn_rows(tables["softmax"], digit, digit_index)
-    one = {variant: table.where(rows) for variant, table in tables.items()}
-    figure = plots.digit_figure(one, pictures, digit)
-    caption = (
-        f"Test image {one['softmax'].keys['index'][0]}, a {digit}, turned by 0 to 180 degrees."
-    )
+    figure = plots.digit_figure(one, pictures, int(digit))
+    index = one["softmax"].keys["index"][0]
+    caption = f"Test image {index}, a {digit}, turned by 0 to 180 degrees."
     alt = f"Class probabilities of a turned {digit} under each variant, and their entropies"
     return html.drawn("rotated", figure, folder / f"digit_{digit}", alt, caption)
 
@@ -170,18 +170,9 @@ def _sets_part(sets: Tables, summary: Mapping[str, Any], folder: pathlib.Path) -
 
 
 def _variants_table(summary: Mapping[str, Any]) -> str:
-    header = ["Variant", "networks", "parameters", "epochs", "draws", "training, s"]
     rows = [
-        [
-            LABELS[variant],
-            str(entry["num_networks"]),
-            f"{entry['num_parameters']:,}",
-            str(entry["num_epochs"]),
-            str(entry["num_draws"]),
-            f"{entry['train_seconds']:,.0f}",
-        ]
+        [LABELS[variant], *(cell.format(**entry) for cell in _NETWORK_CELLS.values())]
         for variant, entry in summary["variants"].items()
     ]
-    return html.table(
-        "The ensemble's first network is the plain softmax one", header, rows, "metrics"
-    )
+    caption = "The ensemble's first network is the plain softmax one"
+    return html.table(caption, ["Variant", *_NETWORK_CELLS], rows, "metrics")
