@@ -12,6 +12,7 @@ from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import html
 from tfp_ood.rotated import plots, predictions
 from tfp_ood.rotated.summary import LABELS, Tables, drawn, rotated_outcome, summarize
+from tfp_ood.workdir import open_workdir
 
 _TITLE = "Digits turned upside down: who is certain, and wrong?"
 
@@ -49,7 +50,7 @@ def write_report(
     variants: Sequence[str],
     digit_index: int,
     config: Mapping[str, Any] | None = None,
-) -> tuple[list[str], pathlib.Path]:
+) -> html.ReportResult:
     """Writes WORKDIR/report/: index.html, summary.json, and every figure as .png and .pdf.
 
     Reads only WORKDIR/predictions.
@@ -60,21 +61,18 @@ def write_report(
       digit_index: which image of each digit was drawn.
       config: nested settings to list on the page.
 
-    Returns:
-      The outcome in sentences, and the path of the page.
-
     Raises:
       EvaluationError: a table is missing or damaged, or they do not fit together.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = open_workdir(workdir)
     rotated, sets = (
-        {v: predictions.read(predictions.table_path(workdir, v, kind)) for v in variants}
+        {v: predictions.read(predictions.table_path(workdir.root, v, kind)) for v in variants}
         for kind in ("rotated", "sets")
     )
-    pictures = _read_pictures(workdir / predictions.PICTURES)
+    pictures = _read_pictures(workdir.root / predictions.PICTURES)
     summary = summarize(rotated, sets, digit_index)
     outcome = rotated_outcome(summary)
-    folder = workdir / "report"
+    folder = workdir.report
     figures = [
         _digit_figure(drawn(rotated, int(digit), digit_index), turned, digit, folder)
         for digit, turned in zip(summary["digits"], pictures, strict=True)
@@ -89,8 +87,8 @@ def write_report(
         html.section("Networks", _variants_table(summary)),
         html.config_section(config),
     ]
-    atomic.write_json(folder / "summary.json", summary)
-    return outcome, html.write(folder, _TITLE, sections)
+    atomic.write_json(workdir.summary, summary)
+    return html.ReportResult(html.write(folder, _TITLE, sections), outcome)
 
 
 def _read_pictures(path: pathlib.Path) -> np.ndarray:

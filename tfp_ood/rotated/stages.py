@@ -36,10 +36,9 @@ def _evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> 
 def _report(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
     from tfp_ood.rotated.report import write_report
 
-    sentences, path = write_report(
-        workdir.root, config.model.variants, config.data.digit_index, dataclasses.asdict(config)
-    )
-    stages.tell("report", sentences, path)
+    variants, index = config.model.variants, config.data.digit_index
+    result = write_report(workdir.root, variants, index, dataclasses.asdict(config))
+    stages.tell("report", result)
 
 
 _STAGES = {
