@@ -174,15 +174,13 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues | None:
         return values
     _check_run(values)
     _, config = _typed(values.config)
-    for override in overrides:
-        stages.valid_values(override["key"], config)
+    given = [(m["key"], m["value"], stages.valid_values(m["key"], config)) for m in overrides]
     try:
         return _values(argv)
     except flags.IllegalFlagValueError as error:
-        for override in overrides:
-            if f"--config.{override['key']}=" in str(error):
-                valid = stages.valid_values(override["key"], config)
-                raise ConfigError(override["key"], override["value"], valid) from error
+        for key, value, valid in given:
+            if f"--config.{key}=" in str(error):
+                raise ConfigError(key, value, valid) from error
         raise
 
 

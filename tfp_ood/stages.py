@@ -61,8 +61,8 @@ def settings(config: ExperimentConfig) -> list[str]:
 
 def _groups(config: ExperimentConfig) -> dict[str, type]:
     """The class of each group of keys; that of models depends on the family."""
-    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    return {name: type(value) for name, value in values.items() if dataclasses.is_dataclass(value)}
+    groups = vars(config).items()
+    return {name: type(value) for name, value in groups if dataclasses.is_dataclass(value)}
 
 
 Stage = Callable[[Any, WorkDir, str | None], None]

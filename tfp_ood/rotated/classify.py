@@ -13,6 +13,7 @@ from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError, TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.rotated.config import NUM_CLASSES, RotatedConfig
+from tfp_ood.rotated.images import load_images
 from tfp_ood.rotated.lenet import BAYESIAN, LeNet
 from tfp_ood.training.weights import read_facts, read_weights
 from tfp_ood.workdir import WorkDir
@@ -43,13 +44,6 @@ def training_facts(network: Network, workdir: WorkDir) -> dict[str, Any]:
     return read_facts(path)
 
 
-def missing_networks(config: RotatedConfig, workdir: WorkDir) -> list[Network]:
-    """The networks of the config's variants that have not been trained here."""
-    variants = config.model.variants
-    wanted = [network for variant in variants for network in networks(variant, config)]
-    return [n for n in dict.fromkeys(wanted) if not (_folder(n, workdir) / _FACTS).exists()]
-
-
 def train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
     """Trains all networks of the config's variants that are not there yet.
 
@@ -59,11 +53,13 @@ def train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None
       data_dir: of TFDS.
 
     Raises:
-      DataError: the images are not there, do not fit or have no digits as labels.
+      DataError: the images, or those to be judged, are not there, do not fit, have no digits as
+        labels or are too few.
       TrainingError: a loss is not a number any more.
       UserError: `workdir` belongs to another config or cannot be written.
     """
-    missing = missing_networks(config, workdir)
+    wanted = [network for variant in config.model.variants for network in networks(variant, config)]
+    missing = [n for n in dict.fromkeys(wanted) if not (_folder(n, workdir) / _FACTS).exists()]
     if not missing:
         return
     name = config.data.in_distribution
@@ -71,6 +67,8 @@ def train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None
         pipeline.open_split(name, role, config.data, data_dir) for role in ("train", "validation")
     ]
     images, validation = map(_load_labelled, splits)
+    # What cannot be judged afterwards must be known before training.
+    load_images(config, pipeline.open_sets(config.data, data_dir))
     workdir.claim(config, splits[0].version)
     for count, network in enumerate(missing, start=1):
         print(f"training network {count} of {len(missing)}: {network[0]} {network[1]}")

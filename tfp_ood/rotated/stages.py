@@ -16,14 +16,9 @@ def _start(config: RotatedConfig) -> None:
 
 def _train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
     _start(config)
-    from tfp_ood.data import pipeline
     from tfp_ood.rotated import classify
-    from tfp_ood.rotated.images import load_images
 
-    if classify.missing_networks(config, workdir):
-        # What cannot be judged afterwards must be known before training.
-        load_images(config, pipeline.open_sets(config.data, data_dir))
-        classify.train(config, workdir, data_dir)
+    classify.train(config, workdir, data_dir)
 
 
 def _evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
