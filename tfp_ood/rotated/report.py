@@ -35,6 +35,11 @@ has an independent Gaussian for every weight; <b>multiplicative flows</b> (Louiz
 each other.</li>
 </ul>"""
 
+# Column -> what of a variant's entry in the summary stands there.
+_TURNED_CELLS = {
+    "wrong class at 0.9 or more": "{share_confidently_wrong_all:.1%}",
+    "mean entropy, nats": "{mean_entropy_all:.2f}",
+}
 _NETWORK_CELLS = {
     "networks": "{num_networks}",
     "parameters": "{num_parameters:,}",
@@ -42,7 +47,6 @@ _NETWORK_CELLS = {
     "draws": "{num_draws}",
     "training, s": "{train_seconds:,.0f}",
 }
-"""Column -> what of a variant's entry in the summary stands there."""
 
 
 def write_report(
@@ -77,6 +81,7 @@ def write_report(
         _digit_figure(drawn(rotated, int(digit), digit_index), turned, digit, folder)
         for digit, turned in zip(summary["digits"], pictures, strict=True)
     ]
+    networks = "The ensemble's first network is the plain softmax one"
     sections = [
         html.verdict_list(outcome),
         *figures,
@@ -84,7 +89,7 @@ def write_report(
         html.section("Certain, and wrong", _ranges_table(summary)),
         html.section("All turned digits", _turned_part(summary, folder)),
         html.section("Foreign images", _sets_part(sets, summary, folder)),
-        html.section("Networks", _variants_table(summary)),
+        html.section("Networks", _variants_table(networks, summary["variants"], _NETWORK_CELLS)),
         html.config_section(config),
     ]
     atomic.write_json(workdir.summary, summary)
@@ -137,12 +142,7 @@ def _turned_part(summary: Mapping[str, Any], folder: pathlib.Path) -> str:
     digits = ", ".join(map(str, turned["digits"]))
     caption = f"{turned['num_images']} test images of the digits {digits}, at every angle."
     alt = "Share of confidently wrong predictions, and mean entropy, against the angle"
-    rows = [
-        [LABELS[v], f"{e['share_confidently_wrong_all']:.1%}", f"{e['mean_entropy_all']:.2f}"]
-        for v, e in turned["variants"].items()
-    ]
-    header = ["Variant", "wrong class at 0.9 or more", "mean entropy, nats"]
-    table = html.table("Over all angles", header, rows, "metrics")
+    table = _variants_table("Over all angles", turned["variants"], _TURNED_CELLS)
     return html.drawn("turned", figure, folder / "turned", alt, caption) + table
 
 
@@ -167,10 +167,9 @@ def _sets_part(sets: Tables, summary: Mapping[str, Any], folder: pathlib.Path) -
     )
 
 
-def _variants_table(summary: Mapping[str, Any]) -> str:
+def _variants_table(caption: str, entries: Mapping[str, Any], cells: Mapping[str, str]) -> str:
     rows = [
-        [LABELS[variant], *(cell.format(**entry) for cell in _NETWORK_CELLS.values())]
-        for variant, entry in summary["variants"].items()
+        [LABELS[variant], *(cell.format(**entry) for cell in cells.values())]
+        for variant, entry in entries.items()
     ]
-    caption = "The ensemble's first network is the plain softmax one"
-    return html.table(caption, ["Variant", *_NETWORK_CELLS], rows, "metrics")
+    return html.table(caption, ["Variant", *cells], rows, "metrics")
