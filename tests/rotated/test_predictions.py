@@ -18,7 +18,7 @@ def make(num=4, facts=None):
 def test_entropy_is_zero_for_certainty_and_log_10_for_no_idea():
     rows = np.stack([np.eye(10)[3], np.full(10, 0.1), [0.5, 0.5] + [0.0] * 8])
     expected = [0.0, np.log(10.0), np.log(2.0)]
-    np.testing.assert_allclose(predictions.entropy(rows), expected, atol=1e-12)
+    np.testing.assert_allclose(Predictions({}, rows, {}).entropy, expected, atol=1e-12)
 
 
 def test_tables_come_back_as_they_were(tmp_path):

@@ -78,7 +78,7 @@ def test_ranges_of_confident_error_and_entropies_there():
     (found,) = drawn["confidently_wrong"]
     assert (found["from_angle"], found["to_angle"], found["classes"]) == (60, 120, [4])
     assert found["largest_probability"] == pytest.approx(0.95)
-    spread = predictions.entropy(certain([4], 0.5))[0]
+    spread = Predictions({}, certain([4], 0.5), {}).entropy[0]
     assert found["mean_entropy"]["mnf"] == pytest.approx(spread)
     assert found["mean_entropy"]["softmax"] < 0.5 < found["mean_entropy"]["flipout"]
     assert drawn["confidently_wrong_angles"] == {**dict.fromkeys(VARIANTS, 0), "softmax": 3}

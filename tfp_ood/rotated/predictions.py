@@ -21,11 +21,8 @@ from scipy import special
 from tfp_ood import atomic
 from tfp_ood.evaluation import tables
 
-FOLDER = "predictions"
-"""In the work directory."""
-
-PICTURES = pathlib.PurePath(FOLDER, "digits.npy")
-"""The digits that the figures draw, uint8 [digits, angles, H, W, 1]."""
+PICTURES = pathlib.PurePath("predictions", "digits.npy")
+"""The digits that the figures draw, in the work directory: uint8 [digits, angles, H, W, 1]."""
 
 _PROBABILITY = "probability_"
 
@@ -43,8 +40,8 @@ class Predictions:
 
     @property
     def entropy(self) -> np.ndarray:
-        """Nats, float64 [N]."""
-        return entropy(self.probabilities)
+        """`-sum_y p(y) log p(y)`, nats, float64 [N]; log(10) for no idea of ten classes."""
+        return special.entr(self.probabilities).sum(axis=-1)
 
     def where(self, rows: np.ndarray) -> "Predictions":
         """Those of the images that `rows` bool [N] picks."""
@@ -52,22 +49,15 @@ class Predictions:
         return Predictions(keys, self.probabilities[rows], self.metadata)
 
 
-def entropy(probabilities: np.ndarray) -> np.ndarray:
-    """`-sum_y p(y) log p(y)` over the last axis, nats; log(10) for no idea of ten classes."""
-    return special.entr(probabilities).sum(axis=-1)
-
-
 def table_path(workdir: str | os.PathLike[str], variant: str, kind: str) -> pathlib.Path:
     """WORKDIR/predictions/VARIANT.KIND.parquet; the kind is `rotated` or `sets`."""
-    return pathlib.Path(workdir) / FOLDER / f"{variant}.{kind}.parquet"
+    return pathlib.Path(workdir, "predictions", f"{variant}.{kind}.parquet")
 
 
 def write(path: pathlib.Path, predictions: Predictions) -> None:
     """Writes a table, whole or not at all."""
-    columns = dict(predictions.keys)
-    for number, column in enumerate(predictions.probabilities.T):
-        columns[f"{_PROBABILITY}{number}"] = column
-    columns["entropy"] = predictions.entropy
+    classes = {f"{_PROBABILITY}{n}": p for n, p in enumerate(predictions.probabilities.T)}
+    columns = {**predictions.keys, **classes, "entropy": predictions.entropy}
     metadata = {tables.METADATA_KEY: tables.encode_metadata(predictions.metadata)}
     with atomic.replacing(path) as temporary:
         pq.write_table(pa.table(columns, metadata=metadata), temporary, write_page_checksum=True)
