@@ -112,37 +112,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         if values is not None:
             with signals.handled():
                 _run(values)
+        return 0
     except UserError as error:
-        return _ended(_EXIT_WRONG_INPUT, f"tfp_ood: {error}")
+        code, said = _EXIT_WRONG_INPUT, f"tfp_ood: {error}"
     except WorkerLostError as error:
-        return _ended(_EXIT_TRY_AGAIN, f"tfp_ood: {error}")
+        code, said = _EXIT_TRY_AGAIN, f"tfp_ood: {error}"
     except OSError as error:
         if error.errno not in FULL:
             raise
+        code = _EXIT_TRY_AGAIN
         said = (
             f"tfp_ood: the disk is full, or a quota is used up ({error}). What was finished is "
             "kept: make room and run the same command."
         )
-        return _ended(_EXIT_TRY_AGAIN, said)
     except signals.Stopped as stopped:
-        return _ended(stopped.exit_code, f"\ntfp_ood: {stopped}")
+        code, said = stopped.exit_code, f"\ntfp_ood: {stopped}"
     except KeyboardInterrupt:
+        code = _EXIT_INTERRUPTED
         said = "\ntfp_ood: interrupted; the same command goes on from here."
-        return _ended(_EXIT_INTERRUPTED, said)
-    return 0
-
-
-def _ended(exit_code: int, said: str) -> int:
     print(said, file=sys.stderr)
-    return exit_code
+    return code
 
 
 def _run(values: flags.FlagValues) -> None:
     """Does what checked flags say."""
     workdir = open_workdir(values.workdir or ".")
     if values.workdirs:
+        from tfp_ood.reporting.compare.page import write_comparison
+        from tfp_ood.reporting.paper.page import write_paper_page
+
+        write = write_paper_page if values.mode == PAPER else write_comparison
         with workdir.locked():
-            _compare(values.workdirs, values.workdir, values.mode)
+            stages.tell("report", write(values.workdirs, values.workdir))
         return
     experiment, config = _typed(values.config)
     if values.trained_config:
@@ -173,15 +174,13 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues | None:
         return values
     _check_run(values)
     _, config = _typed(values.config)
-    for override in overrides:
-        stages.valid_values(override["key"], config)
+    given = [(m["key"], m["value"], stages.valid_values(m["key"], config)) for m in overrides]
     try:
         return _values(argv)
     except flags.IllegalFlagValueError as error:
-        for override in overrides:
-            if f"--config.{override['key']}=" in str(error):
-                valid = stages.valid_values(override["key"], config)
-                raise ConfigError(override["key"], override["value"], valid) from error
+        for key, value, valid in given:
+            if f"--config.{key}=" in str(error):
+                raise ConfigError(key, value, valid) from error
         raise
 
 
@@ -218,12 +217,10 @@ def _values(argv: Sequence[str]) -> flags.FlagValues:
     define_flags(values, argv)
     try:
         rest = values(argv)[1:]
-    except flags.IllegalFlagValueError as error:
-        if "--config." in str(error):
+    except flags.Error as error:
+        if isinstance(error, flags.IllegalFlagValueError) and "--config." in str(error):
             raise
         raise UserError(_reason(error)) from error
-    except flags.Error as error:
-        raise UserError(_one_line(error)) from error
     # The config file has been run, and may have failed in any way that Python knows.
     except Exception as error:
         raise UserError(f"--config: the file fails: {type(error).__name__}: {error}.") from error
@@ -298,14 +295,6 @@ def _help(values: flags.FlagValues) -> str:
         parts += ["", f"Config{of}:"]
         parts += (f"  --config.{line}" for line in experiment.describe_keys())
     return "\n".join([(__doc__ or "").split("\n", 2)[2], *parts])
-
-
-def _compare(workdirs: Sequence[str], folder: str, mode: str) -> None:
-    from tfp_ood.reporting.compare.page import write_comparison
-    from tfp_ood.reporting.paper.page import write_paper_page
-
-    result = (write_paper_page if mode == PAPER else write_comparison)(workdirs, folder)
-    stages.tell("report", result.verdict, result.path)
 
 
 def console_main() -> None:

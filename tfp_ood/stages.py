@@ -8,8 +8,8 @@ import contextlib
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tfp_ood import cluster, devices, options
 from tfp_ood import config as config_lib
@@ -18,6 +18,9 @@ from tfp_ood.config import Config, ConfigError, DataConfig
 from tfp_ood.data import specs
 from tfp_ood.errors import UserError
 from tfp_ood.workdir import TrainedConfig, WorkDir
+
+if TYPE_CHECKING:  # loads matplotlib
+    from tfp_ood.reporting.html import ReportResult
 
 
 class ExperimentConfig(TrainedConfig, Protocol):
@@ -58,8 +61,8 @@ def settings(config: ExperimentConfig) -> list[str]:
 
 def _groups(config: ExperimentConfig) -> dict[str, type]:
     """The class of each group of keys; that of models depends on the family."""
-    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    return {name: type(value) for name, value in values.items() if dataclasses.is_dataclass(value)}
+    groups = vars(config).items()
+    return {name: type(value) for name, value in groups if dataclasses.is_dataclass(value)}
 
 
 Stage = Callable[[Any, WorkDir, str | None], None]
@@ -162,9 +165,9 @@ def prepare(
     fetching.prepare(names, data_dir)
 
 
-def tell(stage: str, sentences: Iterable[str], path: object) -> None:
+def tell(stage: str, result: "ReportResult") -> None:
     """Prints the outcome of a stage that ends in a page."""
-    print("\n".join([*sentences, f"{stage}: {path}"]))
+    print("\n".join([*result.verdict, f"{stage}: {result.path}"]))
 
 
 def _set_names(config: ExperimentConfig) -> list[str]:
@@ -214,8 +217,7 @@ def _sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
 def _report(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     from tfp_ood.reporting.run.report import write_report
 
-    result = write_report(workdir.root, _judged_sets(config), dataclasses.asdict(config))
-    tell("report", result.verdict, result.path)
+    tell("report", write_report(workdir.root, _judged_sets(config), dataclasses.asdict(config)))
 
 
 def _export(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
@@ -229,8 +231,7 @@ def _audit(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     from tfp_ood.reporting.audit.page import write_audit
 
     rate = config.export.false_alarm_rate
-    result = write_audit(workdir.root, _judged_sets(config), rate)
-    tell("audit", result.verdict, result.path)
+    tell("audit", write_audit(workdir.root, _judged_sets(config), rate))
 
 
 def _judged_sets(config: Config) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood.keras import keras
+from tfp_ood.rotated.config import LeNetConfig
 from tfp_ood.rotated.multiplicative import (
     MultiplicativeConv2D,
     MultiplicativeDense,
@@ -14,6 +15,8 @@ from tfp_ood.rotated.multiplicative import (
 )
 
 tfd = tfp.distributions
+
+CONFIG = LeNetConfig(prior_scale=1.0, num_couplings=2, flow_hidden=6)
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +34,7 @@ def shaken(owner, seed=0):
 
 
 def make_kernel(shape=(5, 4), axis=-2):
-    kernel = MultiplicativeKernel(shape, axis, prior_scale=1.0, num_couplings=2, flow_hidden=6)
+    kernel = MultiplicativeKernel(shape, axis, CONFIG)
     kernel.divergence()
     return kernel
 
@@ -96,7 +99,7 @@ LAYERS = {
 
 def make_layer(kind, divergence=lambda kl: kl):
     build, shape = LAYERS[kind]
-    layer = build(divergence=divergence, prior_scale=1.0, num_couplings=2, flow_hidden=6)
+    layer = build(divergence=divergence, config=CONFIG)
     layer(tf.zeros([1, *shape]))
     return shaken(layer), shape
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tfp_ood.errors import EvaluationError
+from tfp_ood.evaluation import tables
 from tfp_ood.rotated import predictions
 from tfp_ood.rotated.predictions import Predictions
 
@@ -17,7 +18,7 @@ def make(num=4, facts=None):
 def test_entropy_is_zero_for_certainty_and_log_10_for_no_idea():
     rows = np.stack([np.eye(10)[3], np.full(10, 0.1), [0.5, 0.5] + [0.0] * 8])
     expected = [0.0, np.log(10.0), np.log(2.0)]
-    np.testing.assert_allclose(predictions.entropy(rows), expected, atol=1e-12)
+    np.testing.assert_allclose(Predictions({}, rows, {}).entropy, expected, atol=1e-12)
 
 
 def test_tables_come_back_as_they_were(tmp_path):
@@ -34,12 +35,12 @@ def test_tables_come_back_as_they_were(tmp_path):
 def test_a_table_is_current_with_its_own_facts_only(tmp_path):
     path = tmp_path / "t.parquet"
     facts = {"variant": "mnf", "digits": (3, 9)}
-    assert not predictions.is_current(path, facts)
+    assert not tables.has_metadata(path, facts)
     predictions.write(path, make(facts=facts))
-    assert predictions.is_current(path, facts)
-    assert not predictions.is_current(path, {**facts, "digits": (3,)})
+    assert tables.has_metadata(path, facts)
+    assert not tables.has_metadata(path, {**facts, "digits": (3,)})
     path.write_bytes(b"no table")
-    assert not predictions.is_current(path, facts)
+    assert not tables.has_metadata(path, facts)
 
 
 def test_missing_and_damaged_tables_name_the_stage(tmp_path):

@@ -78,7 +78,7 @@ def test_ranges_of_confident_error_and_entropies_there():
     (found,) = drawn["confidently_wrong"]
     assert (found["from_angle"], found["to_angle"], found["classes"]) == (60, 120, [4])
     assert found["largest_probability"] == pytest.approx(0.95)
-    spread = predictions.entropy(certain([4], 0.5))[0]
+    spread = Predictions({}, certain([4], 0.5), {}).entropy[0]
     assert found["mean_entropy"]["mnf"] == pytest.approx(spread)
     assert found["mean_entropy"]["softmax"] < 0.5 < found["mean_entropy"]["flipout"]
     assert drawn["confidently_wrong_angles"] == {**dict.fromkeys(VARIANTS, 0), "softmax": 3}
@@ -110,8 +110,8 @@ def test_sentences_name_angles_classes_and_variants():
 
 
 def test_the_page_holds_everything_and_asks_for_nothing(workdir):
-    sentences, path = write_report(workdir, VARIANTS, 0, {"seed": 0})
-    page = path.read_text()
+    result = write_report(workdir, VARIANTS, 0, {"seed": 0})
+    path, page = result.path, result.path.read_text()
     assert page.count("data:image/png;base64,") == len(DIGITS) + 2
     assert "http" not in page.replace("http-equiv", "") and 'src="data' in page
     assert "60&ndash;120" in page
@@ -121,12 +121,12 @@ def test_the_page_holds_everything_and_asks_for_nothing(workdir):
         for suffix in ("png", "pdf"):
             assert (path.parent / f"{name}.{suffix}").stat().st_size > 1000
     summary = json.loads((path.parent / "summary.json").read_text())
-    assert rotated_outcome(summary) == sentences
+    assert rotated_outcome(summary) == result.verdict
 
 
 def test_some_variants_alone_can_be_shown(workdir):
-    sentences, _ = write_report(workdir, ("softmax", "mnf"), 0)
-    assert "Flipout" not in " ".join(sentences)
+    result = write_report(workdir, ("softmax", "mnf"), 0)
+    assert "Flipout" not in " ".join(result.verdict)
 
 
 def test_missing_tables_and_pictures_name_the_stage(workdir):

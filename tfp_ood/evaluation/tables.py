@@ -19,8 +19,8 @@ and differences over 10^5 images of 10^4 nats keep their digits in whatever tool
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +55,7 @@ exact) and the seed of the noise."""
 KINDS = ("exact", "bound")
 """What log_prob is: the model's log-likelihood, or a lower bound of it."""
 
+_Parsed = TypeVar("_Parsed")
 _SET = ("dataset", "split")  # columns that say the same of every image
 
 
@@ -143,13 +144,15 @@ def score_metadata(split: "Split", **facts: Any) -> dict[str, Any]:
 
 
 def is_current(path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> bool:
-    """Whether `path` is a score table with exactly this metadata, and need not be made again.
+    """Whether `path` is a score table with exactly this metadata, and need not be made again."""
+    return metadata.get("format", 1) == FORMAT and has_metadata(path, metadata)
 
-    A file that cannot be read is not current.
-    """
+
+def has_metadata(path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> bool:
+    """Whether `path` is a table of any kind that can be read and has exactly this metadata."""
     try:
-        found = _parse_metadata(pq.read_schema(path))
-    except (OSError, ValueError, KeyError, TypeError, _OtherFormatError):
+        found = decode_metadata(pq.read_schema(path))
+    except (OSError, ValueError, KeyError, TypeError):
         return False
     return found == json.loads(encode_metadata(metadata))
 
@@ -160,44 +163,56 @@ def read_score_table(path: str | os.PathLike[str]) -> ScoreTable:
     Raises:
       EvaluationError: there is no such file, or it is damaged.
     """
+    return read_table(path, "score table", _from_arrow)
+
+
+def read_table(
+    path: str | os.PathLike[str], kind: str, parse: Callable[[pa.Table], _Parsed]
+) -> _Parsed:
+    """Reads a Parquet file that --mode=evaluate wrote.
+
+    Args:
+      path: of the file.
+      kind: of table, in words.
+      parse: makes of the columns what is returned.
+
+    Raises:
+      EvaluationError: there is no such file, it is damaged, or `parse` finds it so.
+    """
     if not os.path.exists(path):
-        raise EvaluationError(f"There is no score table {path}; --mode=evaluate makes it.")
+        raise EvaluationError(f"There is no {kind} {path}; --mode=evaluate makes it.")
     try:
         # Not pq.read_table, which takes "a=b" in the path of a work directory for a column.
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return _from_arrow(file.read())
+            return parse(file.read())
     except _OtherFormatError as error:
         raise EvaluationError(
-            f"The score table {path} is of another version of this program; "
+            f"The {kind} {path} is of another version of this program; "
             "--mode=evaluate makes it again."
         ) from error
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise EvaluationError(
-            f"The score table {path} is damaged ({str(error).splitlines()[0]}). "
+            f"The {kind} {path} is damaged ({str(error).splitlines()[0]}). "
             "Delete it and run --mode=evaluate, which makes it again."
         ) from error
 
 
 def _from_arrow(table: pa.Table) -> ScoreTable:
+    metadata = decode_metadata(table.schema)
+    if metadata.get("format", 1) != FORMAT:
+        raise _OtherFormatError
+    require_keys(metadata)
     arrays = {name: table[name].to_numpy() for name in table.column_names if name not in _SET}
     return ScoreTable(
         **{name: table[name][0].as_py() for name in _SET},
         **{name: arrays.pop(name) for name in ("index", "label", "log_prob", "bits_per_dim")},
         statistics=arrays,
-        metadata=_parse_metadata(table.schema),
+        metadata=metadata,
     )
 
 
 class _OtherFormatError(Exception):
     """A table that is whole, but of another `FORMAT`."""
-
-
-def _parse_metadata(schema: pa.Schema) -> dict[str, Any]:
-    metadata = json.loads((schema.metadata or {})[METADATA_KEY])
-    if metadata.get("format", 1) != FORMAT:
-        raise _OtherFormatError
-    require_keys(metadata)
-    return metadata
 
 
 def require_keys(metadata: Mapping[str, Any]) -> None:
@@ -210,3 +225,8 @@ def require_keys(metadata: Mapping[str, Any]) -> None:
 def encode_metadata(metadata: Mapping[str, Any]) -> str:
     """The metadata as the text that is stored under `METADATA_KEY`."""
     return json.dumps(metadata, sort_keys=True, allow_nan=False)
+
+
+def decode_metadata(schema: pa.Schema) -> dict[str, Any]:
+    """The metadata that `encode_metadata` made, out of the schema of a table."""
+    return json.loads((schema.metadata or {})[METADATA_KEY])

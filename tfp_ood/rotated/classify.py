@@ -1,6 +1,5 @@
 """Training of the networks of the rotated digits: a Keras `fit` each, saved when it is done."""
 
-import json
 import math
 import pathlib
 import sys
@@ -14,6 +13,7 @@ from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError, TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.rotated.config import NUM_CLASSES, RotatedConfig
+from tfp_ood.rotated.images import load_images
 from tfp_ood.rotated.lenet import BAYESIAN, LeNet
 from tfp_ood.training.weights import read_facts, read_weights
 from tfp_ood.workdir import WorkDir
@@ -44,13 +44,6 @@ def training_facts(network: Network, workdir: WorkDir) -> dict[str, Any]:
     return read_facts(path)
 
 
-def missing_networks(config: RotatedConfig, workdir: WorkDir) -> list[Network]:
-    """The networks of the config's variants that have not been trained here."""
-    variants = config.model.variants
-    wanted = [network for variant in variants for network in networks(variant, config)]
-    return [n for n in dict.fromkeys(wanted) if not (_folder(n, workdir) / _FACTS).exists()]
-
-
 def train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
     """Trains all networks of the config's variants that are not there yet.
 
@@ -60,19 +53,23 @@ def train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None
       data_dir: of TFDS.
 
     Raises:
-      DataError: the images are not there, do not fit or have no digits as labels.
+      DataError: the images, or those to be judged, are not there, do not fit, have no digits as
+        labels or are too few.
       TrainingError: a loss is not a number any more.
       UserError: `workdir` belongs to another config or cannot be written.
     """
-    missing = missing_networks(config, workdir)
+    wanted = [network for variant in config.model.variants for network in networks(variant, config)]
+    missing = [n for n in dict.fromkeys(wanted) if not (_folder(n, workdir) / _FACTS).exists()]
     if not missing:
         return
     name = config.data.in_distribution
-    split, validation_split = (
+    splits = [
         pipeline.open_split(name, role, config.data, data_dir) for role in ("train", "validation")
-    )
-    images, validation = _load_labelled(split), _load_labelled(validation_split)
-    workdir.claim(config, split.version)
+    ]
+    images, validation = map(_load_labelled, splits)
+    # What cannot be judged afterwards must be known before training.
+    load_images(config, pipeline.open_sets(config.data, data_dir))
+    workdir.claim(config, splits[0].version)
     for count, network in enumerate(missing, start=1):
         print(f"training network {count} of {len(missing)}: {network[0]} {network[1]}")
         _train_one(network, config, workdir, images, validation)
@@ -108,18 +105,6 @@ def _load_labelled(split: pipeline.Split) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-class _WarmUp(keras.callbacks.Callback):
-    """Raises the weight of the KL linearly to 1."""
-
-    def __init__(self, num_steps: float):
-        super().__init__()
-        self._num_steps, self._step = num_steps, 0
-
-    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._step += 1
-        self.model.kl_weight.assign(min(1.0, self._step / max(1.0, self._num_steps)))
-
-
 def _train_one(
     network: Network,
     config: RotatedConfig,
@@ -131,6 +116,7 @@ def _train_one(
     settings, num_examples = config.train, len(images[1])
     num_epochs = settings.num_epochs_bayesian if kind in BAYESIAN else settings.num_epochs
     num_steps = num_epochs * math.ceil(num_examples / settings.batch_size)
+    warmup_steps = max(1.0, settings.kl_warmup * num_steps)
     # Of initial weights, the order of images, and all draws.
     keras.utils.set_random_seed(config.seed + number)
     model = LeNet(kind, config.model, config.data.image_shape, num_examples)
@@ -139,13 +125,21 @@ def _train_one(
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
+
+    def warm_up(batch: int, logs: dict[str, Any] | None) -> None:
+        """Raises the weight of the KL linearly to 1."""
+        model.kl_weight.assign(min(1.0, (int(model.optimizer.iterations) + 1) / warmup_steps))
+
     start = time.monotonic()
     history = model.fit(
         *images,
         batch_size=settings.batch_size,
         epochs=num_epochs,
         validation_data=validation,
-        callbacks=[keras.callbacks.TerminateOnNaN(), _WarmUp(settings.kl_warmup * num_steps)],
+        callbacks=[
+            keras.callbacks.TerminateOnNaN(),
+            keras.callbacks.LambdaCallback(on_batch_begin=warm_up),
+        ],
         verbose=1 if sys.stdout.isatty() else 2,
     ).history
     if not np.all(np.isfinite(history["loss"])):
@@ -162,4 +156,4 @@ def _train_one(
     }
     with atomic.replacing_folder(_folder(network, workdir)) as folder:
         model.save_weights(folder / _WEIGHTS)
-        (folder / _FACTS).write_text(json.dumps(facts, indent=2) + "\n")
+        atomic.write_json(folder / _FACTS, facts)

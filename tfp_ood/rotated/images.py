@@ -8,7 +8,7 @@ import PIL.Image
 
 from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError
-from tfp_ood.rotated.config import RotatedConfig
+from tfp_ood.rotated.config import RotatedConfig, RotatedDataConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ def load_images(config: RotatedConfig, splits: list[pipeline.Split]) -> tuple[Im
       DataError: there are too few of a digit.
     """
     loaded = [pipeline.load(split) for split in splits]
-    turned = _turned(config, splits[0].version, *loaded[0])
+    turned = _turned(config.data, splits[0].version, *loaded[0])
     return turned, _whole_sets(splits, loaded)
 
 
@@ -55,13 +55,14 @@ def rotated(image: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     return np.stack([np.asarray(one) for one in turned])[..., np.newaxis]
 
 
-def _turned(config: RotatedConfig, version: str, images: np.ndarray, labels: np.ndarray) -> Images:
+def _turned(
+    data: RotatedDataConfig, version: str, images: np.ndarray, labels: np.ndarray
+) -> Images:
     """The first test images of the chosen digits at all angles.
 
     Raises:
       DataError: there are too few.
     """
-    data = config.data
     degrees = angles(data.num_angles)
     chosen = []
     for digit in data.digits:
@@ -80,14 +81,10 @@ def _turned(config: RotatedConfig, version: str, images: np.ndarray, labels: np.
         "angle": np.tile(degrees, len(chosen)),
     }
     facts = {
-        "digits": data.digits,
-        "num_rotated": data.num_rotated,
-        "num_angles": data.num_angles,
-        "num_test": data.num_test,
-        "source_version": version,
+        name: getattr(data, name) for name in ("digits", "num_rotated", "num_angles", "num_test")
     }
     turned = np.concatenate([rotated(image, degrees) for image in images[chosen]])
-    return Images("rotated", turned, keys, facts)
+    return Images("rotated", turned, keys, {**facts, "source_version": version})
 
 
 def _whole_sets(
@@ -100,7 +97,5 @@ def _whole_sets(
         "label": np.concatenate([labels for _, labels in loaded]),
         "index": np.concatenate([np.arange(size) for size in sizes]),
     }
-    facts = {
-        "sets": [[s.name, s.split, s.num_images, s.preprocessing, s.version] for s in splits],
-    }
-    return Images("sets", np.concatenate([images for images, _ in loaded]), keys, facts)
+    facts = [[s.name, s.split, s.num_images, s.preprocessing, s.version] for s in splits]
+    return Images("sets", np.concatenate([images for images, _ in loaded]), keys, {"sets": facts})

@@ -10,7 +10,6 @@ Deep Ensembles", 2017.
 import functools
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -50,7 +49,6 @@ class LeNet(keras.Model):
     ):
         super().__init__()
         self.is_stochastic = kind != "softmax"
-        self._drops = kind == "dropout"
         self.kl_weight = tf.Variable(1.0, trainable=False, name="kl_weight")
         conv, dense = _makers(kind, config, lambda kl: self.kl_weight * kl / num_examples)
         # Not a keras.Sequential, which calls its layers in graphs of its own, where KLs get lost.
@@ -69,9 +67,11 @@ class LeNet(keras.Model):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*add_variable")  # of `tfp.layers`
             self(tf.zeros([1, *image_shape], tf.uint8))  # makes all variables
-        # Compiled: a draw of the multiplicative flows takes a third of the time.
-        self._draw = tf.function(
-            lambda images: tf.nn.softmax(self(images, training=self._drops)),
+        # Class probabilities `[B, 10]` of uint8 images `[B, H, W, 1]` under one draw of weights, or
+        # under the only ones. Dropout stays on ([2]); the other kinds draw in any case. Compiled: a
+        # draw of the multiplicative flows takes a third of the time.
+        self.draw = tf.function(
+            lambda images: tf.nn.softmax(self(images, training=kind == "dropout")),
             input_signature=[tf.TensorSpec([None, *image_shape], tf.uint8)],
             autograph=False,
         )
@@ -83,15 +83,6 @@ class LeNet(keras.Model):
             hidden = layer(hidden)
         return hidden
 
-    def draw(self, images: Any) -> tf.Tensor:
-        """Class probabilities `[B, 10]` under one draw of weights, or under the only ones.
-
-        Args:
-          images: uint8 `[B, H, W, 1]`.
-        """
-        # Dropout stays on ([2]); the other kinds draw in any case.
-        return self._draw(tf.convert_to_tensor(images))
-
     def num_parameters(self) -> int:
         """How many numbers are trained."""
         return sum(int(np.prod(v.shape)) for v in self.trainable_variables)
@@ -101,25 +92,20 @@ def _dropout(kind: str, config: LeNetConfig) -> list[keras.layers.Layer]:
     return [keras.layers.Dropout(config.dropout_rate)] if kind == "dropout" else []
 
 
-def _makers(kind: str, config: LeNetConfig, divergence: Divergence) -> tuple[Callable, Callable]:
+def _makers(kind: str, config: LeNetConfig, divergence: Divergence) -> list[Callable]:
     """Functions that make convolutions and dense layers of a kind."""
     if kind == "flipout":
-        return tuple(
-            functools.partial(_flipout, layer, config.prior_scale, divergence)
-            for layer in (tfp.layers.Convolution2DFlipout, tfp.layers.DenseFlipout)
-        )
+        layers = tfp.layers.Convolution2DFlipout, tfp.layers.DenseFlipout
+        return [
+            functools.partial(_flipout, layer, config.prior_scale, divergence) for layer in layers
+        ]
     if kind == "mnf":
-        settings = {
-            "divergence": divergence,
-            "prior_scale": config.prior_scale,
-            "num_couplings": config.num_couplings,
-            "flow_hidden": config.flow_hidden,
-        }
-        makers = MultiplicativeConv2D, MultiplicativeDense
+        layers = MultiplicativeConv2D, MultiplicativeDense
+        settings = {"divergence": divergence, "config": config}
     else:
+        layers = keras.layers.Conv2D, keras.layers.Dense
         settings = {"kernel_regularizer": keras.regularizers.L2(config.weight_decay)}
-        makers = keras.layers.Conv2D, keras.layers.Dense
-    return functools.partial(makers[0], **settings), functools.partial(makers[1], **settings)
+    return [functools.partial(layer, **settings) for layer in layers]
 
 
 def _flipout(layer, prior_scale, divergence, size, *args, **kwargs):
@@ -132,15 +118,10 @@ def _flipout(layer, prior_scale, divergence, size, *args, **kwargs):
         kernel_posterior_fn=posterior(
             loc_initializer=normal(0.0, 0.1), untransformed_scale_initializer=normal(-3.0, 0.1)
         ),
-        kernel_prior_fn=functools.partial(_gaussian_prior, prior_scale),
+        kernel_prior_fn=lambda dtype, shape, *_: tfd.Independent(
+            tfd.Normal(tf.zeros(shape, dtype), prior_scale), len(shape)
+        ),
         kernel_divergence_fn=lambda q, p, _: divergence(tfd.kl_divergence(q, p)),
         bias_posterior_fn=posterior(is_singular=True, loc_initializer=keras.initializers.Zeros()),
         **kwargs,
     )
-
-
-def _gaussian_prior(prior_scale, dtype, shape, name, trainable, add_variable_fn):
-    """p(W) in the signature of `tfp.layers`."""
-    del name, trainable, add_variable_fn
-    prior = tfd.Normal(tf.zeros(shape, dtype), prior_scale)
-    return tfd.Independent(prior, reinterpreted_batch_ndims=len(shape))

@@ -21,6 +21,7 @@ import tensorflow_probability as tfp
 from tfp_ood.keras import keras
 from tfp_ood.models.flows.bijectors import flatten_image
 from tfp_ood.models.flows.couplings import AffineCoupling
+from tfp_ood.rotated.config import LeNetConfig
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -73,22 +74,13 @@ class MultiplicativeKernel(keras.layers.Layer):
     Args:
       shape: of the kernel.
       axis: of the kernel, that z belongs to: -2 for inputs, -1 for filters.
-      prior_scale: s.
-      num_couplings: of each flow.
-      flow_hidden: hidden units in each coupling.
+      config: `prior_scale`, s, and the sizes of the flows.
     """
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        axis: int,
-        prior_scale: float,
-        num_couplings: int,
-        flow_hidden: int,
-    ):
+    def __init__(self, shape: tuple[int, ...], axis: int, config: LeNetConfig):
         super().__init__()
         num_z, normal = shape[axis], keras.initializers.RandomNormal
-        self._axis, self._prior_scale = axis, prior_scale
+        self._axis, self._prior_scale = axis, config.prior_scale
         self._z_shape = [num_z if a == axis % len(shape) else 1 for a in range(len(shape))]
         start = keras.initializers.HeNormal()
         self.mean = self.add_weight("mean", shape, initializer=start)
@@ -97,8 +89,8 @@ class MultiplicativeKernel(keras.layers.Layer):
         self._z_raw_scale = self.add_weight(
             "z_raw_scale", [num_z], initializer=normal(_START_SCALE, 0.1)
         )
-        self._q_flow = coupling_flow(num_z, num_couplings, flow_hidden)
-        self._r_flow = coupling_flow(num_z, num_couplings, flow_hidden)
+        self._q_flow = coupling_flow(num_z, config.num_couplings, config.flow_hidden)
+        self._r_flow = coupling_flow(num_z, config.num_couplings, config.flow_hidden)
         for name in ("c", "b_mean", "b_log_variance"):
             start = normal(0.0, 1.0 / math.sqrt(num_z))
             setattr(self, f"_{name}", self.add_weight(name, [num_z], initializer=start))
@@ -154,27 +146,31 @@ class _MultiplicativeLayer(keras.layers.Layer):
 
     def __init__(
         self,
+        units: int,
+        *window: int,
         divergence: Divergence,
-        prior_scale: float,
-        num_couplings: int,
-        flow_hidden: int,
+        config: LeNetConfig,
         activation: str | None = None,
     ):
         super().__init__()
-        self._divergence = divergence
-        self._settings = (prior_scale, num_couplings, flow_hidden)
+        self._units, self._window = units, window
+        self._divergence, self._config = divergence, config
         self._activation = keras.activations.get(activation)
 
-    def _make_kernel(self, shape):
-        self.kernel = MultiplicativeKernel(shape, self._axis, *self._settings)
-        self.bias = self.add_weight("bias", [shape[-1]], initializer="zeros")
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Makes the kernel `[*window, inputs, units]`."""
+        shape = (*self._window, int(input_shape[-1]), self._units)
+        self.kernel = MultiplicativeKernel(shape, self._axis, self._config)
+        self.bias = self.add_weight("bias", [self._units], initializer="zeros")
+        super().build(input_shape)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Outputs under drawn weights; in training, adds the KL to the loss."""
         if not training:
             return self._activation(self._apply(inputs, self.kernel.draw()) + self.bias)
         noise = self.kernel.noise_distribution().sample(tf.shape(inputs)[0])
-        mean, variance = self._moments(inputs, noise)
+        mean = self._mean(inputs, noise)
+        variance = self._apply(tf.square(inputs), tf.square(self.kernel.scale))
         drawn = mean + tf.sqrt(variance + _TINY) * tf.random.normal(tf.shape(mean))
         self.add_loss(self._divergence(self.kernel.divergence()))
         return self._activation(drawn + self.bias)
@@ -183,21 +179,10 @@ class _MultiplicativeLayer(keras.layers.Layer):
 class MultiplicativeDense(_MultiplicativeLayer):
     """A dense layer `[B, inputs]` to `[B, units]`; z scales its inputs ([1], algorithm 1)."""
 
-    def __init__(self, units: int, **settings):
-        super().__init__(**settings)
-        self._units = units
+    _apply = staticmethod(tf.matmul)
 
-    def build(self, input_shape: tf.TensorShape) -> None:
-        """Makes the kernel."""
-        self._make_kernel((int(input_shape[-1]), self._units))
-        super().build(input_shape)
-
-    def _apply(self, inputs, kernel):
-        return tf.matmul(inputs, kernel)
-
-    def _moments(self, inputs, noise):
-        mean = self._apply(inputs * noise, self.kernel.mean)
-        return mean, self._apply(tf.square(inputs), tf.square(self.kernel.scale))
+    def _mean(self, inputs, noise):
+        return self._apply(inputs * noise, self.kernel.mean)
 
 
 class MultiplicativeConv2D(_MultiplicativeLayer):
@@ -206,17 +191,10 @@ class MultiplicativeConv2D(_MultiplicativeLayer):
     _axis = -1
 
     def __init__(self, filters: int, kernel_size: int, **settings):
-        super().__init__(**settings)
-        self._filters, self._size = filters, kernel_size
-
-    def build(self, input_shape: tf.TensorShape) -> None:
-        """Makes the kernel."""
-        self._make_kernel((self._size, self._size, int(input_shape[-1]), self._filters))
-        super().build(input_shape)
+        super().__init__(filters, kernel_size, kernel_size, **settings)
 
     def _apply(self, inputs, kernel):
         return tf.nn.conv2d(inputs, kernel, 1, "VALID")
 
-    def _moments(self, inputs, noise):
-        mean = self._apply(inputs, self.kernel.mean) * noise[:, tf.newaxis, tf.newaxis]
-        return mean, self._apply(tf.square(inputs), tf.square(self.kernel.scale))
+    def _mean(self, inputs, noise):
+        return self._apply(inputs, self.kernel.mean) * noise[:, tf.newaxis, tf.newaxis]

@@ -12,14 +12,7 @@ from matplotlib.figure import Figure
 from tfp_ood.reporting.figures import COLORS, OWN_COLOR, new
 from tfp_ood.rotated.config import NUM_CLASSES
 from tfp_ood.rotated.predictions import Predictions
-from tfp_ood.rotated.summary import (
-    CONFIDENT,
-    LABELS,
-    Tables,
-    ranges,
-    set_rows,
-    wrong_probability,
-)
+from tfp_ood.rotated.summary import CONFIDENT, LABELS, Tables, of_set, ranges, wrong_probability
 
 _CLASS_COLORS = (*COLORS, "#F0E442", "#000000", "#E5D8BD", "#7A3E1D")
 """Of the classes that a digit is not: Okabe and Ito's and two more; numbers tell them apart too."""
@@ -34,6 +27,8 @@ _STYLES = {
 
 _NUM_PICTURES = 10
 _SHOWN_SHARE = 0.35  # a class with less is not written into the figure
+_NUMBER = {"ha": "center", "va": "center", "fontsize": 11, "fontweight": "bold"}
+_TITLE = {"fontsize": 11, "loc": "left"}
 _WIDTH = 7.5  # inches
 
 
@@ -53,7 +48,7 @@ def digit_figure(tables: Tables, pictures: np.ndarray, digit: int) -> Figure:
     for axes, (variant, table) in zip(rows, tables.items(), strict=False):
         _draw_probabilities(axes, table, digit)
         axes.set_ylabel("probability", fontsize=9)
-        axes.set_title(LABELS[variant], loc="left", fontsize=11, pad=3)
+        axes.set_title(LABELS[variant], **_TITLE, pad=3)
     _draw_entropies(rows[-2], tables)
     _draw_pictures(rows[-1], tables["softmax"].keys["angle"], pictures)
     _legend(figure, rows[0], "upper", NUM_CLASSES)
@@ -69,17 +64,19 @@ def turned_figure(summary: Mapping[str, Any]) -> Figure:
     """
     turned = summary["turned"]
     figure = new(_WIDTH, 3.9)
-    left, right = figure.subplots(1, 2)
-    for variant, entry in turned["variants"].items():
-        left.plot(turned["angle"], entry["share_confidently_wrong"], **_curve(variant))
-        right.plot(turned["angle"], entry["mean_entropy"], **_curve(variant))
-    left.set_title(f"share with a wrong class at {CONFIDENT} or more", fontsize=11, loc="left")
-    right.set_title("mean entropy  [nats]", fontsize=11, loc="left")
-    for axes in (left, right):
+    panels = figure.subplots(1, 2)
+    titles = {
+        "share_confidently_wrong": f"share with a wrong class at {CONFIDENT} or more",
+        "mean_entropy": "mean entropy  [nats]",
+    }
+    for axes, (name, title) in zip(panels, titles.items(), strict=True):
+        for variant, entry in turned["variants"].items():
+            axes.plot(turned["angle"], entry[name], **_curve(variant))
+        axes.set_title(title, **_TITLE)
         axes.set_ylim(bottom=0)
         axes.set_xlabel("angle  [degrees]", fontsize=11)
         _finish(axes, turned["angle"])
-    _legend(figure, left, "lower", 3)
+    _legend(figure, panels[0], "lower", 3)
     return figure
 
 
@@ -95,11 +92,10 @@ def entropy_figure(tables: Tables, summary: Mapping[str, Any]) -> Figure:
     panels = np.atleast_1d(figure.subplots(1, len(sets), sharey=True))
     for axes, (key, entry) in zip(panels, sets.items(), strict=True):
         for variant, table in tables.items():
-            axes.ecdf(table.where(set_rows(table, key)).entropy, **_curve(variant))
+            axes.ecdf(of_set(table, key).entropy, **_curve(variant))
         axes.set_xlim(0, math.log(tables["softmax"].probabilities.shape[1]))
         axes.set_xlabel("entropy  [nats]", fontsize=11)
-        title = f"{entry['label']}\nn = {entry['num_images']:,}"
-        axes.set_title(title, fontsize=11, loc="left")
+        axes.set_title(f"{entry['label']}\nn = {entry['num_images']:,}", **_TITLE)
         axes.spines[["right", "top"]].set_visible(False)
     panels[0].set_ylabel("share of images with less", fontsize=11)
     _legend(figure, panels[0], "lower", 3)
@@ -113,18 +109,25 @@ def _curve(variant: str) -> dict[str, Any]:
 
 
 def _draw_probabilities(axes: Axes, table: Predictions, digit: int) -> None:
-    """Stacked probabilities: the digit's own class in gray at the bottom, the others in colour."""
-    angles = table.keys["angle"]
-    classes = [digit, *(c for c in range(table.probabilities.shape[1]) if c != digit)]
+    """Stacked probabilities: the digit's own class in gray at the bottom, the others in colour.
+
+    A class's number stands once in every range of angles where it is the likeliest.
+    """
+    angles, top = table.keys["angle"], table.probabilities.argmax(axis=1)
     bottom = np.zeros(len(angles))
-    top = table.probabilities.argmax(axis=1)
-    for name in classes:
+    for name in sorted(range(table.probabilities.shape[1]), key=lambda c: c != digit):
         color = OWN_COLOR if name == digit else _CLASS_COLORS[name]
         shares = table.probabilities[:, name]
         axes.fill_between(
             angles, bottom, bottom + shares, step="mid", color=color, linewidth=0, label=str(name)
         )
-        _write_class(axes, angles, top == name, bottom + shares / 2, shares, (name, color))
+        for found in ranges(top == name):
+            where = (found.start + found.stop - 1) // 2
+            if shares[where] < _SHOWN_SHARE:
+                where = found.start + int(np.argmax(shares[found]))
+            if shares[where] >= _SHOWN_SHARE:
+                middle = bottom[where] + shares[where] / 2
+                axes.text(angles[where], middle, str(name), color=_ink(color), **_NUMBER)
         bottom = bottom + shares
     axes.set_ylim(0, 1)
     axes.set_yticks([0, 0.5, 1])
@@ -132,33 +135,10 @@ def _draw_probabilities(axes: Axes, table: Predictions, digit: int) -> None:
     _finish(axes, angles)
 
 
-def _write_class(
-    axes: Axes,
-    angles: np.ndarray,
-    is_top: np.ndarray,
-    middles: np.ndarray,
-    shares: np.ndarray,
-    named: tuple[int, str],
-) -> None:
-    """The class's number, once in every range of angles where it is the likeliest."""
-    name, color = named
-    for found in ranges(is_top):
-        best = found.start + int(np.argmax(shares[found]))
-        middle = (found.start + found.stop - 1) // 2
-        where = middle if shares[middle] >= _SHOWN_SHARE else best
-        if shares[where] >= _SHOWN_SHARE:
-            red, green, blue = matplotlib.colors.to_rgb(color)
-            is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
-            axes.text(
-                angles[where],
-                middles[where],
-                str(name),
-                ha="center",
-                va="center",
-                fontsize=11,
-                fontweight="bold",
-                color="white" if is_dark else "black",
-            )
+def _ink(color: str) -> str:
+    """The colour of a text on this one."""
+    brightness = np.dot(matplotlib.colors.to_rgb(color), (0.299, 0.587, 0.114))
+    return "white" if brightness < 0.55 else "black"
 
 
 def _draw_entropies(axes: Axes, tables: Tables) -> None:
@@ -170,12 +150,8 @@ def _draw_entropies(axes: Axes, tables: Tables) -> None:
     for variant, table in tables.items():
         axes.plot(angles, table.entropy, **_curve(variant))
     axes.set_ylim(0, math.log(tables["softmax"].probabilities.shape[1]))
-    axes.set_title(
-        f"entropy  [nats]   (shaded: plain softmax gives a wrong class {CONFIDENT} or more)",
-        loc="left",
-        fontsize=11,
-        pad=3,
-    )
+    title = f"entropy  [nats]   (shaded: plain softmax gives a wrong class {CONFIDENT} or more)"
+    axes.set_title(title, **_TITLE, pad=3)
     _finish(axes, angles)
 
 

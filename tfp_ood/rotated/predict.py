@@ -1,17 +1,16 @@
 """Classifiers x turned digits and foreign sets -> prediction tables (see `predictions`)."""
 
-from typing import Any
-
 import numpy as np
 import tqdm
 
 from tfp_ood import atomic
 from tfp_ood.config import fingerprint
 from tfp_ood.data import pipeline
+from tfp_ood.evaluation import tables
 from tfp_ood.keras import keras
 from tfp_ood.rotated import classify, predictions
 from tfp_ood.rotated.config import NUM_CLASSES, RotatedConfig
-from tfp_ood.rotated.images import Images, load_images
+from tfp_ood.rotated.images import load_images
 from tfp_ood.rotated.lenet import LeNet
 from tfp_ood.rotated.predictions import Predictions
 from tfp_ood.workdir import WorkDir
@@ -27,16 +26,33 @@ def evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> N
     splits = pipeline.open_sets(config.data, data_dir)
     workdir.check_images(splits[0].version)
     asked = turned, _ = load_images(config, splits)
-    _write_pictures(config, workdir, turned)
+    data, settings = config.data, config.evaluate
+    shape = (len(data.digits), data.num_rotated, data.num_angles, *data.image_shape)
+    with atomic.replacing(workdir.root / predictions.PICTURES) as path:
+        np.save(path, turned.images.reshape(shape)[:, data.digit_index])
     for variant in config.model.variants:
-        wanted = []
+        networks = classify.networks(variant, config)
+        facts = {
+            "variant": variant,
+            "config_hash": fingerprint(config.training_facts()),
+            "num_draws": settings.num_draws,
+            "seed": config.seed,
+            "networks": [classify.training_facts(network, workdir) for network in networks],
+        }
+        members = []
         for part in asked:
             path = predictions.table_path(workdir.root, variant, part.kind)
-            facts = _facts(variant, config, workdir, part)
-            if not predictions.is_current(path, facts):
-                wanted.append((path, facts, part))
-        if wanted:
-            _predict_variant(variant, config, workdir, wanted)
+            metadata = {**facts, **part.facts}
+            if tables.has_metadata(path, metadata):
+                continue
+            members = members or [classify.load_trained(n, config, workdir) for n in networks]
+            keras.utils.set_random_seed(config.seed)
+            title = f"{variant}, {part.kind}"
+            probabilities = predictive(
+                members, part.images, settings.num_draws, settings.batch_size, title
+            )
+            predictions.write(path, Predictions(part.keys, probabilities, metadata))
+            print(f"predicted {len(part.images):,} images ({title}): {path}")
 
 
 def predictive(
@@ -67,43 +83,3 @@ def predictive(
                 mean[start : start + batch_size] += network.draw(batch).numpy()
                 bar.update(len(batch))
     return mean / mean.sum(axis=-1, keepdims=True)  # each draw sums to 1 but for rounding
-
-
-def _write_pictures(config: RotatedConfig, workdir: WorkDir, turned: Images) -> None:
-    """The images that the figures draw under their axes."""
-    data = config.data
-    shape = (len(data.digits), data.num_rotated, data.num_angles, *data.image_shape)
-    with atomic.replacing(workdir.root / predictions.PICTURES) as path:
-        np.save(path, turned.images.reshape(shape)[:, data.digit_index])
-
-
-def _facts(variant: str, config: RotatedConfig, workdir: WorkDir, asked: Images) -> dict[str, Any]:
-    """All that a table depends on."""
-    networks = classify.networks(variant, config)
-    return {
-        "variant": variant,
-        "config_hash": fingerprint(config.training_facts()),
-        "num_draws": config.evaluate.num_draws,
-        "seed": config.seed,
-        "networks": [classify.training_facts(network, workdir) for network in networks],
-        **asked.facts,
-    }
-
-
-def _predict_variant(
-    variant: str, config: RotatedConfig, workdir: WorkDir, wanted: list[tuple[Any, ...]]
-) -> None:
-    """Writes tables, given as (path, facts, images), of one variant."""
-    members = [
-        classify.load_trained(network, config, workdir)
-        for network in classify.networks(variant, config)
-    ]
-    settings = config.evaluate
-    for path, facts, asked in wanted:
-        keras.utils.set_random_seed(config.seed)
-        title = f"{variant}, {asked.kind}"
-        probabilities = predictive(
-            members, asked.images, settings.num_draws, settings.batch_size, title
-        )
-        predictions.write(path, Predictions(asked.keys, probabilities, facts))
-        print(f"predicted {len(asked.images):,} images ({title}): {path}")

@@ -11,7 +11,8 @@ from tfp_ood import atomic
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import html
 from tfp_ood.rotated import plots, predictions
-from tfp_ood.rotated.summary import LABELS, Tables, drawn_rows, rotated_outcome, summarize
+from tfp_ood.rotated.summary import LABELS, Tables, drawn, rotated_outcome, summarize
+from tfp_ood.workdir import open_workdir
 
 _TITLE = "Digits turned upside down: who is certain, and wrong?"
 
@@ -34,13 +35,26 @@ has an independent Gaussian for every weight; <b>multiplicative flows</b> (Louiz
 each other.</li>
 </ul>"""
 
+# Column -> what of a variant's entry in the summary stands there.
+_TURNED_CELLS = {
+    "wrong class at 0.9 or more": "{share_confidently_wrong_all:.1%}",
+    "mean entropy, nats": "{mean_entropy_all:.2f}",
+}
+_NETWORK_CELLS = {
+    "networks": "{num_networks}",
+    "parameters": "{num_parameters:,}",
+    "epochs": "{num_epochs}",
+    "draws": "{num_draws}",
+    "training, s": "{train_seconds:,.0f}",
+}
+
 
 def write_report(
     workdir: str | os.PathLike[str],
     variants: Sequence[str],
     digit_index: int,
     config: Mapping[str, Any] | None = None,
-) -> tuple[list[str], pathlib.Path]:
+) -> html.ReportResult:
     """Writes WORKDIR/report/: index.html, summary.json, and every figure as .png and .pdf.
 
     Reads only WORKDIR/predictions.
@@ -51,25 +65,23 @@ def write_report(
       digit_index: which image of each digit was drawn.
       config: nested settings to list on the page.
 
-    Returns:
-      The outcome in sentences, and the path of the page.
-
     Raises:
       EvaluationError: a table is missing or damaged, or they do not fit together.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = open_workdir(workdir)
     rotated, sets = (
-        {v: predictions.read(predictions.table_path(workdir, v, kind)) for v in variants}
+        {v: predictions.read(predictions.table_path(workdir.root, v, kind)) for v in variants}
         for kind in ("rotated", "sets")
     )
-    pictures = _read_pictures(workdir / predictions.PICTURES)
+    pictures = _read_pictures(workdir.root / predictions.PICTURES)
     summary = summarize(rotated, sets, digit_index)
     outcome = rotated_outcome(summary)
-    folder = workdir / "report"
+    folder = workdir.report
     figures = [
-        _digit_figure(rotated, image, int(digit), digit_index, folder)
-        for digit, image in zip(summary["digits"], pictures, strict=True)
+        _digit_figure(drawn(rotated, int(digit), digit_index), turned, digit, folder)
+        for digit, turned in zip(summary["digits"], pictures, strict=True)
     ]
+    networks = "The ensemble's first network is the plain softmax one"
     sections = [
         html.verdict_list(outcome),
         *figures,
@@ -77,11 +89,11 @@ def write_report(
         html.section("Certain, and wrong", _ranges_table(summary)),
         html.section("All turned digits", _turned_part(summary, folder)),
         html.section("Foreign images", _sets_part(sets, summary, folder)),
-        html.section("Networks", _variants_table(summary)),
+        html.section("Networks", _variants_table(networks, summary["variants"], _NETWORK_CELLS)),
         html.config_section(config),
     ]
-    atomic.write_json(folder / "summary.json", summary)
-    return outcome, html.write(folder, _TITLE, sections)
+    atomic.write_json(workdir.summary, summary)
+    return html.ReportResult(html.write(folder, _TITLE, sections), outcome)
 
 
 def _read_pictures(path: pathlib.Path) -> np.ndarray:
@@ -93,20 +105,11 @@ def _read_pictures(path: pathlib.Path) -> np.ndarray:
         ) from error
 
 
-def _digit_figure(
-    tables: Tables,
-    pictures: np.ndarray,
-    digit: int,
-    digit_index: int,
-    folder: pathlib.Path,
-) -> str:
+def _digit_figure(one: Tables, pictures: np.ndarray, digit: str, folder: pathlib.Path) -> str:
     """The figure of one digit, as HTML."""
-    rows = drawn_rows(tables["softmax"], digit, digit_index)
-    one = {variant: table.where(rows) for variant, table in tables.items()}
-    figure = plots.digit_figure(one, pictures, digit)
-    caption = (
-        f"Test image {one['softmax'].keys['index'][0]}, a {digit}, turned by 0 to 180 degrees."
-    )
+    figure = plots.digit_figure(one, pictures, int(digit))
+    index = one["softmax"].keys["index"][0]
+    caption = f"Test image {index}, a {digit}, turned by 0 to 180 degrees."
     alt = f"Class probabilities of a turned {digit} under each variant, and their entropies"
     return html.drawn("rotated", figure, folder / f"digit_{digit}", alt, caption)
 
@@ -139,12 +142,7 @@ def _turned_part(summary: Mapping[str, Any], folder: pathlib.Path) -> str:
     digits = ", ".join(map(str, turned["digits"]))
     caption = f"{turned['num_images']} test images of the digits {digits}, at every angle."
     alt = "Share of confidently wrong predictions, and mean entropy, against the angle"
-    rows = [
-        [LABELS[v], f"{e['share_confidently_wrong_all']:.1%}", f"{e['mean_entropy_all']:.2f}"]
-        for v, e in turned["variants"].items()
-    ]
-    header = ["Variant", "wrong class at 0.9 or more", "mean entropy, nats"]
-    table = html.table("Over all angles", header, rows, "metrics")
+    table = _variants_table("Over all angles", turned["variants"], _TURNED_CELLS)
     return html.drawn("turned", figure, folder / "turned", alt, caption) + table
 
 
@@ -169,19 +167,9 @@ def _sets_part(sets: Tables, summary: Mapping[str, Any], folder: pathlib.Path) -
     )
 
 
-def _variants_table(summary: Mapping[str, Any]) -> str:
-    header = ["Variant", "networks", "parameters", "epochs", "draws", "training, s"]
+def _variants_table(caption: str, entries: Mapping[str, Any], cells: Mapping[str, str]) -> str:
     rows = [
-        [
-            LABELS[variant],
-            str(entry["num_networks"]),
-            f"{entry['num_parameters']:,}",
-            str(entry["num_epochs"]),
-            str(entry["num_draws"]),
-            f"{entry['train_seconds']:,.0f}",
-        ]
-        for variant, entry in summary["variants"].items()
+        [LABELS[variant], *(cell.format(**entry) for cell in cells.values())]
+        for variant, entry in entries.items()
     ]
-    return html.table(
-        "The ensemble's first network is the plain softmax one", header, rows, "metrics"
-    )
+    return html.table(caption, ["Variant", *cells], rows, "metrics")

@@ -16,14 +16,9 @@ def _start(config: RotatedConfig) -> None:
 
 def _train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
     _start(config)
-    from tfp_ood.data import pipeline
     from tfp_ood.rotated import classify
-    from tfp_ood.rotated.images import load_images
 
-    if classify.missing_networks(config, workdir):
-        # What cannot be judged afterwards must be known before training.
-        load_images(config, pipeline.open_sets(config.data, data_dir))
-        classify.train(config, workdir, data_dir)
+    classify.train(config, workdir, data_dir)
 
 
 def _evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
@@ -36,10 +31,9 @@ def _evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> 
 def _report(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None:
     from tfp_ood.rotated.report import write_report
 
-    sentences, path = write_report(
-        workdir.root, config.model.variants, config.data.digit_index, dataclasses.asdict(config)
-    )
-    stages.tell("report", sentences, path)
+    variants, index = config.model.variants, config.data.digit_index
+    result = write_report(workdir.root, variants, index, dataclasses.asdict(config))
+    stages.tell("report", result)
 
 
 _STAGES = {

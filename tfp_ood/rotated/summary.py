@@ -55,35 +55,37 @@ def summarize(rotated: Tables, sets: Tables, digit_index: int) -> dict[str, Any]
     """
     for tables in (rotated, sets):
         _check_comparable(tables)
-    labels = rotated[_PLAIN].keys["label"]
-    digits = [int(digit) for digit in dict.fromkeys(labels.tolist())]
+    labels, angles = (rotated[_PLAIN].keys[name] for name in ("label", "angle"))
+    digits = list(dict.fromkeys(labels.tolist()))
     counted = [d for d in digits if d not in _TURN_INTO_EACH_OTHER] or digits
     return {
         "experiment": "rotated_digits",
         "units": UNITS,
         "variants": {v: _describe(table.metadata) for v, table in rotated.items()},
-        "digits": {str(d): _drawn(rotated, d, digit_index) for d in digits},
+        "digits": {str(d): _describe_drawn(drawn(rotated, d, digit_index)) for d in digits},
         "turned": {
             "digits": counted,
-            "num_images": int(np.sum(np.isin(labels, counted) & (_angle(rotated) == 0))),
-            "angle": np.unique(_angle(rotated)).tolist(),
+            "num_images": int(np.sum(np.isin(labels, counted) & (angles == 0))),
+            "angle": np.unique(angles).tolist(),
             "variants": {v: _turned(table, counted) for v, table in rotated.items()},
         },
         "sets": _describe_sets(sets),
     }
 
 
-def drawn_rows(table: Predictions, digit: int, digit_index: int) -> np.ndarray:
-    """The rows bool [N] of the one image of a digit that is drawn, in the order of angles."""
-    is_digit = table.keys["label"] == digit
-    images = list(dict.fromkeys(table.keys["index"][is_digit].tolist()))
-    return is_digit & (table.keys["index"] == images[digit_index])
+def drawn(tables: Tables, digit: int, digit_index: int) -> Tables:
+    """Predictions for the one image of a digit that is drawn, in the order of angles."""
+    keys = tables[_PLAIN].keys
+    is_digit = keys["label"] == digit
+    images = list(dict.fromkeys(keys["index"][is_digit].tolist()))
+    rows = is_digit & (keys["index"] == images[digit_index])
+    return {variant: table.where(rows) for variant, table in tables.items()}
 
 
-def set_rows(table: Predictions, key: str) -> np.ndarray:
-    """The rows bool [N] of a set, given as "dataset/split"."""
+def of_set(table: Predictions, key: str) -> Predictions:
+    """Those of the images of a set, given as "dataset/split"."""
     dataset, _, split = key.rpartition("/")
-    return (table.keys["dataset"] == dataset) & (table.keys["split"] == split)
+    return table.where((table.keys["dataset"] == dataset) & (table.keys["split"] == split))
 
 
 def wrong_probability(table: Predictions) -> np.ndarray:
@@ -121,10 +123,6 @@ def _check_comparable(tables: Tables) -> None:
             )
 
 
-def _angle(tables: Tables) -> np.ndarray:
-    return tables[_PLAIN].keys["angle"]
-
-
 def _describe(metadata: Mapping[str, Any]) -> dict[str, Any]:
     networks = metadata["networks"]
     return {
@@ -137,37 +135,35 @@ def _describe(metadata: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _drawn(tables: Tables, digit: int, digit_index: int) -> dict[str, Any]:
-    rows = drawn_rows(tables[_PLAIN], digit, digit_index)
-    one = {variant: table.where(rows) for variant, table in tables.items()}
-    wrong = [_range(one, angles) for angles in ranges(wrong_probability(one[_PLAIN]) >= CONFIDENT)]
+def _describe_drawn(one: Tables) -> dict[str, Any]:
+    """What the variants make of one image."""
+    is_wrong = {v: wrong_probability(table) >= CONFIDENT for v, table in one.items()}
     return {
         "test_index": int(one[_PLAIN].keys["index"][0]),
-        "confidently_wrong": wrong,
-        "confidently_wrong_angles": {
-            v: int(np.sum(wrong_probability(t) >= CONFIDENT)) for v, t in one.items()
-        },
+        "confidently_wrong": [
+            _describe_range({v: table.where(rows) for v, table in one.items()})
+            for rows in ranges(is_wrong[_PLAIN])
+        ],
+        "confidently_wrong_angles": {v: int(wrong.sum()) for v, wrong in is_wrong.items()},
     }
 
 
-def _range(one: Tables, rows: slice) -> dict[str, Any]:
-    """What happens in a range of angles, given as rows of tables of one image."""
-    plain = one[_PLAIN]
-    angles = plain.keys["angle"][rows]
-    classes = plain.probabilities[rows].argmax(axis=1)
+def _describe_range(there: Tables) -> dict[str, Any]:
+    """What happens in a range of angles of one image."""
+    plain = there[_PLAIN]
+    angles, classes = plain.keys["angle"], plain.probabilities.argmax(axis=1)
     return {
         "from_angle": float(angles[0]),
         "to_angle": float(angles[-1]),
-        "classes": [int(c) for c in dict.fromkeys(classes.tolist())],
-        "largest_probability": float(wrong_probability(plain)[rows].max()),
-        "mean_entropy": {v: float(table.entropy[rows].mean()) for v, table in one.items()},
+        "classes": list(dict.fromkeys(classes.tolist())),
+        "largest_probability": float(wrong_probability(plain).max()),
+        "mean_entropy": {v: float(table.entropy.mean()) for v, table in there.items()},
     }
 
 
 def ranges(flags: np.ndarray) -> list[slice]:
     """Where flags, bool [N], are true without a gap."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
-    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    return np.ma.clump_masked(np.ma.array(flags, mask=flags))
 
 
 def _turned(table: Predictions, digits: Sequence[int]) -> dict[str, Any]:
@@ -188,27 +184,26 @@ def _turned(table: Predictions, digits: Sequence[int]) -> dict[str, Any]:
 
 
 def _describe_sets(tables: Tables) -> dict[str, Any]:
-    first = tables[_PLAIN]
-    pairs = zip(first.keys["dataset"].tolist(), first.keys["split"].tolist(), strict=True)
-    found = list(dict.fromkeys(pairs))
-    keys = [f"{dataset}/{split}" for dataset, split in found]
+    dataset, split = (tables[_PLAIN].keys[name].tolist() for name in ("dataset", "split"))
+    found = list(dict.fromkeys(zip(dataset, split, strict=True)))
+    keys = ["/".join(one) for one in found]
+    sets = [{v: of_set(table, key) for v, table in tables.items()} for key in keys]
     return {
         key: {
             "label": label,
-            "num_images": int(set_rows(first, key).sum()),
-            "variants": {v: _describe_set(table, key, keys[0]) for v, table in tables.items()},
+            "num_images": len(parts[_PLAIN].probabilities),
+            "variants": {v: _describe_set(part, sets[0][v]) for v, part in parts.items()},
         }
-        for key, label in zip(keys, names.labels(found), strict=True)
+        for key, label, parts in zip(keys, names.labels(found), sets, strict=True)
     }
 
 
-def _describe_set(table: Predictions, key: str, own_key: str) -> dict[str, Any]:
-    part, own = table.where(set_rows(table, key)), table.where(set_rows(table, own_key))
+def _describe_set(part: Predictions, own: Predictions) -> dict[str, Any]:
     entry = {
         "mean_entropy": float(part.entropy.mean()),
         "share_confident": float((part.probabilities.max(axis=1) >= CONFIDENT).mean()),
     }
-    if key == own_key:
+    if part is own:
         right = part.probabilities.argmax(axis=1) == part.keys["label"]
         return {**entry, "accuracy": float(right.mean())}
     return {**entry, **detection_metrics(own.entropy, part.entropy)}
