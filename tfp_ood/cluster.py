@@ -27,7 +27,7 @@ class Cluster:
     workers: tuple[str, ...] = ("",)
     """HOST:PORT of each."""
     index: int = 0
-    """Of this process in `workers`."""
+    """The number of this process in `workers`."""
 
     @property
     def is_chief(self) -> bool:

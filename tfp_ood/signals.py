@@ -32,7 +32,7 @@ class Stopped(BaseException):
 
 
 class _State:
-    """Of this process, which has one set of signal handlers."""
+    """The state of this process, which has one set of signal handlers."""
 
     numbers: tuple[int, ...] = ()
     deferred = False

@@ -66,7 +66,7 @@ class WorkDir:
     sample_images = _Place("samples/samples.npy")
     """Images drawn from the model, uint8 [N, H, W, C]."""
     reconstructions = _Place("samples/reconstructions.npy")
-    """Of models that reconstruct: uint8 [sets, 2, N, H, W, C], originals first."""
+    """Reconstructions, of models that make some: uint8 [sets, 2, N, H, W, C], originals first."""
     sample_facts = _Place("samples/samples.json")
     """What the samples were drawn with, JSON."""
     report = _Place("report")

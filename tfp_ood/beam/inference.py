@@ -27,7 +27,7 @@ class Export:
     """What the launching program knows of an exported model."""
 
     path: str
-    """Of the SavedModel, on any file system of Beam."""
+    """The folder of the SavedModel, on any file system of Beam."""
     image_shape: tuple[int, int, int]
     terms: tuple[str, ...]
     """What it tells beside log_prob and bits_per_dim, sorted: log_det, ..."""

@@ -74,7 +74,7 @@ class ToImage(beam.DoFn):
     data: DataConfig
     """The model's shape, and how images are brought to it."""
     spec: DatasetSpec | None
-    """Of the TFDS data set, if it is one, whose images TFDS itself decodes: the same pixels as in
+    """The TFDS data set, if it is one, whose images TFDS itself decodes: the same pixels as in
     training."""
 
     def process(self, element: tuple[Place, bytes]) -> Iterable:

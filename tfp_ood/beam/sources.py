@@ -38,7 +38,7 @@ class Input:
     split: str
     """For the column `split`: that of TFDS, or `all`."""
     spec: DatasetSpec | None = None
-    """Of a TFDS data set."""
+    """The TFDS data set that the files are of, if they are of one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +142,7 @@ class ReadRecords(beam.DoFn):
     """TFRecord files of `tf.train.Example` -> (`Place`, encoded image); broken ones are tagged."""
 
     spec: DatasetSpec | None
-    """Of the TFDS data set, if it is one: says how the features are called."""
+    """The TFDS data set, if it is one: says how the features are called."""
 
     def process(self, file: FileMetadata) -> Iterable:
         """Reads one file, record after record: their numbers are known only in order."""

@@ -52,7 +52,7 @@ class Split:
     decode: Decode = dataclasses.field(repr=False)
     """Maps a record, without its label, to an image, uint8 `image_shape`."""
     version: str = ""
-    """Of a person's own files: another one when they change. Other sets do not change."""
+    """Tells whether a person's own files have changed; "" for other sets, which do not change."""
 
 
 def open_split(name: str, role: str, data: DataConfig, data_dir: str | None) -> Split:

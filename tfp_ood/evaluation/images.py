@@ -23,7 +23,7 @@ _NUM_EXTREMES = 16
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """Of the N images of a set, as the model saw them."""
+    """What is kept of the N images of a set, as the model saw them."""
 
     extremes: np.ndarray
     """uint8 [2, K, H, W, C]: the K = min(16, N) likeliest, the likeliest first; then the K

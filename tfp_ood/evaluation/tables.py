@@ -45,7 +45,7 @@ SET_KEYS = (
 """Facts of the images. All other metadata are facts of the model and how it was asked."""
 
 FORMAT = 2
-"""Of the tables that this version writes and reads; others are made again."""
+"""The format of the tables that this version writes and reads; others are made again."""
 
 MODEL_KEYS = ("family", "num_parameters", "config_hash", "kind", "num_draws", "seed")
 """Facts of the model that no table may lack: its family, its trained numbers, the hash of

@@ -26,9 +26,9 @@ class Facts:
 
     config: Config
     training: Mapping[str, Any]
-    """Of `fit.training_facts`."""
+    """What `fit.training_facts` gives."""
     summary: Summary
-    """Of the sets below."""
+    """The numbers of the sets below."""
     tables: Sequence[ScoreTable]
     """In-distribution test images first, then the foreign sets."""
     guard: Guard

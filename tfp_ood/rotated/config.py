@@ -55,7 +55,7 @@ class LeNetConfig:
     num_hidden: int = option(500, low=2)
     """Units of the dense layer."""
     weight_decay: float = option(1e-4, low=0.0)
-    """Of softmax, dropout and ensemble: this times the sum of squared kernels is added."""
+    """This times the sum of squared kernels is added to the loss of softmax, dropout, ensemble."""
     dropout_rate: float = option(0.5, low=0.0, high=0.99)
     """Share of values dropped before each dense layer, in training and in prediction."""
     ensemble_size: int = option(5, low=2)

@@ -22,7 +22,7 @@ from tfp_ood.rotated.multiplicative import Divergence, MultiplicativeConv2D, Mul
 tfd = tfp.distributions
 
 KINDS = ("softmax", "dropout", "flipout", "mnf")
-"""Of networks; an ensemble ([4]) is several of the first kind."""
+"""Kinds of networks; an ensemble ([4]) is several of the first kind."""
 
 BAYESIAN = ("flipout", "mnf")
 """Kinds whose weights have a posterior, and whose loss holds its KL."""

@@ -15,7 +15,7 @@ from tfp_ood.rotated.predictions import Predictions
 from tfp_ood.rotated.summary import CONFIDENT, LABELS, Tables, of_set, ranges, wrong_probability
 
 _CLASS_COLORS = (*COLORS, "#F0E442", "#000000", "#E5D8BD", "#7A3E1D")
-"""Of the classes that a digit is not: Okabe and Ito's and two more; numbers tell them apart too."""
+"""Colours of the classes that a digit is not; numbers tell them apart too."""
 _STYLES = {
     "softmax": ("#000000", "-"),
     "dropout": (COLORS[4], (0, (1, 1))),
