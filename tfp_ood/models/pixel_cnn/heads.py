@@ -1,14 +1,14 @@
 """Heads of the PixelCNNs: from features of a pixel to a distribution over its channels."""
 
-from collections.abc import Iterator
 from typing import Protocol
 
 import tensorflow as tf
 
 from tfp_ood import units
+from tfp_ood.families import PixelCNNConfig
 from tfp_ood.keras import keras
 from tfp_ood.models.pixel_cnn import logistic_mixture
-from tfp_ood.models.pixel_cnn.layers import ShiftedConv, WholeImage
+from tfp_ood.models.pixel_cnn.layers import MakeConv, WholeImage
 from tfp_ood.models.pixel_cnn.logistic_mixture import LogisticMixture
 
 _OUTPUT_SCALE = 0.1
@@ -34,22 +34,17 @@ class LogisticHead(keras.layers.Layer):
     """A discretized mixture of logistics.
 
     Args:
-      num_features: channels of the features.
+      model: sizes.
       num_channels: of the image.
-      num_mixtures: logistics per pixel.
-      seed: of the initial weights.
+      conv: what makes the layers.
     """
 
-    def __init__(
-        self, num_features: int, num_channels: int, num_mixtures: int, seed: Iterator[int]
-    ):
+    def __init__(self, model: PixelCNNConfig, num_channels: int, conv: MakeConv):
         super().__init__()
-        self._num_channels, self._num_mixtures = num_channels, num_mixtures
+        self._num_channels, self._num_mixtures = num_channels, model.num_mixtures
         self.num_noise = 1 + num_channels
-        num_outputs = logistic_mixture.num_parameters(num_mixtures, num_channels)
-        self.output_layer = ShiftedConv(
-            num_features, num_outputs, next(seed), init_scale=_OUTPUT_SCALE
-        )
+        num_outputs = logistic_mixture.num_parameters(model.num_mixtures, num_channels)
+        self.output_layer = conv(model.num_filters, num_outputs, init_scale=_OUTPUT_SCALE)
 
     def distribution(self, run: WholeImage, features: tf.Tensor) -> LogisticMixture:
         """The distribution of every pixel."""
@@ -72,19 +67,17 @@ class CategoricalHead(keras.layers.Layer):
     """A softmax over the 256 values of each channel, given the features and the channels before.
 
     Args:
-      num_features: channels of the features.
+      model: sizes.
       num_channels: of the image.
-      seed: of the initial weights.
+      conv: what makes the layers.
     """
 
-    def __init__(self, num_features: int, num_channels: int, seed: Iterator[int]):
+    def __init__(self, model: PixelCNNConfig, num_channels: int, conv: MakeConv):
         super().__init__()
-        self.num_noise = num_channels
-        self.hidden_layers = [
-            ShiftedConv(num_features + k, num_features, next(seed)) for k in range(num_channels)
-        ]
+        self.num_noise, size = num_channels, model.num_filters
+        self.hidden_layers = [conv(size + k, size) for k in range(num_channels)]
         self.output_layers = [
-            ShiftedConv(num_features, units.NUM_PIXEL_VALUES, next(seed), init_scale=_OUTPUT_SCALE)
+            conv(size, units.NUM_PIXEL_VALUES, init_scale=_OUTPUT_SCALE)
             for _ in range(num_channels)
         ]
 

@@ -6,8 +6,8 @@ restored file can make a pixel see its future, and no tap is computed to be thro
 """
 
 import itertools
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -193,9 +193,24 @@ class WholeImage:
         return tf.nn.depth_to_space(self.conv(grow, low), 2)
 
 
-def seeds(seed: int) -> Iterator[int]:
-    """Seeds for layers, spread so that no two layers of a model start alike."""
-    return itertools.count(seed * 1_000_003)
+MakeConv = Callable[..., ShiftedConv]
+"""Makes a layer: called as `ShiftedConv`, without a seed."""
+
+
+def convolutions(seed: int, policy: str) -> MakeConv:
+    """What makes the layers of a model.
+
+    Args:
+      seed: of the model; layers have seeds that are spread so that no two start alike.
+      policy: of the layers that are made without one.
+    """
+    seeds = itertools.count(seed * 1_000_003)
+
+    def make(num_inputs: int, num_outputs: int, *taps: Any, **how: Any) -> ShiftedConv:
+        how = {"policy": policy, **how}
+        return ShiftedConv(num_inputs, num_outputs, next(seeds), *taps, **how)
+
+    return make
 
 
 def network_inputs(images: tf.Tensor) -> tf.Tensor:

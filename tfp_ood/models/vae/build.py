@@ -22,11 +22,6 @@ tfd = tfp.distributions
 _NUM_COMPONENTS = 16  # of the mixture prior
 
 
-def build(model: VAEConfig, image_shape: tuple[int, int, int], seed: int, precision: str) -> "VAE":
-    """The model of a config; see `models.BUILDERS`."""
-    return VAE(model, image_shape, seed, precision)
-
-
 class VAE(LikelihoodModel):
     """See the module; arguments as `models.BUILDERS`."""
 
@@ -44,14 +39,9 @@ class VAE(LikelihoodModel):
         self._options = model
         self.pixels = pixels.LIKELIHOODS[model.decoder]()
         # Seeds are spread so that no two layers of a model start alike.
-        self.encoder = Encoder(model.num_latents, model.num_filters, 1_000_003 * seed, precision)
-        self.decoder = Decoder(
-            image_shape,
-            self.pixels.num_parameters,
-            model.num_filters,
-            1_000_003 * seed + 101,
-            precision,
-        )
+        self.encoder = Encoder(model, 1_000_003 * seed, precision)
+        output_shape = (*image_shape, self.pixels.num_parameters)
+        self.decoder = Decoder(model, output_shape, 1_000_003 * seed + 101, precision)
         if model.prior == "mixture":
             self._make_mixture(model.num_latents)
         self._finish_build()
