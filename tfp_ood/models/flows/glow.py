@@ -59,9 +59,8 @@ def glow_bijector(
         rest_shape = (height, width, channels - channels // 2)
         fewer = dataclasses.replace(model, num_levels=model.num_levels - 1)
         rest = glow_bijector(fewer, rest_shape, seed, policy, dtype)
-        flow.append(
-            _coupling(model.coupling, networks.zero_convolution(num_outputs, policy), dtype)
-        )
+        network = networks.zero_convolution(num_outputs, policy)
+        flow.append(_coupling(model.coupling, network, dtype))
         flow.append(bijectors.factor_out((height, width, channels), rest))
     return tfb.Chain(flow[::-1], name=f"glow_{model.num_levels}")
 

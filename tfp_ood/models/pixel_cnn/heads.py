@@ -10,6 +10,7 @@ from tfp_ood.keras import keras
 from tfp_ood.models.pixel_cnn import logistic_mixture
 from tfp_ood.models.pixel_cnn.layers import MakeConv, WholeImage
 from tfp_ood.models.pixel_cnn.logistic_mixture import LogisticMixture
+from tfp_ood.models.pixel_cnn.pixels import CategoricalPixels
 
 _OUTPUT_SCALE = 0.1
 """Of a head's output at the start: nearly the same distribution for every pixel."""
@@ -95,8 +96,7 @@ class CategoricalHead(keras.layers.Layer):
         total = 0.0
         for channel, values in enumerate(tf.unstack(tf.cast(images, tf.int32), axis=-1)):
             logits = self.logits(run, features, images[..., :channel], channel)
-            chosen = tf.gather(logits, values, batch_dims=values.shape.rank)
-            total += chosen - tf.reduce_logsumexp(logits, axis=-1)
+            total += CategoricalPixels().log_prob(logits, values)
         return total
 
     def draw(

@@ -133,42 +133,39 @@ class PlusPlusNetwork(keras.layers.Layer):
     def vertical(self, run: WholeImage) -> None:
         """See `Network`."""
         run.tell(self.upper, run.first(self.upper))
-        self._vertical(run, run.first(self.above), 0)
+        self._stream(run, self.vertical_levels, run.first(self.above))
 
     def horizontal(self, run: WholeImage) -> tf.Tensor:
         """See `Network`."""
         start = run.told(self.upper) + run.first(self.left)
-        return tf.nn.elu(self._horizontal(run, start, 0))
+        return tf.nn.elu(self._stream(run, self.horizontal_levels, start))
 
-    def _vertical(self, run, x, k):
-        """The vertical stream from resolution `k` down and up again."""
-        level, twin = self.vertical_levels[k], self.horizontal_levels[k]
+    def _stream(self, run, levels, x, k=0):
+        """A stream from resolution `k` down and up again."""
+        level, horizontal = levels[k], self.horizontal_levels[k]
+
+        def step(block, hinted, *inputs):
+            output = block.run(run, *inputs)
+            if block is not hinted:  # in the vertical stream
+                run.tell(hinted.hint, run.conv(hinted.hint, output.activated))
+            return output
+
         skips = [node(x)]
-        for block, hinted in zip(level.down, twin.down, strict=True):
-            skips.append(block.run(run, skips[-1]))
-            run.tell(hinted.hint, run.conv(hinted.hint, skips[-1].activated))
-        current = self._turn(run, level, skips, self._vertical, k)
-        for block, hinted in zip(level.up, twin.up, strict=True):
-            current = block.run(run, current, skips.pop())
-            run.tell(hinted.hint, run.conv(hinted.hint, current.activated))
-        return current.value
-
-    def _horizontal(self, run, x, k):
-        level = self.horizontal_levels[k]
-        skips = [node(x)]
-        for block in level.down:
-            skips.append(block.run(run, skips[-1]))
-        current = self._turn(run, level, skips, self._horizontal, k)
-        for block in level.up:
-            current = block.run(run, current, skips.pop())
-        return current.value
-
-    def _turn(self, run, level, skips, stream, k):
-        """From the end of the way down to the start of the way up."""
+        for blocks in zip(level.down, horizontal.down, strict=True):
+            skips.append(step(*blocks, skips[-1]))
         if level.shrink is None:
-            return skips.pop()
-        value = skips[-1].value
-        return node(run.halve(level.shrink, level.grow, lambda r, x: stream(r, x, k + 1), value))
+            current = skips.pop()
+        else:
+            value = run.halve(
+                level.shrink,
+                level.grow,
+                lambda run, low: self._stream(run, levels, low, k + 1),
+                skips[-1].value,
+            )
+            current = node(value)
+        for blocks in zip(level.up, horizontal.up, strict=True):
+            current = step(*blocks, current, skips.pop())
+        return current.value
 
 
 class GatedNetwork(keras.layers.Layer):

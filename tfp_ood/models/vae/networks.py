@@ -26,14 +26,12 @@ class Encoder(keras.layers.Layer):
 
     def __init__(self, model: VAEConfig, seed: int, policy: str):
         super().__init__(dtype=policy)
-        self.convolutions = keras.Sequential(
-            [
-                _convolution(
-                    keras.layers.Conv2D, width * model.num_filters, stride, seed + k, policy
-                )
-                for k, (width, stride) in enumerate(zip(_WIDTHS, _STRIDES, strict=True))
-            ]
-        )
+        size, kind = model.num_filters, keras.layers.Conv2D
+        layers = [
+            _convolution(kind, width * size, stride, seed + k, policy)
+            for k, (width, stride) in enumerate(zip(_WIDTHS, _STRIDES, strict=True))
+        ]
+        self.convolutions = keras.Sequential(layers)
         self.flatten = keras.layers.Flatten(dtype=policy)
         self.last = _linear(2 * model.num_latents, seed + len(_STRIDES))
 
