@@ -32,13 +32,7 @@ class Head(Protocol):
 
 
 class LogisticHead(keras.layers.Layer):
-    """A discretized mixture of logistics.
-
-    Args:
-      model: sizes.
-      num_channels: of the image.
-      conv: what makes the layers.
-    """
+    """A discretized mixture of logistics; its arguments are those of `networks.Network`."""
 
     def __init__(self, model: PixelCNNConfig, num_channels: int, conv: MakeConv):
         super().__init__()
@@ -67,10 +61,7 @@ class LogisticHead(keras.layers.Layer):
 class CategoricalHead(keras.layers.Layer):
     """A softmax over the 256 values of each channel, given the features and the channels before.
 
-    Args:
-      model: sizes.
-      num_channels: of the image.
-      conv: what makes the layers.
+    Its arguments are those of `networks.Network`.
     """
 
     def __init__(self, model: PixelCNNConfig, num_channels: int, conv: MakeConv):

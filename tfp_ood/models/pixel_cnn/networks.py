@@ -24,7 +24,13 @@ _OUTPUT_SCALE = 0.1
 
 
 class Network(Protocol):
-    """What the model and the sampler need of a network."""
+    """What the model and the sampler need of a network.
+
+    Args:
+      model: sizes.
+      num_channels: of the image.
+      conv: what makes the layers.
+    """
 
     def vertical(self, run: WholeImage) -> None:
         """Runs the vertical stream, which leaves its results for the horizontal one."""
@@ -109,12 +115,7 @@ class PlusPlusNetwork(keras.layers.Layer):
     Unlike in the authors' code, the hints of the vertical stream and the skips from the way down
     enter by layers of their own (the sum is the same function), so that hints are computed for a
     whole row; the vertical stream's way up has kernels of 2x2, too; and the first horizontal layer
-    sees the pixel to the upper left once.
-
-    Args:
-      model: sizes.
-      num_channels: of the image.
-      conv: what makes the layers.
+    sees the pixel to the upper left once. Its arguments are those of `Network`.
     """
 
     def __init__(self, model: PixelCNNConfig, num_channels: int, conv: MakeConv):
@@ -171,12 +172,8 @@ class PlusPlusNetwork(keras.layers.Layer):
 class GatedNetwork(keras.layers.Layer):
     """Gated PixelCNN (van den Oord et al., "Conditional image generation", 2016, figure 2).
 
-    The first layer sees three pixels to each side and above (a masked 7x7), the others one.
-
-    Args:
-      model: sizes.
-      num_channels: of the image.
-      conv: what makes the layers.
+    The first layer sees three pixels to each side and above (a masked 7x7), the others one. Its
+    arguments are those of `Network`.
     """
 
     def __init__(self, model: PixelCNNConfig, num_channels: int, conv: MakeConv):

@@ -154,7 +154,7 @@ class _Row(_Place):
 
     def _convolve(self, layer, rows):
         weights = self.weights[layer.name]
-        return _product(_row_taps(rows, layer.taps, layer.stride), weights.all_rows, weights.bias)
+        return _convolve(rows, layer.taps, weights.all_rows, weights.bias, layer.stride)
 
 
 @dataclasses.dataclass
@@ -259,7 +259,11 @@ class _Sampler:
             tf.TensorArray(tf.int32, width),
         )
         *_, kept, pixels = tf.while_loop(lambda column, *_: column < width, body, start)
-        new = {name: self._merge(row, name, kept[name].stack(), rows[name]) for name in rows}
+        new = {}
+        for name, old in rows.items():
+            # A lower resolution has every other pixel, of every other row.
+            step = 2 ** self._weights[name].level
+            new[name] = tf.where(row % step == 0, kept[name].stack()[::step], old)
         return new, pixels.stack()
 
     def _empty(self, above):
@@ -282,31 +286,25 @@ class _Sampler:
         for name, row in rows.items():
             taps, weights = self._layers[name].taps, self._weights[name]
             if taps.top == -1:
-                above[name] = _product(_row_taps([row], taps), weights.first_row, weights.bias)
+                above[name] = _convolve([row], taps, weights.first_row, weights.bias)
         return above
-
-    def _merge(self, row, name, new, old):
-        """A row as it is kept: a lower resolution has every other pixel, of every other row."""
-        step = 2 ** self._weights[name].level
-        return tf.where(row % step == 0, new[::step], old)
 
     def _padding(self, shape):
         """What the network sees outside of the image."""
         return tf.zeros([*shape, tf.shape(self._noise)[2], self._num_inputs])
 
 
-def _row_taps(rows: Sequence[tf.Tensor], taps: Taps, stride: int = 1) -> tf.Tensor:
-    """For each pixel of rows `[W, B, C]` all that a kernel sees: `[W / stride, B, taps * C]`."""
+def _convolve(
+    rows: Sequence[tf.Tensor], taps: Taps, matrix: tf.Tensor, bias: tf.Tensor, stride: int = 1
+) -> tf.Tensor:
+    """For each pixel of rows `[W, B, C]` all that a kernel sees, `[taps * C]`, times a matrix, and
+    plus a bias: `[W / stride, B, outputs]`."""
     width = rows[0].shape[0]
     parts = []
     for row in rows:
         padded = tf.pad(row, [[-taps.left, taps.right], [0, 0], [0, 0]])
         parts += [padded[i : i + width : stride] for i in range(taps.width)]
-    return tf.concat(parts, axis=-1)
-
-
-def _product(row: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """Of a row `[W, B, inputs]`: `[W, B, outputs]`."""
+    row = tf.concat(parts, axis=-1)
     pixels = tf.reshape(row, [-1, row.shape[-1]]) @ matrix + bias
     return tf.reshape(pixels, [row.shape[0], -1, matrix.shape[-1]])
 
