@@ -21,8 +21,8 @@ class ImageBijector(tfb.Bijector):
     apart; the log-det waits in TFP's bijector cache meanwhile, so that networks run once.
     """
 
-    def __init__(self, dtype: tf.DType = tf.float32):
-        super().__init__(forward_min_event_ndims=3, dtype=dtype)
+    def __init__(self, dtype: tf.DType = tf.float32, name: str | None = None):
+        super().__init__(forward_min_event_ndims=3, dtype=dtype, name=name)
 
     @classmethod
     def _parameter_properties(cls, dtype):

@@ -57,7 +57,7 @@ class AffineCoupling(ImageBijector):
         keep: str = "first",
         log_scale: LogScale = tanh_scale,
     ):
-        super().__init__(dtype)
+        super().__init__(dtype, "affine")
         self.network = network
         self._order = 1 if keep == "first" else -1
         self._log_scale = log_scale
@@ -90,7 +90,7 @@ class AdditiveCoupling(ImageBijector):
     """
 
     def __init__(self, network: Network, dtype: tf.DType = tf.float32):
-        super().__init__(dtype)
+        super().__init__(dtype, "additive")
         self.network = network
 
     def _forward_and_log_det(self, x):
