@@ -130,13 +130,15 @@ def valid_values(root: type, key: str, classes: Mapping[str, type] | None = None
     Raises:
       UnknownKeyError: there is no such key.
     """
-    cls, name = _find(root, key, classes or {})
-    hint, metadata = typing.get_type_hints(cls)[name], _fields(cls)[name].metadata
-    if dataclasses.is_dataclass(hint):
-        return "a group of keys"
-    if typing.get_origin(hint) is tuple:
-        return _describe_tuple(hint)
-    return _describe(hint, metadata)
+    hint, metadata = root, {}
+    for part in key.split("."):
+        fields = _fields(hint) if dataclasses.is_dataclass(hint) else {}
+        if part not in fields:
+            raise UnknownKeyError(key, fields, part)
+        metadata = fields[part].metadata
+        kinds = (classes or {}) if hint is root else {}
+        hint = kinds.get(part) or typing.get_type_hints(hint)[part]
+    return "a group of keys" if dataclasses.is_dataclass(hint) else _describe(hint, metadata)
 
 
 def describe(
@@ -148,19 +150,6 @@ def describe(
         keys = {f"{name}.{key}": getattr(value, key) for key in _fields(value)}
     for key, default in keys.items():
         yield f"{key}={default!r}: {valid_values(root, key, classes)}"
-
-
-def _find(root: type, key: str, classes: Mapping[str, type]) -> tuple[type, str]:
-    """The dataclass that has the last part of a dotted key, and that part."""
-    cls, (*groups, last) = root, key.split(".")
-    for part in (*groups, last):
-        if not dataclasses.is_dataclass(cls) or part not in _fields(cls):
-            names = _fields(cls) if dataclasses.is_dataclass(cls) else ()
-            raise UnknownKeyError(key, names, part)
-        owner = cls
-        is_special = cls is root and part in classes
-        cls = classes[part] if is_special else typing.get_type_hints(cls)[part]
-    return owner, last
 
 
 def _fields(cls: Any) -> dict[str, dataclasses.Field]:
@@ -189,18 +178,16 @@ def _check_tuple(key: str, value: Any, hint: Any) -> tuple[Any, ...]:
     kinds = typing.get_args(hint)
     right_kind = isinstance(value, tuple | list) and all(type(v) is kinds[0] for v in value)
     if not right_kind or (kinds[-1] is not Ellipsis and len(value) != len(kinds)):
-        raise ConfigError(key, value, _describe_tuple(hint))
+        raise ConfigError(key, value, _describe(hint, {}))
     return tuple(value)
 
 
-def _describe_tuple(hint: Any) -> str:
-    kinds = typing.get_args(hint)
-    number = "any number of" if kinds[-1] is Ellipsis else len(kinds)
-    return f"a tuple of {number} {'integers' if kinds[0] is int else 'texts'}"
-
-
-def _describe(hint: type, metadata: Mapping[str, Any]) -> str:
+def _describe(hint: Any, metadata: Mapping[str, Any]) -> str:
     """Words for a type with its bounds: "an integer of at least 1"."""
+    if typing.get_origin(hint) is tuple:
+        kinds = typing.get_args(hint)
+        number = "any number of" if kinds[-1] is Ellipsis else len(kinds)
+        return f"a tuple of {number} {'integers' if kinds[0] is int else 'texts'}"
     words = {int: "an integer", float: "a number", str: "a text", bool: "True or False"}[hint]
     low, high = metadata.get("low"), metadata.get("high")
     if metadata.get("choices"):

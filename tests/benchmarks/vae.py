@@ -61,7 +61,7 @@ def our_model(decoder: str) -> VAE:
 
 def plain_model(decoder: str) -> VAE:
     """Its rival."""
-    return PlainVAE(VAEConfig(decoder=decoder), SHAPE)
+    return PlainVAE(VAEConfig(decoder=decoder), SHAPE, 0, "float32")
 
 
 def random_images(count: int) -> tf.Tensor:

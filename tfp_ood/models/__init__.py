@@ -7,18 +7,18 @@
 from tfp_ood.config import Config
 from tfp_ood.models.base import LikelihoodModel, UninitializedError
 from tfp_ood.models.flows import glow, real_nvp
-from tfp_ood.models.pixel_cnn import build as pixel_cnn
-from tfp_ood.models.vae import build as vae
+from tfp_ood.models.pixel_cnn.build import PixelCNN
+from tfp_ood.models.vae.build import VAE
 
 __all__ = ["BUILDERS", "LikelihoodModel", "UninitializedError", "build"]
 
 BUILDERS = {
     "glow": glow.build,
-    "pixel_cnn": pixel_cnn.build,
+    "pixel_cnn": PixelCNN,
     "real_nvp": real_nvp.build,
-    "vae": vae.build,
+    "vae": VAE,
 }
-"""Family -> function that makes a model, not yet initialised, of:
+"""Family -> function or class that makes a model, not yet initialised, of:
 
 - the options, `config.model`;
 - the image shape (H, W, C), which `config.model.check` has found to fit;

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_ood.config import GlowConfig
 from tfp_ood.keras import keras
 from tfp_ood.models.flows import batch_norm, bijectors, couplings, glow, networks
 
@@ -34,7 +35,8 @@ def residual(num_outputs):
 
 
 def small_glow(levels, shape, coupling="affine_sigmoid"):
-    return glow.glow_bijector(shape, levels, 2, 4, coupling, policy="float64", dtype=F64)
+    model = GlowConfig(num_levels=levels, num_steps=2, num_hidden=4, coupling=coupling)
+    return glow.glow_bijector(model, shape, policy="float64", dtype=F64)
 
 
 def factored():

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood import units
+from tfp_ood.config import GlowConfig
 from tfp_ood.keras import keras
 from tfp_ood.models import dequantize
 from tfp_ood.models.flows import bijectors, couplings, glow, networks
@@ -24,7 +25,8 @@ def random_images(count=16, shape=SHAPE, seed=0):
 
 
 def small_model():
-    return FlowModel(glow.glow_bijector(SHAPE, 2, 2, 6), SHAPE)
+    sizes = GlowConfig(num_levels=2, num_steps=2, num_hidden=6)
+    return FlowModel(glow.glow_bijector(sizes, SHAPE), SHAPE)
 
 
 @pytest.fixture(scope="module", name="model")

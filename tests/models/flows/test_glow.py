@@ -105,7 +105,7 @@ def parts(flow, kind):
 
 def test_no_coupling_may_enlarge_much():
     """Where couplings could enlarge sevenfold, losses of single steps jumped by thousands."""
-    flow = glow.glow_bijector((8, 8, 1), num_levels=2, num_steps=2, num_hidden=4)
+    flow = glow.glow_bijector(GlowConfig(num_levels=2, num_steps=2, num_hidden=4), (8, 8, 1))
     couplings = parts(flow, AffineCoupling)
     assert len(couplings) == 5  # that of each step, and the conditioned Gaussian between the levels
     for coupling in couplings:

@@ -42,8 +42,8 @@ class BatchNorm(ImageBijector):
     step, and its moving averages start at 0 and 1 instead of at the data.
     """
 
-    def __init__(self, num_channels: int, dtype: tf.DType = tf.float32, name: str = "batch_norm"):
-        super().__init__(name, dtype)
+    def __init__(self, num_channels: int, dtype: tf.DType = tf.float32):
+        super().__init__(dtype)
         self.mean = _moving_average(tf.zeros([num_channels], dtype), "mean")
         self.variance = _moving_average(tf.ones([num_channels], dtype), "variance")
 

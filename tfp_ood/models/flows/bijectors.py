@@ -21,7 +21,7 @@ class ImageBijector(tfb.Bijector):
     apart; the log-det waits in TFP's bijector cache meanwhile, so that networks run once.
     """
 
-    def __init__(self, name: str, dtype: tf.DType = tf.float32):
+    def __init__(self, dtype: tf.DType = tf.float32, name: str | None = None):
         super().__init__(forward_min_event_ndims=3, dtype=dtype, name=name)
 
     @classmethod
@@ -48,9 +48,6 @@ class ImageBijector(tfb.Bijector):
 class Squeeze(ImageBijector):
     """Turns 2x2 pixels into channels, `[H, W, C] -> [H/2, W/2, 4C]` ([2], section 3.6)."""
 
-    def __init__(self, dtype: tf.DType = tf.float32, name: str = "squeeze"):
-        super().__init__(name, dtype)
-
     # By reshape and transpose: a third of the time of tf.nn.space_to_depth on a CPU.
     def _forward_and_log_det(self, x):
         height, width, channels = x.shape[-3] // 2, x.shape[-2] // 2, x.shape[-1]
@@ -65,12 +62,12 @@ class Squeeze(ImageBijector):
         return tf.reshape(x, [-1, 2 * height, 2 * width, channels]), tf.zeros([], y.dtype)
 
     def _forward_event_shape(self, shape):
-        *batch, height, width, channels = shape.as_list()
-        return tf.TensorShape([*batch, _div(height, 2), _div(width, 2), _mul(channels, 4)])
+        *batch, height, width, channels = shape
+        return tf.TensorShape([*batch, height // 2, width // 2, channels * 4])
 
     def _inverse_event_shape(self, shape):
-        *batch, height, width, channels = shape.as_list()
-        return tf.TensorShape([*batch, _mul(height, 2), _mul(width, 2), _div(channels, 4)])
+        *batch, height, width, channels = shape
+        return tf.TensorShape([*batch, height * 2, width * 2, channels // 4])
 
     def _forward_event_shape_tensor(self, shape):
         return tf.concat([shape[:-3], shape[-3:-1] // 2, shape[-1:] * 4], 0)
@@ -87,16 +84,12 @@ class Checkerboard(ImageBijector):
     the second half the rising one ([2], figure 3, left). It is its own inverse.
     """
 
-    def __init__(self, dtype: tf.DType = tf.float32, name: str = "checkerboard"):
-        super().__init__(name, dtype)
-
     def _forward_and_log_det(self, x):
         top_left, top_right, bottom_left, bottom_right = tf.split(x, 4, axis=-1)
         y = tf.concat([top_left, bottom_right, bottom_left, top_right], -1)
         return y, tf.zeros([], x.dtype)
 
-    def _inverse_and_log_det(self, y):
-        return self._forward_and_log_det(y)
+    _inverse_and_log_det = _forward_and_log_det
 
 
 class ActNorm(ImageBijector):
@@ -106,8 +99,8 @@ class ActNorm(ImageBijector):
     Nothing else does: no batch that happens to come first changes the model.
     """
 
-    def __init__(self, num_channels: int, dtype: tf.DType = tf.float32, name: str = "actnorm"):
-        super().__init__(name, dtype)
+    def __init__(self, num_channels: int, dtype: tf.DType = tf.float32):
+        super().__init__(dtype)
         self.bias = tf.Variable(tf.zeros([num_channels], dtype), name="bias")
         self.log_scale = tf.Variable(tf.zeros([num_channels], dtype), name="log_scale")
 
@@ -136,10 +129,8 @@ class InvertibleConv1x1(ImageBijector):
     random rotation. The diagonal as an exponential cannot reach zero, whatever the optimizer does.
     """
 
-    def __init__(
-        self, num_channels: int, seed: int, dtype: tf.DType = tf.float32, name: str = "conv1x1"
-    ):
-        super().__init__(name, dtype)
+    def __init__(self, num_channels: int, seed: int, dtype: tf.DType = tf.float32):
+        super().__init__(dtype)
         rotation, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=[num_channels] * 2))
         lower_upper, permutation = tf.linalg.lu(rotation)
         diagonal = np.diag(lower_upper)
@@ -152,9 +143,8 @@ class InvertibleConv1x1(ImageBijector):
         self._identity = tf.constant(identity, dtype)
         self.lower = tf.Variable(tf.cast(np.tril(lower_upper, -1), dtype), name="lower")
         self.upper = tf.Variable(tf.cast(np.triu(lower_upper, 1), dtype), name="upper")
-        self.log_diagonal = tf.Variable(
-            tf.cast(np.log(np.abs(diagonal)), dtype), name="log_diagonal"
-        )
+        log_diagonal = tf.cast(np.log(np.abs(diagonal)), dtype)
+        self.log_diagonal = tf.Variable(log_diagonal, name="log_diagonal")
 
     def _factors(self):
         lower = self.lower * self._below + self._identity
@@ -189,8 +179,8 @@ class NormalizedConv1x1(ImageBijector):
     `((x + b) * s) @ W = x @ (s[:, None] * W) + (b * s) @ W`
     """
 
-    def __init__(self, actnorm: ActNorm, conv: InvertibleConv1x1, name: str = "normalized_conv"):
-        super().__init__(name, actnorm.dtype)
+    def __init__(self, actnorm: ActNorm, conv: InvertibleConv1x1):
+        super().__init__(actnorm.dtype)
         self.actnorm = actnorm
         self.conv = conv
 
@@ -274,14 +264,4 @@ def mix_channels(x: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor | None = None)
 
 def num_pixels(x: tf.Tensor) -> tf.Tensor:
     """Height times width of images `[..., H, W, C]`, as a number of their type."""
-    if x.shape[-3:-1].is_fully_defined():
-        return tf.constant(x.shape[-3] * x.shape[-2], x.dtype)
-    return tf.cast(tf.reduce_prod(tf.shape(x)[-3:-1]), x.dtype)
-
-
-def _div(size, factor):
-    return None if size is None else size // factor
-
-
-def _mul(size, factor):
-    return None if size is None else size * factor
+    return tf.constant(x.shape[-3] * x.shape[-2], x.dtype)

@@ -54,11 +54,10 @@ class AffineCoupling(ImageBijector):
         self,
         network: Network,
         dtype: tf.DType = tf.float32,
-        name: str = "affine",
         keep: str = "first",
         log_scale: LogScale = tanh_scale,
     ):
-        super().__init__(name, dtype)
+        super().__init__(dtype, "affine")
         self.network = network
         self._order = 1 if keep == "first" else -1
         self._log_scale = log_scale
@@ -90,8 +89,8 @@ class AdditiveCoupling(ImageBijector):
     `b' = b + shift(a)`. The network returns `[B, H, W, channels of b]`.
     """
 
-    def __init__(self, network: Network, dtype: tf.DType = tf.float32, name: str = "additive"):
-        super().__init__(name, dtype)
+    def __init__(self, network: Network, dtype: tf.DType = tf.float32):
+        super().__init__(dtype, "additive")
         self.network = network
 
     def _forward_and_log_det(self, x):

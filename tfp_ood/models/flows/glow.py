@@ -1,5 +1,7 @@
 """Glow (Kingma & Dhariwal, 2018) from bijectors: one function, the whole model on one screen."""
 
+import dataclasses
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -15,26 +17,15 @@ def build(
     model: GlowConfig, image_shape: tuple[int, int, int], seed: int, precision: str
 ) -> FlowModel:
     """The model of a config; see `models.BUILDERS`."""
-    flow = glow_bijector(
-        image_shape,
-        model.num_levels,
-        model.num_steps,
-        model.num_hidden,
-        model.coupling,
-        seed,
-        precision,
-    )
+    flow = glow_bijector(model, image_shape, seed, precision)
     if model.num_classes:
         return ClassConditionalFlow(flow, image_shape, model.num_classes, seed)
     return FlowModel(flow, image_shape, seed)
 
 
 def glow_bijector(
+    model: GlowConfig,
     image_shape: tuple[int, int, int],
-    num_levels: int,
-    num_steps: int,
-    num_hidden: int,
-    coupling: str = "affine_sigmoid",
     seed: int = 0,
     policy: str = "float32",
     dtype: tf.DType = tf.float32,
@@ -45,37 +36,33 @@ def glow_bijector(
     half of the channels, normalised by a Gaussian that is conditioned on the other half.
 
     Args:
-      image_shape: of the image; height and width divide by `2**num_levels`.
-      num_levels: scales.
-      num_steps: flow steps (actnorm, 1x1 convolution, coupling) per level.
-      num_hidden: hidden channels of the coupling networks.
-      coupling: "affine_sigmoid", "affine" (by a tanh), or "additive" for a volume that is the
-        same for every image.
+      model: sizes, and the kind of coupling.
+      image_shape: of the image; height and width divide by `2**model.num_levels`.
       seed: of the initial weights.
       policy: dtype policy of the networks.
       dtype: of everything else.
     """
     height, width, channels = image_shape[0] // 2, image_shape[1] // 2, image_shape[2] * 4
-    num_outputs = channels // 2 * (1 if coupling == "additive" else 2)  # of coupling networks
+    num_outputs = channels // 2 * (1 if model.coupling == "additive" else 2)  # of coupling networks
     flow = [bijectors.Squeeze(dtype)]
-    for step in range(num_steps):
+    for step in range(model.num_steps):
         # Seeds are spread so that no two layers of a model start alike.
-        step_seed = seed * 1_000_003 + num_levels * 10_007 + step * 11
+        step_seed = seed * 1_000_003 + model.num_levels * 10_007 + step * 11
         linear = bijectors.InvertibleConv1x1(channels, step_seed, dtype)
         flow.append(bijectors.NormalizedConv1x1(bijectors.ActNorm(channels, dtype), linear))
-        network = networks.CouplingNetwork(num_hidden, num_outputs, step_seed + 1, policy)
-        flow.append(_coupling(coupling, network, dtype))
+        network = networks.CouplingNetwork(model.num_hidden, num_outputs, step_seed + 1, policy)
+        flow.append(_coupling(model.coupling, network, dtype))
     flow.append(bijectors.ActNorm(channels, dtype))
-    if num_levels == 1:
+    if model.num_levels == 1:
         flow.append(bijectors.flatten_image((height, width, channels)))
     else:
         rest_shape = (height, width, channels - channels // 2)
-        rest = glow_bijector(
-            rest_shape, num_levels - 1, num_steps, num_hidden, coupling, seed, policy, dtype
-        )
-        flow.append(_coupling(coupling, networks.zero_convolution(num_outputs, policy), dtype))
+        fewer = dataclasses.replace(model, num_levels=model.num_levels - 1)
+        rest = glow_bijector(fewer, rest_shape, seed, policy, dtype)
+        network = networks.zero_convolution(num_outputs, policy)
+        flow.append(_coupling(model.coupling, network, dtype))
         flow.append(bijectors.factor_out((height, width, channels), rest))
-    return tfb.Chain(flow[::-1], name=f"glow_{num_levels}")
+    return tfb.Chain(flow[::-1], name=f"glow_{model.num_levels}")
 
 
 def _coupling(kind, network, dtype):

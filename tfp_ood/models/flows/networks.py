@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from tfp_ood.keras import keras
 
+_random = keras.initializers.HeNormal
+
 
 class CouplingNetwork(keras.layers.Layer):
     """3x3, 1x1 and 3x3 convolutions with ReLU: Kingma & Dhariwal, "Glow", 2018, section 3.3.
@@ -19,14 +21,7 @@ class CouplingNetwork(keras.layers.Layer):
 
     def __init__(self, num_hidden: int, num_outputs: int, seed: int, policy: str = "float32"):
         super().__init__(dtype=policy)
-        self.first = keras.layers.Conv2D(
-            num_hidden,
-            3,
-            padding="same",
-            activation="relu",
-            kernel_initializer=_random(seed),
-            dtype=policy,
-        )
+        self.first = _convolution(num_hidden, _random(seed), policy, "relu")
         # A 1x1 convolution as a matrix product: its gradient takes half the time on a CPU.
         self.middle = keras.layers.Dense(
             num_hidden, activation="relu", kernel_initializer=_random(seed + 1), dtype=policy
@@ -60,10 +55,7 @@ class ResidualNetwork(keras.layers.Layer):
         super().__init__(dtype=policy)
 
         def convolution(number, initializer):
-            weights = initializer(seed + number)
-            return keras.layers.Conv2D(
-                num_hidden, 3, padding="same", kernel_initializer=weights, dtype=policy
-            )
+            return _convolution(num_hidden, initializer(seed + number), policy)
 
         def random_small(seed):
             return keras.initializers.VarianceScaling(2.0 / num_blocks, seed=seed)
@@ -85,10 +77,16 @@ class ResidualNetwork(keras.layers.Layer):
 
 def zero_convolution(num_outputs: int, policy: str = "float32") -> keras.layers.Layer:
     """A 3x3 convolution that returns zeros until it is trained."""
+    return _convolution(num_outputs, "zeros", policy)
+
+
+def _convolution(num_outputs, initializer, policy, activation=None):
+    """A 3x3 convolution to images of the same size."""
     return keras.layers.Conv2D(
-        num_outputs, 3, padding="same", kernel_initializer="zeros", dtype=policy
+        num_outputs,
+        3,
+        padding="same",
+        activation=activation,
+        kernel_initializer=initializer,
+        dtype=policy,
     )
-
-
-def _random(seed: int) -> keras.initializers.Initializer:
-    return keras.initializers.HeNormal(seed=seed)

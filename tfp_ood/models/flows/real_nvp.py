@@ -1,6 +1,8 @@
 """RealNVP (Dinh et al., 2017) from bijectors."""
 
 import dataclasses
+import functools
+import itertools
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -10,6 +12,8 @@ from tfp_ood.models.flows import batch_norm, bijectors, couplings, networks
 from tfp_ood.models.flows.flow import FlowModel
 
 tfb = tfp.bijectors
+
+_NORMALIZATIONS = {"actnorm": bijectors.ActNorm, "batch_norm": batch_norm.BatchNorm}
 
 
 class RealNVPModel(FlowModel):
@@ -54,33 +58,24 @@ def real_nvp_bijector(
     # Seeds are spread so that no two layers of a model start alike.
     level_seed = seed * 1_000_003 + model.num_levels * 10_007
     seeds = range(level_seed, level_seed + 10_007, 2 * model.num_blocks + 1)
-    squeeze, checkerboard = bijectors.Squeeze(dtype), bijectors.Checkerboard(dtype)
-    flow = [squeeze, _normalization(model, shape[2], dtype), checkerboard]
-    for i in range(count + is_last):
-        flow += _step(model, i, shape[2], seeds[i], policy, dtype)
+    normalization = functools.partial(_NORMALIZATIONS[model.normalization], shape[2], dtype)
+
+    def steps(seeds):
+        """Couplings, each keeping the other half than the one before, and normalizations."""
+        sizes = (model.num_blocks, model.num_hidden, shape[2])
+        for step_seed, keep in zip(seeds, itertools.cycle(["first", "second"]), strict=False):
+            network = networks.ResidualNetwork(*sizes, step_seed, policy)
+            yield couplings.AffineCoupling(network, dtype, keep=keep)
+            yield normalization()
+
+    flow = [bijectors.Squeeze(dtype), normalization(), bijectors.Checkerboard(dtype)]
+    flow += steps(seeds[: count + is_last])
     if is_last:
         flow.append(bijectors.flatten_image(shape))
     else:
-        flow.append(bijectors.Checkerboard(dtype))
-        for i in range(count):
-            flow += _step(model, i, shape[2], seeds[count + i], policy, dtype)
+        flow += [bijectors.Checkerboard(dtype), *steps(seeds[count : 2 * count])]
         rest = dataclasses.replace(model, num_levels=model.num_levels - 1)
         rest_shape = (*shape[:2], shape[2] // 2)
         rest_flow = real_nvp_bijector(rest, rest_shape, seed, policy, dtype)
         flow.append(bijectors.factor_out(shape, rest_flow))
     return tfb.Chain(flow[::-1], name=f"real_nvp_{model.num_levels}")
-
-
-def _step(model, index, num_channels, seed, policy, dtype):
-    """A coupling, keeping the other half than the one before, and its normalization."""
-    network = networks.ResidualNetwork(
-        model.num_blocks, model.num_hidden, num_channels, seed, policy
-    )
-    keep = ("first", "second")[index % 2]
-    coupling = couplings.AffineCoupling(network, dtype, keep=keep)
-    return [coupling, _normalization(model, num_channels, dtype)]
-
-
-def _normalization(model, num_channels, dtype):
-    kinds = {"actnorm": bijectors.ActNorm, "batch_norm": batch_norm.BatchNorm}
-    return kinds[model.normalization](num_channels, dtype)

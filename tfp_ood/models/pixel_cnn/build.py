@@ -3,54 +3,36 @@
 log p(x) = sum_i log p(x_i | x_1, ..., x_{i-1}) over the pixels in raster order.
 """
 
+import functools
+
 import tensorflow as tf
 
 from tfp_ood.families import PixelCNNConfig
 from tfp_ood.models.base import LikelihoodModel
-from tfp_ood.models.pixel_cnn import layers, sampler
-from tfp_ood.models.pixel_cnn.heads import CategoricalHead, Head, LogisticHead
-from tfp_ood.models.pixel_cnn.layers import ShiftedConv, WholeImage, network_inputs
-from tfp_ood.models.pixel_cnn.networks import GatedNetwork, Network, PlusPlusNetwork
+from tfp_ood.models.pixel_cnn import sampler
+from tfp_ood.models.pixel_cnn.heads import CategoricalHead, LogisticHead
+from tfp_ood.models.pixel_cnn.layers import ShiftedConv, WholeImage, convolutions, network_inputs
+from tfp_ood.models.pixel_cnn.networks import GatedNetwork, PlusPlusNetwork
 
-
-def build(
-    model: PixelCNNConfig, image_shape: tuple[int, int, int], seed: int, precision: str
-) -> "PixelCNN":
-    """The model of a config; see `models.BUILDERS`."""
-    channels, seeds = image_shape[2], layers.seeds(seed)
-    if model.output == "categorical":
-        network = GatedNetwork(channels, model.num_layers, model.num_filters, seeds, precision)
-        head = CategoricalHead(network.num_features, channels, seeds)
-    else:
-        sizes = (model.num_hierarchies, model.num_layers, model.num_filters)
-        network = PlusPlusNetwork(channels, *sizes, seeds, precision)
-        head = LogisticHead(network.num_features, channels, model.num_mixtures, seeds)
-    return PixelCNN(network, head, image_shape, model.dropout, seed)
+_PARTS = {
+    "categorical": (GatedNetwork, CategoricalHead),
+    "logistic_mixture": (PlusPlusNetwork, LogisticHead),
+}
+"""By `output`: features of each pixel from those before it, and from them to its likelihood."""
 
 
 class PixelCNN(LikelihoodModel):
-    """An autoregressive model of pixels, from its first forward pass on.
-
-    Args:
-      network: features of each pixel from those before it.
-      head: from features to the likelihood of the pixel.
-      image_shape: (H, W, C).
-      dropout: share of hidden values that are dropped in training.
-      seed: of all noise.
-    """
-
-    log_prob_kind = "exact"
+    """An autoregressive model of pixels; its arguments are those of `models.BUILDERS`."""
 
     def __init__(
-        self,
-        network: Network,
-        head: Head,
-        image_shape: tuple[int, int, int],
-        dropout: float = 0.0,
-        seed: int = 0,
+        self, model: PixelCNNConfig, image_shape: tuple[int, int, int], seed: int, precision: str
     ):
         super().__init__(image_shape, seed)
-        self.network, self.head, self.dropout = network, head, dropout
+        network, head = _PARTS[model.output]
+        conv, num_channels = convolutions(seed, precision), image_shape[2]
+        self.network = network(model, num_channels, conv)
+        self.head = head(model, num_channels, functools.partial(conv, policy="float32"))
+        self.dropout = model.dropout
         self._finish_build()
 
     def _initialize(self, images):

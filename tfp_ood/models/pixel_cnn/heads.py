@@ -1,15 +1,16 @@
 """Heads of the PixelCNNs: from features of a pixel to a distribution over its channels."""
 
-from collections.abc import Iterator
 from typing import Protocol
 
 import tensorflow as tf
 
 from tfp_ood import units
+from tfp_ood.families import PixelCNNConfig
 from tfp_ood.keras import keras
 from tfp_ood.models.pixel_cnn import logistic_mixture
-from tfp_ood.models.pixel_cnn.layers import ShiftedConv, WholeImage
+from tfp_ood.models.pixel_cnn.layers import MakeConv, WholeImage
 from tfp_ood.models.pixel_cnn.logistic_mixture import LogisticMixture
+from tfp_ood.models.pixel_cnn.pixels import CategoricalPixels
 
 _OUTPUT_SCALE = 0.1
 """Of a head's output at the start: nearly the same distribution for every pixel."""
@@ -31,25 +32,14 @@ class Head(Protocol):
 
 
 class LogisticHead(keras.layers.Layer):
-    """A discretized mixture of logistics.
+    """A discretized mixture of logistics; its arguments are those of `networks.Network`."""
 
-    Args:
-      num_features: channels of the features.
-      num_channels: of the image.
-      num_mixtures: logistics per pixel.
-      seed: of the initial weights.
-    """
-
-    def __init__(
-        self, num_features: int, num_channels: int, num_mixtures: int, seed: Iterator[int]
-    ):
+    def __init__(self, model: PixelCNNConfig, num_channels: int, conv: MakeConv):
         super().__init__()
-        self._num_channels, self._num_mixtures = num_channels, num_mixtures
+        self._num_channels, self._num_mixtures = num_channels, model.num_mixtures
         self.num_noise = 1 + num_channels
-        num_outputs = logistic_mixture.num_parameters(num_mixtures, num_channels)
-        self.output_layer = ShiftedConv(
-            num_features, num_outputs, next(seed), init_scale=_OUTPUT_SCALE
-        )
+        num_outputs = logistic_mixture.num_parameters(model.num_mixtures, num_channels)
+        self.output_layer = conv(model.num_filters, num_outputs, init_scale=_OUTPUT_SCALE)
 
     def distribution(self, run: WholeImage, features: tf.Tensor) -> LogisticMixture:
         """The distribution of every pixel."""
@@ -71,20 +61,15 @@ class LogisticHead(keras.layers.Layer):
 class CategoricalHead(keras.layers.Layer):
     """A softmax over the 256 values of each channel, given the features and the channels before.
 
-    Args:
-      num_features: channels of the features.
-      num_channels: of the image.
-      seed: of the initial weights.
+    Its arguments are those of `networks.Network`.
     """
 
-    def __init__(self, num_features: int, num_channels: int, seed: Iterator[int]):
+    def __init__(self, model: PixelCNNConfig, num_channels: int, conv: MakeConv):
         super().__init__()
-        self.num_noise = num_channels
-        self.hidden_layers = [
-            ShiftedConv(num_features + k, num_features, next(seed)) for k in range(num_channels)
-        ]
+        self.num_noise, size = num_channels, model.num_filters
+        self.hidden_layers = [conv(size + k, size) for k in range(num_channels)]
         self.output_layers = [
-            ShiftedConv(num_features, units.NUM_PIXEL_VALUES, next(seed), init_scale=_OUTPUT_SCALE)
+            conv(size, units.NUM_PIXEL_VALUES, init_scale=_OUTPUT_SCALE)
             for _ in range(num_channels)
         ]
 
@@ -102,8 +87,7 @@ class CategoricalHead(keras.layers.Layer):
         total = 0.0
         for channel, values in enumerate(tf.unstack(tf.cast(images, tf.int32), axis=-1)):
             logits = self.logits(run, features, images[..., :channel], channel)
-            chosen = tf.gather(logits, values, batch_dims=values.shape.rank)
-            total += chosen - tf.reduce_logsumexp(logits, axis=-1)
+            total += CategoricalPixels().log_prob(logits, values)
         return total
 
     def draw(

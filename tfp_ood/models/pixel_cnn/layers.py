@@ -5,9 +5,10 @@ and the image is shifted: nothing to mask, so that no step of an optimizer, aver
 restored file can make a pixel see its future, and no tap is computed to be thrown away.
 """
 
+import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -116,24 +117,17 @@ class ShiftedConv(keras.layers.Layer):
             return outputs
         # Padding as an operation of its own: the gradient of a convolution that pads by itself
         # takes more than twice the time on a CPU.
-        rows, columns = _pads(self.taps.top, self.taps.bottom), _pads(*self.taps[2:])
-        if rows.cut or columns.cut:
-            inputs = inputs[:, : inputs.shape[1] - rows.cut, : inputs.shape[2] - columns.cut]
-        padded = tf.pad(inputs, [[0, 0], [rows.before, rows.after], [*columns[:2]], [0, 0]])
+        top, bottom, left, right = self.taps
+        if bottom < 0 or right < 0:
+            # Without the pixels at the end that no tap sees.
+            height, width = inputs.shape[1:3]
+            inputs = inputs[:, : height + min(0, bottom), : width + min(0, right)]
+        rows, columns = [max(0, -top), max(0, bottom)], [max(0, -left), max(0, right)]
+        padded = tf.pad(inputs, [[0, 0], rows, columns, [0, 0]])
         return tf.nn.conv2d(padded, kernel, self.stride, "VALID")
 
 
-class _Pads(NamedTuple):
-    before: int
-    after: int
-    cut: int
-    """Pixels at the end that no tap sees."""
-
-
-def _pads(first: int, last: int) -> _Pads:
-    return _Pads(max(0, -first), max(0, last), max(0, -last))
-
-
+@dataclasses.dataclass
 class WholeImage:
     """Runs a network on whole images: layer by layer, each on all pixels at once.
 
@@ -147,24 +141,22 @@ class WholeImage:
       seed: int32 `[2]`, of the dropout.
     """
 
-    def __init__(
-        self,
-        inputs: tf.Tensor,
-        apply: Callable[[ShiftedConv, tf.Tensor], tf.Tensor] = lambda layer, x: layer(x),
-        dropout: float = 0.0,
-        seed: tf.Tensor | None = None,
-    ):
-        self._inputs, self._apply, self._dropout, self._seed = inputs, apply, dropout, seed
+    inputs: tf.Tensor
+    apply: Callable[[ShiftedConv, tf.Tensor], tf.Tensor] = lambda layer, x: layer(x)
+    dropout: float = 0.0
+    seed: tf.Tensor | None = None
+
+    def __post_init__(self) -> None:
         self._drops = itertools.count()
         self._told: dict[str, tf.Tensor] = {}
 
     def first(self, layer: ShiftedConv) -> tf.Tensor:
         """A layer's view of the image itself."""
-        return self._apply(layer, self._inputs)
+        return self.apply(layer, self.inputs)
 
     def conv(self, layer: ShiftedConv, x: tf.Tensor) -> tf.Tensor:
         """A layer's output."""
-        return self._apply(layer, x)
+        return self.apply(layer, x)
 
     def tell(self, layer: ShiftedConv, output: tf.Tensor) -> None:
         """In the vertical stream: leaves the output of a layer for the horizontal one."""
@@ -176,10 +168,10 @@ class WholeImage:
 
     def drop(self, x: tf.Tensor) -> tf.Tensor:
         """Dropout."""
-        if not self._dropout:
+        if not self.dropout:
             return x
-        seed = tf.random.experimental.stateless_fold_in(self._seed, next(self._drops))
-        return tf.nn.experimental.stateless_dropout(x, self._dropout, seed)
+        seed = tf.random.experimental.stateless_fold_in(self.seed, next(self._drops))
+        return tf.nn.experimental.stateless_dropout(x, self.dropout, seed)
 
     def halve(
         self,
@@ -193,9 +185,24 @@ class WholeImage:
         return tf.nn.depth_to_space(self.conv(grow, low), 2)
 
 
-def seeds(seed: int) -> Iterator[int]:
-    """Seeds for layers, spread so that no two layers of a model start alike."""
-    return itertools.count(seed * 1_000_003)
+MakeConv = Callable[..., ShiftedConv]
+"""Makes a layer: called as `ShiftedConv`, without a seed."""
+
+
+def convolutions(seed: int, policy: str) -> MakeConv:
+    """What makes the layers of a model.
+
+    Args:
+      seed: of the model; layers have seeds that are spread so that no two start alike.
+      policy: of the layers that are made without one.
+    """
+    seeds = itertools.count(seed * 1_000_003)
+
+    def make(num_inputs: int, num_outputs: int, *taps: Any, **how: Any) -> ShiftedConv:
+        how = {"policy": policy, **how}
+        return ShiftedConv(num_inputs, num_outputs, next(seeds), *taps, **how)
+
+    return make
 
 
 def network_inputs(images: tf.Tensor) -> tf.Tensor:

@@ -6,13 +6,14 @@ own row to the left. A network is written once, for anything that has the method
 but the runner works on the last axis only.
 """
 
-from collections.abc import Iterator
+import functools
 from typing import NamedTuple, Protocol
 
 import tensorflow as tf
 
+from tfp_ood.families import PixelCNNConfig
 from tfp_ood.keras import keras
-from tfp_ood.models.pixel_cnn.layers import ShiftedConv, Taps, WholeImage
+from tfp_ood.models.pixel_cnn.layers import MakeConv, Taps, WholeImage
 
 _ABOVE = Taps(-1, 0, -1, 1)
 """In the vertical stream, whose own row is already one of the rows above."""
@@ -23,15 +24,19 @@ _OUTPUT_SCALE = 0.1
 
 
 class Network(Protocol):
-    """What the model and the sampler need of a network."""
+    """What the model and the sampler need of a network.
 
-    num_features: int
+    Args:
+      model: sizes.
+      num_channels: of the image.
+      conv: what makes the layers.
+    """
 
     def vertical(self, run: WholeImage) -> None:
         """Runs the vertical stream, which leaves its results for the horizontal one."""
 
     def horizontal(self, run: WholeImage) -> tf.Tensor:
-        """Features `[..., num_features]` of every pixel; after `vertical`."""
+        """Features `[..., num_filters]` of every pixel; after `vertical`."""
 
 
 class Node(NamedTuple):
@@ -54,27 +59,16 @@ class Block(keras.layers.Layer):
       num_filters: channels.
       skips: whether a layer of the way down is added in.
       hinted: whether the vertical stream is added in.
-      level: halvings of the image.
-      seed: of the initial weights, one for each layer.
-      policy: tf_keras dtype policy.
+      conv: what makes the layers.
     """
 
-    def __init__(
-        self,
-        taps: Taps,
-        num_filters: int,
-        skips: bool,
-        hinted: bool,
-        level: int,
-        seed: Iterator[int],
-        policy: str,
-    ):
+    def __init__(self, taps: Taps, num_filters: int, skips: bool, hinted: bool, conv: MakeConv):
         super().__init__()
-        double, keys = 2 * num_filters, {"level": level, "policy": policy}
-        self.enter = ShiftedConv(double, num_filters, next(seed), taps, **keys)
-        self.leave = ShiftedConv(double, double, next(seed), taps, init_scale=_OUTPUT_SCALE, **keys)
-        self.skip = ShiftedConv(double, num_filters, next(seed), **keys) if skips else None
-        self.hint = ShiftedConv(double, num_filters, next(seed), **keys) if hinted else None
+        double = 2 * num_filters
+        self.enter = conv(double, num_filters, taps)
+        self.leave = conv(double, double, taps, init_scale=_OUTPUT_SCALE)
+        self.skip = conv(double, num_filters) if skips else None
+        self.hint = conv(double, num_filters) if hinted else None
 
     def run(self, run: WholeImage, x: Node, skip: Node | None = None) -> Node:
         """The next layer after `x`."""
@@ -91,43 +85,28 @@ class Level(keras.layers.Layer):
     """One resolution of one stream: blocks on the way down, and as many and one on the way up.
 
     Args:
+      model: sizes.
       taps: of the blocks' convolutions.
-      num_layers: blocks on the way down.
-      num_filters: channels.
       hinted: whether this is the horizontal stream.
       level: halvings of the image.
-      last: whether this is the lowest resolution.
-      seed: of the initial weights.
-      policy: tf_keras dtype policy.
+      conv: what makes the layers.
     """
 
-    def __init__(
-        self,
-        taps: Taps,
-        num_layers: int,
-        num_filters: int,
-        hinted: bool,
-        level: int,
-        last: bool,
-        seed: Iterator[int],
-        policy: str,
-    ):
+    def __init__(self, model: PixelCNNConfig, taps: Taps, hinted: bool, level: int, conv: MakeConv):
         super().__init__()
+        num_filters, is_last = model.num_filters, level == model.num_hierarchies - 1
+        conv = functools.partial(conv, level=level)
 
-        def block(skips):
-            return Block(taps, num_filters, skips, hinted, level, seed, policy)
+        def blocks(count, skips):
+            return [Block(taps, num_filters, skips, hinted, conv) for _ in range(count)]
 
-        self.down = [block(False) for _ in range(num_layers)]
-        self.up = [block(True) for _ in range(num_layers + (not last))]
+        self.down = blocks(model.num_layers, False)
+        self.up = blocks(model.num_layers + (not is_last), True)
         self.shrink = self.grow = None
-        if not last:
-            self.shrink = ShiftedConv(
-                num_filters, num_filters, next(seed), taps, 2, level, policy=policy
-            )
+        if not is_last:
+            self.shrink = conv(num_filters, num_filters, taps, stride=2)
             # A transposed convolution of 2x2: each pixel becomes four.
-            self.grow = ShiftedConv(
-                num_filters, 4 * num_filters, next(seed), level=level + 1, policy=policy
-            )
+            self.grow = conv(num_filters, 4 * num_filters, level=level + 1)
 
 
 class PlusPlusNetwork(keras.layers.Layer):
@@ -136,120 +115,80 @@ class PlusPlusNetwork(keras.layers.Layer):
     Unlike in the authors' code, the hints of the vertical stream and the skips from the way down
     enter by layers of their own (the sum is the same function), so that hints are computed for a
     whole row; the vertical stream's way up has kernels of 2x2, too; and the first horizontal layer
-    sees the pixel to the upper left once.
-
-    Args:
-      num_channels: of the image.
-      num_hierarchies: resolutions.
-      num_layers: gated residual layers per resolution.
-      num_filters: channels.
-      seed: of the initial weights.
-      policy: tf_keras dtype policy.
+    sees the pixel to the upper left once. Its arguments are those of `Network`.
     """
 
-    def __init__(
-        self,
-        num_channels: int,
-        num_hierarchies: int,
-        num_layers: int,
-        num_filters: int,
-        seed: Iterator[int],
-        policy: str = "float32",
-    ):
+    def __init__(self, model: PixelCNNConfig, num_channels: int, conv: MakeConv):
         super().__init__()
-        self.num_features = num_filters
-
-        def first(taps):
-            return ShiftedConv(num_channels + 1, num_filters, next(seed), taps, policy=policy)
 
         def levels(taps, hinted):
-            sizes = (num_layers, num_filters, hinted)
-            return [
-                Level(taps, *sizes, k, k == num_hierarchies - 1, seed, policy)
-                for k in range(num_hierarchies)
-            ]
+            return [Level(model, taps, hinted, k, conv) for k in range(model.num_hierarchies)]
 
-        self.above, self.upper, self.left = map(
-            first, [Taps(-2, -1, -1, 1), Taps(-1, -1, -1, 1), Taps(0, 0, -1, -1)]
-        )
+        first = functools.partial(conv, num_channels + 1, model.num_filters)
+        self.above = first(Taps(-2, -1, -1, 1))
+        self.upper = first(Taps(-1, -1, -1, 1))
+        self.left = first(Taps(0, 0, -1, -1))
         self.vertical_levels = levels(_ABOVE, False)
         self.horizontal_levels = levels(_BESIDE, True)
 
     def vertical(self, run: WholeImage) -> None:
         """See `Network`."""
         run.tell(self.upper, run.first(self.upper))
-        self._vertical(run, run.first(self.above), 0)
+        self._stream(run, self.vertical_levels, run.first(self.above))
 
     def horizontal(self, run: WholeImage) -> tf.Tensor:
         """See `Network`."""
         start = run.told(self.upper) + run.first(self.left)
-        return tf.nn.elu(self._horizontal(run, start, 0))
+        return tf.nn.elu(self._stream(run, self.horizontal_levels, start))
 
-    def _vertical(self, run, x, k):
-        """The vertical stream from resolution `k` down and up again."""
-        level, twin = self.vertical_levels[k], self.horizontal_levels[k]
+    def _stream(self, run, levels, x, k=0):
+        """A stream from resolution `k` down and up again."""
+        level, horizontal = levels[k], self.horizontal_levels[k]
+
+        def step(block, hinted, *inputs):
+            output = block.run(run, *inputs)
+            if block is not hinted:  # in the vertical stream
+                run.tell(hinted.hint, run.conv(hinted.hint, output.activated))
+            return output
+
         skips = [node(x)]
-        for block, hinted in zip(level.down, twin.down, strict=True):
-            skips.append(block.run(run, skips[-1]))
-            run.tell(hinted.hint, run.conv(hinted.hint, skips[-1].activated))
-        current = self._turn(run, level, skips, self._vertical, k)
-        for block, hinted in zip(level.up, twin.up, strict=True):
-            current = block.run(run, current, skips.pop())
-            run.tell(hinted.hint, run.conv(hinted.hint, current.activated))
-        return current.value
-
-    def _horizontal(self, run, x, k):
-        level = self.horizontal_levels[k]
-        skips = [node(x)]
-        for block in level.down:
-            skips.append(block.run(run, skips[-1]))
-        current = self._turn(run, level, skips, self._horizontal, k)
-        for block in level.up:
-            current = block.run(run, current, skips.pop())
-        return current.value
-
-    def _turn(self, run, level, skips, stream, k):
-        """From the end of the way down to the start of the way up."""
+        for blocks in zip(level.down, horizontal.down, strict=True):
+            skips.append(step(*blocks, skips[-1]))
         if level.shrink is None:
-            return skips.pop()
-        value = skips[-1].value
-        return node(run.halve(level.shrink, level.grow, lambda r, x: stream(r, x, k + 1), value))
+            current = skips.pop()
+        else:
+            value = run.halve(
+                level.shrink,
+                level.grow,
+                lambda run, low: self._stream(run, levels, low, k + 1),
+                skips[-1].value,
+            )
+            current = node(value)
+        for blocks in zip(level.up, horizontal.up, strict=True):
+            current = step(*blocks, current, skips.pop())
+        return current.value
 
 
 class GatedNetwork(keras.layers.Layer):
     """Gated PixelCNN (van den Oord et al., "Conditional image generation", 2016, figure 2).
 
-    The first layer sees three pixels to each side and above (a masked 7x7), the others one.
-
-    Args:
-      num_channels: of the image.
-      num_layers: gated layers.
-      num_filters: channels.
-      seed: of the initial weights.
-      policy: tf_keras dtype policy.
+    The first layer sees three pixels to each side and above (a masked 7x7), the others one. Its
+    arguments are those of `Network`.
     """
 
-    def __init__(
-        self,
-        num_channels: int,
-        num_layers: int,
-        num_filters: int,
-        seed: Iterator[int],
-        policy: str = "float32",
-    ):
+    def __init__(self, model: PixelCNNConfig, num_channels: int, conv: MakeConv):
         super().__init__()
-        self.num_features = num_filters
+        num_filters, double = model.num_filters, 2 * model.num_filters
 
-        def conv(num_inputs, num_outputs, *taps):
-            return ShiftedConv(num_inputs, num_outputs, next(seed), *taps, policy=policy)
+        def layers(*how):
+            return [conv(*how) for _ in range(model.num_layers)]
 
         self.above = conv(num_channels + 1, num_filters, Taps(-3, -1, -3, 3))
         self.left = conv(num_channels + 1, num_filters, Taps(0, 0, -3, -1))
-        width = num_filters, 2 * num_filters
-        self.verticals = [conv(*width, _ABOVE) for _ in range(num_layers)]
-        self.horizontals = [conv(*width, Taps(0, 0, -1, 0)) for _ in range(num_layers)]
-        self.hints = [conv(2 * num_filters, 2 * num_filters) for _ in range(num_layers)]
-        self.mixers = [conv(num_filters, num_filters) for _ in range(num_layers)]
+        self.verticals = layers(num_filters, double, _ABOVE)
+        self.horizontals = layers(num_filters, double, Taps(0, 0, -1, 0))
+        self.hints = layers(double, double)
+        self.mixers = layers(num_filters, num_filters)
 
     def vertical(self, run: WholeImage) -> None:
         """See `Network`."""

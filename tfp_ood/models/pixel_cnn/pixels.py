@@ -95,8 +95,6 @@ class LogisticPixels:
         return tf.cast(tf.clip_by_value(tf.round(location), 0.0, float(_MAX)), tf.int32)
 
 
-PixelLikelihood = CategoricalPixels | LogisticPixels
-
 LIKELIHOODS = {"categorical": CategoricalPixels, "logistic": LogisticPixels}
 """By the name in the config."""
 

@@ -69,37 +69,21 @@ def sample(
 
 
 @dataclasses.dataclass
-class _Row:
-    """Runs the vertical stream on one row of all images.
+class _Place:
+    """What running a stream on one row, and on one pixel, of all images have in common.
 
     Attributes:
       weights: by name, of all layers.
-      above: what the network saw of the rows above, `[R, W, B, num_inputs]`.
       row: int32 `[]`, its number.
-      memory: what the row above left, or None at the start, when all that is kept is zeros.
-      new: what this row leaves.
+      memory: what the place before this one left, or None at the start, when all that is kept is
+        zeros.
+      new: what this place leaves.
     """
 
     weights: dict[str, _Weights]
-    above: tf.Tensor
     row: tf.Tensor
     memory: Memory | None
-    new: Memory = dataclasses.field(default_factory=dict)
-
-    def first(self, layer: ShiftedConv) -> tf.Tensor:
-        taps = layer.taps
-        end = self.above.shape[0]
-        return self._convolve(layer, tf.unstack(self.above)[end + taps.top : end + taps.bottom + 1])
-
-    def conv(self, layer: ShiftedConv, x: tf.Tensor) -> tf.Tensor:
-        if layer.taps == SELF:
-            return self._convolve(layer, [x])
-        before = tf.zeros_like(x) if self.memory is None else self.memory[layer.name]
-        self.new[layer.name] = x
-        return self._convolve(layer, [before, x])
-
-    def tell(self, layer: ShiftedConv, output: tf.Tensor) -> None:
-        self.new[layer.name] = output
+    new: Memory = dataclasses.field(default_factory=dict, kw_only=True)
 
     def drop(self, x: tf.Tensor) -> tf.Tensor:
         return x
@@ -108,7 +92,7 @@ class _Row:
         self,
         shrink: ShiftedConv,
         grow: ShiftedConv,
-        inner: Callable[["_Row", tf.Tensor], tf.Tensor],
+        inner: Callable[["_Place", tf.Tensor], tf.Tensor],
         x: tf.Tensor,
     ) -> tf.Tensor:
         small = self.conv(shrink, x)
@@ -121,45 +105,75 @@ class _Row:
         if self.memory is None:
             self.new |= active()
         else:
-            kept = _below(shrink, self.memory, self.weights)
-            begins = self.row % 2 ** (shrink.level + 1) == 0
-            self.new |= tf.cond(begins, active, lambda: kept)
-        four = self.new[grow.name]
+            # The part of the memory that belongs to lower resolutions than that of `shrink`.
+            kept = {k: v for k, v in self.memory.items() if self.weights[k].level > shrink.level}
+            self._rest(grow, kept)
+            self.new |= tf.cond(self._begins(2**grow.level), active, lambda: kept)
+        return self._own_part(self.new[grow.name], shrink.level)
+
+    def _before(self, layer, x):
+        """A layer's input at the place before, as this one leaves `x`."""
+        self.new[layer.name] = x
+        return tf.zeros_like(x) if self.memory is None else self.memory[layer.name]
+
+    def _rest(self, grow, kept):
+        """Corrects what is kept of a lower resolution where that does not run."""
+
+
+@dataclasses.dataclass
+class _Row(_Place):
+    """Runs the vertical stream on one row of all images; the place before is the row above.
+
+    Attributes:
+      above: what the network saw of the rows above, `[R, W, B, num_inputs]`.
+    """
+
+    above: tf.Tensor
+
+    def first(self, layer: ShiftedConv) -> tf.Tensor:
+        taps = layer.taps
+        end = self.above.shape[0]
+        return self._convolve(layer, tf.unstack(self.above)[end + taps.top : end + taps.bottom + 1])
+
+    def conv(self, layer: ShiftedConv, x: tf.Tensor) -> tf.Tensor:
+        if layer.taps == SELF:
+            return self._convolve(layer, [x])
+        return self._convolve(layer, [self._before(layer, x), x])
+
+    def tell(self, layer: ShiftedConv, output: tf.Tensor) -> None:
+        self.new[layer.name] = output
+
+    def _begins(self, step):
+        return self.row % step == 0
+
+    def _own_part(self, four, level):
         width, _, channels = four.shape
         two = tf.reshape(four, [width, -1, 2, 2, channels // 4])
-        two = two[:, :, _half(self.row, shrink.level)]
+        two = two[:, :, _half(self.row, level)]
         return tf.reshape(tf.transpose(two, [0, 2, 1, 3]), [2 * width, -1, channels // 4])
 
     def _convolve(self, layer, rows):
         weights = self.weights[layer.name]
-        return _product(_row_taps(rows, layer.taps, layer.stride), weights.all_rows, weights.bias)
+        return _convolve(rows, layer.taps, weights.all_rows, weights.bias, layer.stride)
 
 
 @dataclasses.dataclass
-class _Pixel:
-    """Runs the horizontal stream on one pixel of all images.
+class _Pixel(_Place):
+    """Runs the horizontal stream on one pixel of all images; the place before is to the left.
 
     Attributes:
-      weights: by name, of all layers.
       left: what the network saw of the pixels to the left, `[L, B, num_inputs]`.
-      row: int32 `[]`, its row.
       column: int32 `[]`, its column.
       hints: what the vertical stream left, of the whole row.
       from_above: by layer, what enters from the row above, of the whole row.
       rows: what the row above left, of the whole row.
-      memory: what the pixel to the left left, or None at the start.
-      new: what this pixel leaves.
     """
 
-    weights: dict[str, _Weights]
     left: tf.Tensor
-    row: tf.Tensor
     column: tf.Tensor
     hints: Memory
     from_above: Memory
     rows: Memory | None
-    memory: Memory | None
-    new: Memory = dataclasses.field(default_factory=dict)
 
     def first(self, layer: ShiftedConv) -> tf.Tensor:
         pixels = tf.concat(tf.unstack(self.left)[layer.taps.left :], axis=-1)
@@ -170,9 +184,7 @@ class _Pixel:
         weights = self.weights[layer.name]
         if layer.taps == SELF:
             return x @ weights.all_rows + weights.bias
-        before = tf.zeros_like(x) if self.memory is None else self.memory[layer.name]
-        self.new[layer.name] = x
-        above = weights.bias
+        before, above = self._before(layer, x), weights.bias
         if layer.name in self.from_above:
             above = self.from_above[layer.name][self.column // 2**layer.level]
         return tf.concat([before, x], -1) @ weights.last_row + above
@@ -180,37 +192,19 @@ class _Pixel:
     def told(self, layer: ShiftedConv) -> tf.Tensor:
         return self.hints[layer.name][self.column // 2**layer.level]
 
-    def drop(self, x: tf.Tensor) -> tf.Tensor:
-        return x
+    def _begins(self, step):
+        return (self.row | self.column) % step == 0
 
-    def halve(
-        self,
-        shrink: ShiftedConv,
-        grow: ShiftedConv,
-        inner: Callable[["_Pixel", tf.Tensor], tf.Tensor],
-        x: tf.Tensor,
-    ) -> tf.Tensor:
-        small = self.conv(shrink, x)
+    def _rest(self, grow, kept):
+        # In a row in which the lower resolution rests, it is as the row above left it.
+        column = self.column // 2**grow.level
+        rests = _half(self.row, grow.level - 1) == 1
+        kept[grow.name] = tf.where(rests, self.rows[grow.name][column], kept[grow.name])
 
-        def active():
-            run = dataclasses.replace(self, new={})
-            run.new[grow.name] = run.conv(grow, inner(run, small))
-            return run.new
-
-        if self.memory is None:
-            self.new |= active()
-        else:
-            # In a row in which the lower resolution rests, it is as the row above left it.
-            column = self.column // 2**grow.level
-            rests = _half(self.row, shrink.level) == 1
-            kept = _below(shrink, self.memory, self.weights)
-            kept[grow.name] = tf.where(rests, self.rows[grow.name][column], kept[grow.name])
-            begins = (self.row | self.column) % 2 ** (shrink.level + 1) == 0
-            self.new |= tf.cond(begins, active, lambda: kept)
-        four = self.new[grow.name]
+    def _own_part(self, four, level):
         shape = [-1, 2, 2, four.shape[-1] // 4]
-        own_row = tf.reshape(four, shape)[:, _half(self.row, shrink.level)]
-        return own_row[:, _half(self.column, shrink.level)]
+        own_row = tf.reshape(four, shape)[:, _half(self.row, level)]
+        return own_row[:, _half(self.column, level)]
 
 
 class _Sampler:
@@ -233,7 +227,7 @@ class _Sampler:
         vertical, horizontal = self._empty(above)
 
         def body(row, above, vertical, horizontal, images):
-            run = _Row(self._weights, above, row, vertical)
+            run = _Row(self._weights, row, vertical, above)
             self._network.vertical(run)
             horizontal, pixels = self._run_row(row, run.new, horizontal)
             above = tf.concat([above[1:], network_inputs(pixels)[tf.newaxis]], 0)
@@ -250,7 +244,7 @@ class _Sampler:
         from_above = self._from_above(rows)
 
         def body(column, left, memory, kept, pixels):
-            run = _Pixel(self._weights, left, row, column, hints, from_above, rows, memory)
+            run = _Pixel(self._weights, row, memory, left, column, hints, from_above, rows)
             features = self._network.horizontal(run)
             pixel = self._head.draw(run, features, noise[column], self._temperature)
             left = tf.concat([left[1:], network_inputs(pixel)[tf.newaxis]], 0)
@@ -265,23 +259,25 @@ class _Sampler:
             tf.TensorArray(tf.int32, width),
         )
         *_, kept, pixels = tf.while_loop(lambda column, *_: column < width, body, start)
-        new = {name: self._merge(row, name, kept[name].stack(), rows[name]) for name in rows}
+        new = {}
+        for name, old in rows.items():
+            # A lower resolution has every other pixel, of every other row.
+            step = 2 ** self._weights[name].level
+            new[name] = tf.where(row % step == 0, kept[name].stack()[::step], old)
         return new, pixels.stack()
 
     def _empty(self, above):
         """The memories above the first row: zeros, in the shapes of what a first pixel leaves."""
         zero, left = tf.constant(0), self._padding([self._num_left])
-        run = _Row(self._weights, above, zero, None)
+        run = _Row(self._weights, zero, None, above)
         self._network.vertical(run)
-        pixel = _Pixel(self._weights, left, zero, zero, run.new, {}, None, None)
+        pixel = _Pixel(self._weights, zero, None, left, zero, run.new, {}, None)
         self._network.horizontal(pixel)
         width = above.shape[1]
-        horizontal = {
-            name: tf.tile(
-                tf.zeros_like(value)[tf.newaxis], [width >> self._weights[name].level, 1, 1]
-            )
-            for name, value in pixel.new.items()
-        }
+        horizontal = {}
+        for name, value in pixel.new.items():
+            size = width >> self._weights[name].level
+            horizontal[name] = tf.tile(tf.zeros_like(value)[tf.newaxis], [size, 1, 1])
         return {name: tf.zeros_like(value) for name, value in run.new.items()}, horizontal
 
     def _from_above(self, rows):
@@ -290,38 +286,27 @@ class _Sampler:
         for name, row in rows.items():
             taps, weights = self._layers[name].taps, self._weights[name]
             if taps.top == -1:
-                above[name] = _product(_row_taps([row], taps), weights.first_row, weights.bias)
+                above[name] = _convolve([row], taps, weights.first_row, weights.bias)
         return above
-
-    def _merge(self, row, name, new, old):
-        """A row as it is kept: a lower resolution has every other pixel, of every other row."""
-        step = 2 ** self._weights[name].level
-        return tf.where(row % step == 0, new[::step], old)
 
     def _padding(self, shape):
         """What the network sees outside of the image."""
         return tf.zeros([*shape, tf.shape(self._noise)[2], self._num_inputs])
 
 
-def _row_taps(rows: Sequence[tf.Tensor], taps: Taps, stride: int = 1) -> tf.Tensor:
-    """For each pixel of rows `[W, B, C]` all that a kernel sees: `[W / stride, B, taps * C]`."""
+def _convolve(
+    rows: Sequence[tf.Tensor], taps: Taps, matrix: tf.Tensor, bias: tf.Tensor, stride: int = 1
+) -> tf.Tensor:
+    """For each pixel of rows `[W, B, C]` all that a kernel sees, `[taps * C]`, times a matrix, and
+    plus a bias: `[W / stride, B, outputs]`."""
     width = rows[0].shape[0]
     parts = []
     for row in rows:
         padded = tf.pad(row, [[-taps.left, taps.right], [0, 0], [0, 0]])
         parts += [padded[i : i + width : stride] for i in range(taps.width)]
-    return tf.concat(parts, axis=-1)
-
-
-def _product(row: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """Of a row `[W, B, inputs]`: `[W, B, outputs]`."""
+    row = tf.concat(parts, axis=-1)
     pixels = tf.reshape(row, [-1, row.shape[-1]]) @ matrix + bias
     return tf.reshape(pixels, [row.shape[0], -1, matrix.shape[-1]])
-
-
-def _below(shrink: ShiftedConv, memory: Memory, weights: dict[str, _Weights]) -> Memory:
-    """The part of a memory that belongs to resolutions lower than that of `shrink`."""
-    return {name: kept for name, kept in memory.items() if weights[name].level > shrink.level}
 
 
 def _half(position: tf.Tensor, level: int) -> tf.Tensor:

@@ -22,11 +22,6 @@ tfd = tfp.distributions
 _NUM_COMPONENTS = 16  # of the mixture prior
 
 
-def build(model: VAEConfig, image_shape: tuple[int, int, int], seed: int, precision: str) -> "VAE":
-    """The model of a config; see `models.BUILDERS`."""
-    return VAE(model, image_shape, seed, precision)
-
-
 class VAE(LikelihoodModel):
     """See the module; arguments as `models.BUILDERS`."""
 
@@ -34,26 +29,22 @@ class VAE(LikelihoodModel):
     quick_samples = True
 
     def __init__(
-        self,
-        model: VAEConfig,
-        image_shape: tuple[int, int, int],
-        seed: int = 0,
-        precision: str = "float32",
+        self, model: VAEConfig, image_shape: tuple[int, int, int], seed: int, precision: str
     ):
         super().__init__(image_shape, seed)
         self._options = model
         self.pixels = pixels.LIKELIHOODS[model.decoder]()
         # Seeds are spread so that no two layers of a model start alike.
-        self.encoder = Encoder(model.num_latents, model.num_filters, 1_000_003 * seed, precision)
-        self.decoder = Decoder(
-            image_shape,
-            self.pixels.num_parameters,
-            model.num_filters,
-            1_000_003 * seed + 101,
-            precision,
-        )
+        self.encoder = Encoder(model, 1_000_003 * seed, precision)
+        output_shape = (*image_shape, self.pixels.num_parameters)
+        self.decoder = Decoder(model, output_shape, 1_000_003 * seed + 101, precision)
         if model.prior == "mixture":
-            self._make_mixture(model.num_latents)
+            shape = [_NUM_COMPONENTS, model.num_latents]
+            # Apart from each other, or all would learn the same.
+            apart = keras.initializers.RandomNormal(stddev=1.0, seed=seed)
+            self._mixture_loc = self.add_weight("mixture_loc", shape, initializer=apart)
+            self._mixture_raw_scale = self.add_weight("mixture_scale", shape, initializer="zeros")
+            self._mixture_logits = self.add_weight("mixture_logits", shape[:1], initializer="zeros")
         self._finish_build()
 
     def prior(self) -> tfd.Distribution:
@@ -79,14 +70,6 @@ class VAE(LikelihoodModel):
         """
         parameters = self.decoder(self.posterior(self._checked(images)).mean())
         return tf.cast(self.pixels.mode(parameters), tf.uint8)
-
-    def _make_mixture(self, num_latents):
-        shape = [_NUM_COMPONENTS, num_latents]
-        # Apart from each other, or all would learn the same.
-        apart = keras.initializers.RandomNormal(stddev=1.0, seed=self.seed)
-        self._mixture_loc = self.add_weight("mixture_loc", shape, initializer=apart)
-        self._mixture_raw_scale = self.add_weight("mixture_scale", shape, initializer="zeros")
-        self._mixture_logits = self.add_weight("mixture_logits", shape[:1], initializer="zeros")
 
     def _mixture_scale(self):
         return tf.math.softplus(self._mixture_raw_scale + math.log(math.e - 1.0)) + 1e-4

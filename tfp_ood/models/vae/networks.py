@@ -3,8 +3,11 @@
 Strides 2, 1, 2, 1, 2 are those of Nalisnick et al. (2019), appendix A, after Rosca et al. (2018).
 """
 
+import math
+
 import tensorflow as tf
 
+from tfp_ood.families import VAEConfig
 from tfp_ood.keras import keras
 
 _KERNEL = 5
@@ -16,30 +19,21 @@ class Encoder(keras.layers.Layer):
     """Images to the location and scale of the latent's posterior.
 
     Args:
-      num_latents: L.
-      num_filters: channels of the first convolution; the paper's 8.
+      model: sizes.
       seed: of the initial weights.
       policy: tf_keras dtype policy of all but the last layer.
     """
 
-    def __init__(self, num_latents: int, num_filters: int, seed: int, policy: str = "float32"):
+    def __init__(self, model: VAEConfig, seed: int, policy: str):
         super().__init__(dtype=policy)
-        self.convolutions = keras.Sequential(
-            [
-                keras.layers.Conv2D(
-                    width * num_filters,
-                    _KERNEL,
-                    stride,
-                    padding="same",
-                    activation="relu",
-                    kernel_initializer=keras.initializers.HeNormal(seed + k),
-                    dtype=policy,
-                )
-                for k, (width, stride) in enumerate(zip(_WIDTHS, _STRIDES, strict=True))
-            ]
-        )
+        size, kind = model.num_filters, keras.layers.Conv2D
+        layers = [
+            _convolution(kind, width * size, stride, seed + k, policy)
+            for k, (width, stride) in enumerate(zip(_WIDTHS, _STRIDES, strict=True))
+        ]
+        self.convolutions = keras.Sequential(layers)
         self.flatten = keras.layers.Flatten(dtype=policy)
-        self.last = _linear(2 * num_latents, seed + len(_STRIDES))
+        self.last = _linear(2 * model.num_latents, seed + len(_STRIDES))
 
     def call(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Scaled images `[B, H, W, C]` to two float32 `[B, L]`."""
@@ -53,28 +47,22 @@ class Decoder(keras.layers.Layer):
     """Latents to the numbers of a pixel's likelihood.
 
     Args:
-      image_shape: (H, W, C), of any size.
-      num_parameters: P, numbers per pixel and channel.
-      num_filters: channels at the size of the image.
+      model: sizes.
+      output_shape: (H, W, C, P), of images of any size with P numbers per pixel and channel.
       seed: of the initial weights.
       policy: tf_keras dtype policy of all but the last layer.
     """
 
     def __init__(
-        self,
-        image_shape: tuple[int, int, int],
-        num_parameters: int,
-        num_filters: int,
-        seed: int,
-        policy: str = "float32",
+        self, model: VAEConfig, output_shape: tuple[int, int, int, int], seed: int, policy: str
     ):
         super().__init__(dtype=policy)
-        self._output = (*image_shape, num_parameters)
-        sizes = _sizes(image_shape)
-        first_shape = (*sizes[-1], _WIDTHS[-1] * num_filters)
+        self._output = output_shape
+        sizes = _sizes(output_shape)
+        first_shape = (*sizes[-1], _WIDTHS[-1] * model.num_filters)
         layers = [
             keras.layers.Dense(
-                first_shape[0] * first_shape[1] * first_shape[2],
+                math.prod(first_shape),
                 activation="relu",
                 kernel_initializer=keras.initializers.HeNormal(seed),
                 dtype=policy,
@@ -83,27 +71,32 @@ class Decoder(keras.layers.Layer):
         ]
         widths = (_WIDTHS[0], *_WIDTHS[:-1])  # each layer undoes one of the encoder
         for k in reversed(range(len(_STRIDES))):
-            layers.append(
-                keras.layers.Conv2DTranspose(
-                    widths[k] * num_filters,
-                    _KERNEL,
-                    _STRIDES[k],
-                    padding="same",
-                    activation="relu",
-                    kernel_initializer=keras.initializers.HeNormal(seed + 1 + k),
-                    dtype=policy,
-                )
-            )
+            size = widths[k] * model.num_filters
+            kind = keras.layers.Conv2DTranspose
+            layers.append(_convolution(kind, size, _STRIDES[k], seed + 1 + k, policy))
             layers += _crop(sizes[k + 1], _STRIDES[k], sizes[k], policy)
         self.convolutions = keras.Sequential(layers)
         # Where most of the time goes: one matrix product, no neighbours.
-        self.last = _linear(image_shape[-1] * num_parameters, seed + 1 + len(_STRIDES))
+        self.last = _linear(math.prod(output_shape[2:]), seed + 1 + len(_STRIDES))
 
     def call(self, latents: tf.Tensor) -> tf.Tensor:
         """Latents float32 `[B, L]` to float32 `[B, H, W, C, P]`."""
         hidden = self.convolutions(latents)
         outputs = self.last(tf.reshape(hidden, [-1, hidden.shape[-1]]))
         return tf.reshape(outputs, [-1, *self._output])
+
+
+def _convolution(kind, num_outputs, stride, seed, policy):
+    """Of a kind of `keras.layers`, with a ReLU."""
+    return kind(
+        num_outputs,
+        _KERNEL,
+        stride,
+        padding="same",
+        activation="relu",
+        kernel_initializer=keras.initializers.HeNormal(seed),
+        dtype=policy,
+    )
 
 
 def _sizes(image_shape):
