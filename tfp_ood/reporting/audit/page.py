@@ -50,17 +50,16 @@ def write_audit(
     pictures = plots.likeliest(judged, found)
     sentences = audit_outcome(facts, judged, false_alarm_rate)
     sections = [
-        html.verdict_list(sentences),
         _pictures_section(pictures, places.audit, judged),
         _table_section(facts, judged, detectors.fitted(held_out, tables), false_alarm_rate),
         html.section("How to read this", _HOW_TO_READ),
         _skipped_section(judged),
     ]
     title = f"Would likelihood have caught it? An audit of {judged[0].label}"
-    path = html.write(places.audit, title, sections)
+    page = html.write(places.audit, title, sentences, sections)
     said = {"false_alarm_rate": false_alarm_rate, "verdict": sentences, "sets": facts}
     atomic.write_json(places.audit / "audit.json", said)
-    return ReportResult(path, sentences)
+    return page
 
 
 _HOW_TO_READ = """<ul>
@@ -132,12 +131,12 @@ def _table_section(
         entry, scores = facts[one.key], one.about.scores
         rows.append(
             [
-                html.escape(one.label),
+                one.label,
                 f"{entry['passes_likelihood']:.1%}",
                 f"{entry['passes_guard']:.1%}",
                 f"{entry['flagged_as_too_likely']:.1%}",
                 *(
-                    html.with_interval(scores[name], "auroc") if scores else "&ndash;"
+                    html.with_interval(scores[name], "auroc") if scores else html.DASH
                     for name in judges
                 ),
                 f"{one.about.bits_per_dim_mean:.3f}",
@@ -145,7 +144,7 @@ def _table_section(
             ]
         )
     aurocs = (
-        "AUROC" if name == detectors.LIKELIHOOD else f"AUROC, {html.escape(judge.title)}"
+        "AUROC" if name == detectors.LIKELIHOOD else f"AUROC, {judge.title}"
         for name, judge in judges.items()
     )
     header = ["Set", "pass likelihood", "pass the guard", "too likely for it", *aurocs, "bits/dim",

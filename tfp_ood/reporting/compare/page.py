@@ -37,7 +37,6 @@ def write_comparison(
     sentences = comparison_outcome(runs)
     ensembles, ensemble_section = ensemble.section(runs)
     sections = [
-        html.verdict_list(sentences),
         html.drawn(
             "likelihoods",
             plots.likelihoods(runs),
@@ -49,10 +48,10 @@ def write_comparison(
         _roc_section(runs, report),
         ensemble_section,
     ]
-    path = html.write(report, "Several models, side by side", sections)
+    page = html.write(report, "Several models, side by side", sentences, sections)
     facts = {"verdict": sentences, "runs": [_facts(run) for run in runs], "ensembles": ensembles}
     atomic.write_json(report / "comparison.json", facts)
-    return ReportResult(path, sentences)
+    return page
 
 
 _HISTOGRAMS = (
@@ -113,11 +112,11 @@ def _table(runs: Sequence[Run], detector: str) -> str:
             metrics = one.about.scores[detector]
             rows.append(
                 [
-                    html.escape(run.label),
-                    html.escape(one.label),
+                    run.label,
+                    one.label,
                     html.with_interval(metrics, "auroc"),
                     html.with_interval(metrics, "fpr95"),
-                    f"{in_set.about.bits_per_dim_mean:.3f}" + html.small(html.escape(in_set.label)),
+                    html.with_small(f"{in_set.about.bits_per_dim_mean:.3f}", in_set.label),
                     f"{one.about.bits_per_dim_mean:.3f}",
                     html.with_interval(metrics, "auprc_out"),
                     html.with_interval(metrics, "auprc_in"),

@@ -47,7 +47,7 @@ def write_paper_page(
     rows = [row for row in rows if row[2] is not None]
     found = measured(runs)
     sentences = paper_outcome(rows, found)
-    sections = [html.verdict_list(sentences), _numbers_section(rows, report), _setups(runs)]
+    sections = [_numbers_section(rows, report), _setups(runs)]
     for name in FINDINGS:
         pictures = [
             (one.run.label, one.run.workdir.report / f"{_PICTURES[name]}.png")
@@ -56,9 +56,9 @@ def write_paper_page(
         ]
         sections.append(_finding_section(name, found[name], pictures))
     sections.append(_moments_section(runs))
-    path = html.write(report, "The paper's figures, and ours", sections)
+    page = html.write(report, "The paper's figures, and ours", sentences, sections)
     atomic.write_json(report / "paper.json", _facts(rows, found))
-    return ReportResult(path, sentences)
+    return page
 
 
 def _ours(number: Number, run: Run) -> float | None:
@@ -117,16 +117,16 @@ def _numbers_section(rows: Sequence[tuple[Number, Run, float]], report: Any) -> 
         quantity = _QUANTITIES[number.quantity]
         name = f"{match.kind_name(number.kind)}, {quantity}"
         pair = f"{set_name(number.trained_on)} -> {set_name(number.judged_on)}"
-        theirs = f"{number.value:g}" + html.small(html.escape(STATUS[number.status]))
-        head = [html.escape(name) + html.small(html.escape(pair)), theirs]
+        theirs = html.with_small(f"{number.value:g}", STATUS[number.status])
+        head = [html.with_small(name, pair), theirs]
         for run, value in mine:
             size = "smaller" if match.is_smaller(run) else "same size or larger"
-            ours = f"{value:.3f}" + html.small(html.escape(f"{run.label}, {size}"))
-            cells.append([*head, ours, f"{value - number.value:+.3f}", html.escape(number.source)])
+            ours = html.with_small(f"{value:.3f}", f"{run.label}, {size}")
+            cells.append([*head, ours, f"{value - number.value:+.3f}", number.source])
         if not mine:
-            cells.append([*head, "not run", "&ndash;", html.escape(number.source)])
-    header = ["Trained on -> judged on", "theirs", "ours", "ours &minus; theirs", "source"]
-    header[0] = html.escape(header[0])
+            cells.append([*head, "not run", html.DASH, number.source])
+    difference = html.Html("ours &minus; theirs")
+    header = ["Trained on -> judged on", "theirs", "ours", difference, "source"]
     caption = "Same quantity, same unit, on test images. Sizes and budgets differ, see below."
     figure = ""
     if rows:
@@ -149,11 +149,9 @@ def _setups(runs: Sequence[Run]) -> str:
         differs = [*match.differences(run), *filter(None, notes)]
         cells = [run.label, set_name(match.data_set(in_name)), match.ours(run)]
         rows.append([*cells, match.theirs(run), "; ".join(differs)])
-    header = ["Run", "trained on", "ours", "the paper's", "what differs"]
-    cells = [[html.escape(cell) for cell in row] for row in rows]
-    return html.section(
-        "Models and training", html.table("Size and budget of both", header, cells, "facts")
-    )
+    header = ["Run", "trained on", "ours", html.Html("the paper's"), "what differs"]
+    table = html.table("Size and budget of both", header, rows, "facts")
+    return html.section("Models and training", table)
 
 
 def _finding_section(
@@ -169,11 +167,10 @@ def _finding_section(
         return html.section(_TITLES[name], words + "<p><b>Ours:</b> not run.</p>")
     rows = [
         [
-            html.escape(one.run.label)
-            + html.small("smaller" if match.is_smaller(one.run) else "its size"),
-            html.escape(one.about),
-            html.escape(one.figures),
-            "yes" if one.agrees else "<b>no</b>",
+            html.with_small(one.run.label, "smaller" if match.is_smaller(one.run) else "its size"),
+            one.about,
+            one.figures,
+            "yes" if one.agrees else html.Html("<b>no</b>"),
         ]
         for one in ones
     ]
@@ -192,16 +189,10 @@ def _moments_section(runs: Sequence[Run]) -> str:
     for run in runs:
         found = run.summary.diagnosis.get("second_order", {})
         for moments in found.get("from_moments", []):
-            cells = (f"{value:g}" for value in (*moments["std_own"], *moments["std_other"]))
-            rows.append(
-                [
-                    html.escape(f"{moments['own']} -> {moments['other']}"),
-                    f"{moments['variance_term']:+,.0f}",
-                    html.escape(run.label),
-                    html.escape(", ".join(cells)),
-                    html.escape(moments["source"]),
-                ]
-            )
+            pair = f"{moments['own']} -> {moments['other']}"
+            stds = ", ".join(f"{v:g}" for v in (*moments["std_own"], *moments["std_other"]))
+            gap = f"{moments['variance_term']:+,.0f}"
+            rows.append([pair, gap, run.label, stds, moments["source"]])
     if not rows:
         return ""
     header = ["Pair", "predicted, nats", "kernels of", "standard deviations", "moments"]

@@ -20,7 +20,7 @@ def section(evidence: Evidence) -> Section:
     drawing = draw(evidence.shown)
     rows = [
         [
-            html.escape(one.label),
+            one.label,
             _correlation(found[one.key]["spearman"]),
             _correlation(found[one.key]["pearson"]),
             f"{found[one.key]['png_bits_per_dim']:.2f}",
@@ -51,7 +51,7 @@ def complexity(table: ScoreTable) -> dict[str, float | None]:
 
 
 def _correlation(value: float | None) -> str:
-    return "&ndash;" if value is None else f"{value:+.2f}"
+    return html.DASH if value is None else f"{value:+.2f}"
 
 
 def draw(sets: Sequence[JudgedSet]) -> Figure:

@@ -18,7 +18,7 @@ def section(evidence: Evidence) -> Section:
 
 def _table(evidence: Evidence, detector: str, title: str) -> str:
     in_set = evidence.in_set.about
-    rows = [_row(in_set, ["&ndash;"] * 4)]
+    rows = [_row(in_set, [html.DASH] * 4)]
     rows += [
         _row(one.about, _cells(one.about.scores[detector], one.about.num_images, in_set.num_images))
         for one in evidence.out_sets
@@ -30,7 +30,7 @@ def _row(about: SetSummary, cells: Sequence[str]) -> list[str]:
     auroc, fpr95, auprc_out, auprc_in = cells
     bits = f"{about.bits_per_dim_mean:.3f}&nbsp;&plusmn;&nbsp;{about.bits_per_dim_std:.3f}"
     count = f"{about.num_images:,}"
-    return [html.escape(about.label), auroc, fpr95, bits, auprc_out, auprc_in, count]
+    return [about.label, auroc, fpr95, html.Html(bits), auprc_out, auprc_in, count]
 
 
 def _cells(metrics: Metrics, num_out: int, num_in: int) -> list[str]:
@@ -38,6 +38,6 @@ def _cells(metrics: Metrics, num_out: int, num_in: int) -> list[str]:
     return [
         html.with_interval(metrics, "auroc"),
         html.with_interval(metrics, "fpr95"),
-        html.with_interval(metrics, "auprc_out") + html.small(f"chance {chance:.3f}"),
-        html.with_interval(metrics, "auprc_in") + html.small(f"chance {1 - chance:.3f}"),
+        html.with_small(html.with_interval(metrics, "auprc_out"), f"chance {chance:.3f}"),
+        html.with_small(html.with_interval(metrics, "auprc_in"), f"chance {1 - chance:.3f}"),
     ]

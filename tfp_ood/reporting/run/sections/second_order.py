@@ -51,11 +51,11 @@ def section(evidence: Evidence) -> Section | None:
         numbers[one.key] = terms
         columns = ("variance_term", "measured", "mean_term", "variance_term_at_mean")
         cells = [f"{terms[name]:+,.0f}" for name in columns]
-        cells.insert(2, "yes" if terms["same_sign"] else "<b>no</b>")
+        cells.insert(2, "yes" if terms["same_sign"] else html.Html("<b>no</b>"))
         variances = f"{terms['variance_other']:,.0f} / {terms['variance_own']:,.0f}"
-        rows.append([html.escape(one.label), *cells, variances])
+        rows.append([one.label, *cells, variances])
     header = ["Set", "predicted", "measured", "same sign", "mean term"]
-    header += ["with couplings&rsquo; slopes", "pixel variance, its / own"]
+    header += [html.Html("with couplings&rsquo; slopes"), "pixel variance, its / own"]
     num_right = sum(terms["same_sign"] for terms in numbers.values())
     words = (
         "<p>Around the mean of its own images a constant-volume flow is expected to prefer a set "
@@ -94,13 +94,13 @@ def _from_moments(slopes: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
 def _moments_table(found: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         [
-            html.escape(f"{moments['own']} -> {moments['other']}"),
+            f"{moments['own']} -> {moments['other']}",
             f"{moments['variance_term']:+,.0f}",
             " / ".join(
                 ", ".join(f"{value:g}" for value in moments[key])
                 for key in ("std_other", "std_own")
             ),
-            html.escape(moments["source"]),
+            moments["source"],
         ]
         for moments in found
     ]

@@ -29,7 +29,7 @@ def section(evidence: Evidence) -> Section | None:
             _gap(terms[f"{name}_mean"] - in_terms[f"{name}_mean"]) for name in ("latent", "volume")
         )
         means = (f"{terms[f'{name}_mean']:,.1f}" for name in ("latent", "volume"))
-        rows.append([html.escape(one.label), *means, *gaps])
+        rows.append([one.label, *means, *gaps])
     header = ["Set", "latent", "volume", "latent, more than own", "volume, more than own"]
     residual = max(terms["residual_per_dim"] for terms in found.values())
     words = (
