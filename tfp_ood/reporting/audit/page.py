@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from tfp_ood import atomic, detectors
@@ -77,10 +78,10 @@ alone: see the preparation in the run&rsquo;s report.</li>
 def _facts(judgement: Judgement) -> dict[str, Any]:
     """What audit.json tells of a set: shares of its images."""
     return {
-        "num_images": judgement.num_images,
-        "passes_likelihood": judgement.share_within_threshold,
-        "passes_guard": judgement.share_passed,
-        "flagged_as_too_likely": judgement.share_too_low,
+        "num_images": len(judgement.flagged),
+        "passes_likelihood": float(np.mean(~judgement.beyond_threshold)),
+        "passes_guard": float(np.mean(~judgement.flagged)),
+        "flagged_as_too_likely": float(np.mean(judgement.too_low)),
     }
 
 
