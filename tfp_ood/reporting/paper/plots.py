@@ -28,8 +28,8 @@ def numbers(rows: Sequence[tuple[Number, Run, float]]) -> Figure:
     }
     panels = {title: shown for title, shown in panels.items() if shown}
     counts = [len({id(number) for number, *_ in shown}) for shown in panels.values()]
-    figure = figures.new(7.5, 0.9 * len(panels) + 0.5 * sum(counts))
-    axes_of = figure.subplots(len(panels), 1, squeeze=False, height_ratios=counts)[:, 0]
+    height = 0.9 * len(panels) + 0.5 * sum(counts)
+    figure, axes_of = figures.panels(7.5, height, len(panels), height_ratios=counts)
     for axes, (title, shown) in zip(axes_of, panels.items(), strict=True):
         lines = list({id(number): number for number, *_ in shown}.values())
         for height, number in enumerate(lines):

@@ -56,8 +56,7 @@ def _correlation(value: float | None) -> str:
 
 def draw(sets: Sequence[JudgedSet]) -> Figure:
     """Draws at most `_NUM_DOTS` images of each set."""
-    figure = figures.new(7, 4.6 + 0.25 * len(sets))
-    axes = figure.add_subplot()
+    figure, (axes,) = figures.panels(7, 4.6 + 0.25 * len(sets))
     for number, one in enumerate(sets):
         step = -(-one.table.num_images // _NUM_DOTS)
         axes.scatter(
@@ -73,7 +72,7 @@ def draw(sets: Sequence[JudgedSet]) -> Figure:
             rasterized=True,
         )
     axes.invert_yaxis()  # likelier is up, as in the other figures
-    axes.set_xlabel("size as a PNG file  [bits/dim]", fontsize=12)
-    axes.set_ylabel("-log p(x)  [bits/dim], likelier is up", fontsize=12)
-    figures.finish(figure, axes)
+    axes.set_xlabel("size as a PNG file  [bits/dim]")
+    axes.set_ylabel("-log p(x)  [bits/dim], likelier is up")
+    figures.finish(figure)
     return figure

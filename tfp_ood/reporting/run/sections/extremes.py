@@ -27,8 +27,7 @@ def section(evidence: Evidence) -> Section:
 
 def draw(sets: Sequence[JudgedSet]) -> Figure:
     """Draws the images of sets, the most extreme to the left."""
-    figure = figures.new(7.5, 1.6 * len(sets))
-    grid = figure.subplots(2 * len(sets), 1, squeeze=False)[:, 0]
+    figure, grid = figures.panels(7.5, 1.6 * len(sets), 2 * len(sets))
     for number, one in enumerate(sets):
         for end, word in enumerate(("likeliest", "unlikeliest")):
             axes = grid[2 * number + end]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from tfp_ood import units
 from tfp_ood.reporting import figures
@@ -41,10 +40,9 @@ def draw(sets: Sequence[JudgedSet]) -> Figure:
     low, high = figures.axis_range([one.table.log_prob for one in sets])
     edges = np.linspace(low, high, _NUM_BINS + 1)
     # Room for the legend below, so that the axes keep their height with any number of sets.
-    figure = figures.new(7.5, 3.4 + 0.25 * len(sets))
-    axes = figure.add_subplot()
-    for number, one in enumerate(sets):
-        figures.draw_density(axes, one.table.log_prob, edges, number, _label(one, low, high))
+    figure, (axes,) = figures.panels(7.5, 3.4 + 0.25 * len(sets))
+    shown = ((n, one.table.log_prob, _label(one, low, high)) for n, one in enumerate(sets))
+    figures.draw_densities(axes, edges, shown)
     _finish_axes(axes, low, high, sets[0].table.num_dims)
     figures.add_legend(figure)
     return figure
@@ -71,13 +69,10 @@ def _off_axis(values: np.ndarray, low: float, high: float) -> str:
 
 def _finish_axes(axes: Axes, low: float, high: float, num_dims: int) -> None:
     axes.set_xlim(low, high)
-    axes.set_ylim(bottom=0)
     axes.set_xlabel("log p(x)  [nats per image]   (triangles: means)", fontsize=12)
     axes.set_ylabel("density", fontsize=12)
-    axes.yaxis.set_major_locator(NullLocator())  # areas are 1; the heights say nothing more
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.tick_params(labelsize=11)
-    axes.spines[["right", "left"]].set_visible(False)
     upper = axes.secondary_xaxis(
         "top",
         functions=(

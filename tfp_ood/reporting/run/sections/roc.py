@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 
 from tfp_ood import detectors
 from tfp_ood.detectors import Detector
-from tfp_ood.metrics.detection import roc
 from tfp_ood.reporting import figures, html
 from tfp_ood.reporting.judged import JudgedSet
 from tfp_ood.reporting.run.evidence import Evidence, Section
@@ -41,11 +40,7 @@ def _figure(evidence: Evidence, name: str) -> str:
     return evidence.draw("roc", figure, f"{begins}: {'; '.join(labels)}", caption, part)
 
 
-def draw(
-    detector: Detector,
-    sets: Sequence[JudgedSet],
-    labels: Sequence[str],
-) -> Figure:
+def draw(detector: Detector, sets: Sequence[JudgedSet], labels: Sequence[str]) -> Figure:
     """Draws the curves.
 
     Args:
@@ -53,11 +48,12 @@ def draw(
       sets: in-distribution first.
       labels: of the other sets, for the legend.
     """
-    figure = figures.new(6, 5.4 + 0.25 * len(labels))
-    axes = figures.roc_axes(figure)
     in_scores, *out_scores = (detector.score([one.table]) for one in sets)
-    for number, (scores, label) in enumerate(zip(out_scores, labels, strict=True), 1):
-        flagged, caught = roc(in_scores, scores)
-        axes.plot(flagged, caught, **figures.style(number), linewidth=2, label=label)
-    figures.finish(figure, axes)
+    curves = (
+        (in_scores, scores, {**figures.style(number), "label": label})
+        for number, (scores, label) in enumerate(zip(out_scores, labels, strict=True), 1)
+    )
+    figure = figures.new(6, 5.4 + 0.25 * len(labels))
+    figures.roc_curves(figure, curves)
+    figures.finish(figure)
     return figure

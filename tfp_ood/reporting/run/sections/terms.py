@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.reporting import figures, html
@@ -112,18 +111,17 @@ def draw(sets: Sequence[JudgedSet]) -> Figure:
     terms = {"log_prob_latent": "latent density  log p(z)  [nats per image]"}
     if not has_constant_volume(sets):
         terms["log_det"] = "volume term  log|det dz/dx|  [nats per image]"
-    figure = figures.new(7.5, 2.6 * len(terms) + 0.25 * len(sets) + 0.3)
-    panels = figure.subplots(len(terms), 1, squeeze=False)[:, 0]
+    height = 2.6 * len(terms) + 0.25 * len(sets) + 0.3
+    figure, panels = figures.panels(7.5, height, len(terms))
     for axes, (term, name) in zip(panels, terms.items(), strict=True):
         values = [one.table.statistics[term] for one in sets]
         edges = np.linspace(*figures.axis_range(values), _NUM_BINS + 1)
-        for number, (given, one) in enumerate(zip(values, sets, strict=True)):
-            figures.draw_density(axes, given, edges, number, one.label)
-        axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None))
+        shown = zip(range(len(sets)), values, (one.label for one in sets), strict=True)
+        figures.draw_densities(axes, edges, shown)
+        axes.set_xlim(edges[0], edges[-1])
         axes.set_xlabel(name, fontsize=12)
-        axes.yaxis.set_major_locator(NullLocator())
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.spines[["right", "left", "top"]].set_visible(False)
+        axes.spines.top.set_visible(False)
     handles, words = panels[0].get_legend_handles_labels()
     figures.add_legend(figure, handles, words)
     return figure
