@@ -27,11 +27,11 @@ class Number:
 
     quantity: str
     """`bits_per_dim` of the set judged, or a metric of likelihood as a detector of it."""
-    kind: str
-    """Of model; a key of `SETUPS`."""
+    model: str
+    """Its kind, a key of `SETUPS`."""
     trained_on: str
     judged_on: str
-    value: float
+    theirs: float
     status: str
     source: str
 

@@ -19,11 +19,6 @@ def kind(run: Run) -> str:
     return families.model_config(run.config["model"]).kind
 
 
-def kind_name(word: str) -> str:
-    """What a kind of model is called."""
-    return families.TITLES[word]
-
-
 def data_set(name: str) -> str:
     """The set of the paper that a name in a config stands for.
 
@@ -40,13 +35,13 @@ def set_note(name: str) -> str:
     """A sentence on a set that is taken for one of the paper's by its name; "" for others."""
     if data_set(name) == name:
         return ""
-    known = names.DISPLAY_NAMES[data_set(name)]
+    known = names.data_set(data_set(name))
     return f"{name.rsplit('/', 1)[-1]} is taken for {known} by its name."
 
 
-def set_name(name: str) -> str:
-    """What a set of the paper is called."""
-    return names.DISPLAY_NAMES.get(name, name)
+def pair_name(in_name: str, out_name: str) -> str:
+    """What a pair of sets of the paper is called."""
+    return f"{names.data_set(in_name)} -> {names.data_set(out_name)}"
 
 
 def ours(run: Run) -> str:

@@ -5,9 +5,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from tfp_ood.reporting import figures
+from tfp_ood.reporting import figures, names
 from tfp_ood.reporting.paper.facts import RECALLED, Number
-from tfp_ood.reporting.paper.match import kind_name, set_name
+from tfp_ood.reporting.paper.match import pair_name
 from tfp_ood.reporting.runs import Run
 
 _PANELS = {
@@ -50,10 +50,10 @@ def numbers(rows: Sequence[tuple[Number, Run, float]]) -> Figure:
 def _draw_line(axes: Any, height: int, number: Number, values: Sequence[float]) -> None:
     marker = "s" if number.status == RECALLED else "o"
     for value in values:
-        axes.plot([number.value, value], [height, height], color="#999999", linewidth=1, zorder=1)
+        axes.plot([number.theirs, value], [height, height], color="#999999", linewidth=1, zorder=1)
         axes.plot(value, height, marker="o", markersize=8, color=figures.COLORS[0], zorder=3)
     axes.plot(
-        number.value,
+        number.theirs,
         height,
         marker=marker,
         markersize=9,
@@ -67,5 +67,5 @@ def _draw_line(axes: Any, height: int, number: Number, values: Sequence[float]) 
 
 def _name(number: Number) -> str:
     quantity = {"bits_per_dim": "", "auroc": ", AUROC", "fpr95": ", FPR95"}[number.quantity]
-    pair = f"{set_name(number.trained_on)} -> {set_name(number.judged_on)}"
-    return f"{kind_name(number.kind)}{quantity}\n{pair}"
+    pair = pair_name(number.trained_on, number.judged_on)
+    return f"{names.family(number.model)}{quantity}\n{pair}"

@@ -23,11 +23,9 @@ def section(evidence: Evidence) -> Section | None:
     in_terms = found[evidence.in_set.key]
     rows = []
     for one in evidence.sets:
-        terms = found[one.key]
-        gaps = (
-            _gap(terms[f"{name}_mean"] - in_terms[f"{name}_mean"]) for name in ("latent", "volume")
-        )
-        means = (f"{terms[f'{name}_mean']:,.1f}" for name in ("latent", "volume"))
+        means = (f"{found[one.key][f'{name}_mean']:,.1f}" for name in ("latent", "volume"))
+        # No "-0.0".
+        gaps = (f"{round(gap, 1) + 0.0:+,.1f}" for gap in _gaps(found[one.key], in_terms).values())
         rows.append([one.label, *means, *gaps])
     header = ["Set", "latent", "volume", "latent, more than own", "volume, more than own"]
     residual = max(terms["residual_per_dim"] for terms in found.values())
@@ -76,8 +74,9 @@ def has_constant_volume(sets: Sequence[JudgedSet]) -> bool:
     return bool(np.ptp(ends) < _SAME_VOLUME * sets[0].table.num_dims)
 
 
-def _gap(nats: float) -> str:
-    return f"{round(nats, 1) + 0.0:+,.1f}"  # no "-0.0"
+def _gaps(terms: Mapping[str, float], in_terms: Mapping[str, float]) -> dict[str, float]:
+    """How much more a set has than the in-distribution one of each term, nats per image."""
+    return {name: terms[f"{name}_mean"] - in_terms[f"{name}_mean"] for name in ("latent", "volume")}
 
 
 def _larger_term(evidence: Evidence, found: Mapping[str, Mapping[str, float]]) -> str:
@@ -86,10 +85,7 @@ def _larger_term(evidence: Evidence, found: Mapping[str, Mapping[str, float]]) -
         return "Here the volume is the same for every image; all differences are the latent's."
     in_terms, sentences = found[evidence.in_set.key], []
     for one in evidence.shown[1:]:
-        gaps = {
-            name: found[one.key][f"{name}_mean"] - in_terms[f"{name}_mean"]
-            for name in ("latent", "volume")
-        }
+        gaps = _gaps(found[one.key], in_terms)
         total = sum(gaps.values())
         pull = {name: gap * np.sign(total) for name, gap in gaps.items()}
         term = max(pull, key=pull.get)
