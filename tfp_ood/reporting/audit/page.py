@@ -22,6 +22,7 @@ from tfp_ood.workdir import open_workdir
 
 _MOST = 0.5
 _FEW = 0.05
+_SHARES = ("passes_likelihood", "passes_guard", "flagged_as_too_likely")
 
 
 def write_audit(
@@ -129,21 +130,14 @@ def _table_section(
 ) -> str:
     rows = []
     for one in judged:
-        entry, scores = facts[one.key], one.about.scores
-        rows.append(
-            [
-                one.label,
-                f"{entry['passes_likelihood']:.1%}",
-                f"{entry['passes_guard']:.1%}",
-                f"{entry['flagged_as_too_likely']:.1%}",
-                *(
-                    html.with_interval(scores[name], "auroc") if scores else html.DASH
-                    for name in judges
-                ),
-                f"{one.about.bits_per_dim_mean:.3f}",
-                f"{entry['num_images']:,}",
-            ]
+        entry = facts[one.key]
+        shares = (f"{entry[name]:.1%}" for name in _SHARES)
+        aurocs = (
+            html.with_interval(one.about.scores[name], "auroc") if one.about.scores else html.DASH
+            for name in judges
         )
+        bits = f"{one.about.bits_per_dim_mean:.3f}"
+        rows.append([one.label, *shares, *aurocs, bits, f"{entry['num_images']:,}"])
     aurocs = (
         "AUROC" if name == detectors.LIKELIHOOD else f"AUROC, {judge.title}"
         for name, judge in judges.items()

@@ -36,14 +36,9 @@ def write_comparison(
     report = open_page_folder(workdirs, folder)
     sentences = comparison_outcome(runs)
     ensembles, ensemble_section = ensemble.section(runs)
+    histograms, alt = plots.likelihoods(runs), " ".join(sentences)
     sections = [
-        html.drawn(
-            "likelihoods",
-            plots.likelihoods(runs),
-            report / "likelihoods",
-            " ".join(sentences),
-            _HISTOGRAMS,
-        ),
+        html.drawn("likelihoods", histograms, report / "likelihoods", alt, _HISTOGRAMS),
         _tables(runs),
         _roc_section(runs, report),
         ensemble_section,

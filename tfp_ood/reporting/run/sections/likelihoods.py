@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfp_ood import units
@@ -43,7 +42,21 @@ def draw(sets: Sequence[JudgedSet]) -> Figure:
     figure, (axes,) = figures.panels(7.5, 3.4 + 0.25 * len(sets))
     shown = ((n, one.table.log_prob, _label(one, low, high)) for n, one in enumerate(sets))
     figures.draw_densities(axes, edges, shown)
-    _finish_axes(axes, low, high, sets[0].table.num_dims)
+    axes.set_xlim(low, high)
+    axes.set_xlabel("log p(x)  [nats per image]   (triangles: means)", fontsize=12)
+    axes.set_ylabel("density", fontsize=12)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.tick_params(labelsize=11)
+    num_dims = sets[0].table.num_dims
+    upper = axes.secondary_xaxis(
+        "top",
+        functions=(
+            lambda nats: units.bits_per_dim(nats, num_dims),
+            lambda bits: units.log_prob_from_bits(bits, num_dims),
+        ),
+    )
+    upper.set_xlabel("bits per dimension", fontsize=12)
+    upper.tick_params(labelsize=11)
     figures.add_legend(figure)
     return figure
 
@@ -65,20 +78,3 @@ def _off_axis(values: np.ndarray, low: float, high: float) -> str:
         side = "left" if num_left else "right"
         return f"; all off the axis to the {side}, mean {np.mean(values):,.0f} nats"
     return f"; {(num_left + num_right) / values.size:.2%} off the axis"
-
-
-def _finish_axes(axes: Axes, low: float, high: float, num_dims: int) -> None:
-    axes.set_xlim(low, high)
-    axes.set_xlabel("log p(x)  [nats per image]   (triangles: means)", fontsize=12)
-    axes.set_ylabel("density", fontsize=12)
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.tick_params(labelsize=11)
-    upper = axes.secondary_xaxis(
-        "top",
-        functions=(
-            lambda nats: units.bits_per_dim(nats, num_dims),
-            lambda bits: units.log_prob_from_bits(bits, num_dims),
-        ),
-    )
-    upper.set_xlabel("bits per dimension", fontsize=12)
-    upper.tick_params(labelsize=11)

@@ -122,16 +122,16 @@ def sentences_of(found: _Found, labels: Mapping[str, str]) -> list[str]:
     sentences = []
     for key in out_keys:
         entry = found["sets"][key]
-        auroc = f"AUROC {entry['auroc'][-1]:.2f} at step {last:,}"
-        if entry["prefers_from"] is None:
-            prefers = [high < 0.5 for _, high in entry["auroc_interval"]]
-            ever = "at earlier checkpoints only" if any(prefers) else "at no checkpoint"
-            sentences.append(f"{labels[key]} is preferred to {labels[in_key]} {ever}; {auroc}.")
+        if entry["prefers_from"] is not None:
+            when = f"from step {entry['prefers_from']:,} on, at every checkpoint"
+        elif any(high < 0.5 for _, high in entry["auroc_interval"]):
+            when = "at earlier checkpoints only"
         else:
-            sentences.append(
-                f"{labels[key]} is preferred to {labels[in_key]} from step "
-                f"{entry['prefers_from']:,} on, at every checkpoint; {auroc}."
-            )
+            when = "at no checkpoint"
+        sentences.append(
+            f"{labels[key]} is preferred to {labels[in_key]} {when}; "
+            f"AUROC {entry['auroc'][-1]:.2f} at step {last:,}."
+        )
     return sentences
 
 
