@@ -120,7 +120,10 @@ def drawn(kind: str, figure: Figure, stem: pathlib.Path, alt: str, caption: str)
 
 
 def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], kind: str) -> str:
-    """A table from cells of text or `Html`; the first cell of each row is its heading."""
+    """A table from cells of text or `Html`; the first cell of each row is its heading.
+
+    Of `kind` "metrics", or "facts": names and what they are, often with an empty header.
+    """
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
     body = "\n".join(
         f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{c}</td>" for c in rest) + "</tr>"
@@ -137,12 +140,12 @@ def config_section(config: Mapping[str, Any] | None) -> str:
     """The settings of a run as a section; nothing where they are not known."""
     if config is None:
         return ""
-    return section("Settings", facts_table("The config of this run", list(flat(config))))
+    return section("Settings", table("The config of this run", [], list(flat(config)), "facts"))
 
 
-def facts_table(caption: str, rows: Sequence[Sequence[Any]]) -> str:
-    """A table without header, such as names and their values."""
-    return table(caption, [], rows, "facts")
+def yes_or_no(is_so: bool) -> str:
+    """A cell that says whether something came out as expected."""
+    return "yes" if is_so else Html("<b>no</b>")
 
 
 def with_small(value: str, words: str) -> Html:

@@ -168,6 +168,12 @@ def detection(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str, Any]:
     }
 
 
+def auroc_words(metrics: Metrics) -> str:
+    """The AUROC and its interval, such as "0.910 (0.899 to 0.921)"."""
+    low, high = metrics["auroc_interval"]
+    return f"{metrics['auroc']:.3f} ({low:.3f} to {high:.3f})"
+
+
 def _describe(table: ScoreTable, label: str, scores: Mapping[str, Metrics]) -> SetSummary:
     return SetSummary(
         label=label,

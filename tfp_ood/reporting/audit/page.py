@@ -160,4 +160,4 @@ def _skipped_section(judged: Sequence[JudgedSet]) -> str:
     if not rows:
         return ""
     caption = f"{len(rows):,} files were left out"
-    return html.section("Files that could not be read", html.facts_table(caption, rows))
+    return html.section("Files that could not be read", html.table(caption, [], rows, "facts"))

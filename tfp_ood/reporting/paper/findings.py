@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from tfp_ood.reporting.ensembles import judge_ensembles
 from tfp_ood.reporting.judged import JudgedSet
 from tfp_ood.reporting.paper.match import data_set, kind, pair_name
 from tfp_ood.reporting.runs import Run
+from tfp_ood.reporting.summary import auroc_words
 
 _REVERSE = {("svhn_cropped", "cifar10"), ("mnist", "fashion_mnist")}
 _FORWARD = {
@@ -55,29 +57,21 @@ def _pairs(run: Run, wanted: set[tuple[str, str]]) -> Iterator[tuple[str, Judged
             yield pair_name(*pair), one
 
 
-def _detection(run: Run, wanted: set[tuple[str, str]], fails: bool) -> _Found:
+def _detection(
+    run: Run, wanted: set[tuple[str, str]], fails: bool, constant_volume: bool | None = None
+) -> _Found:
+    """Whether likelihood fails; of runs with or without constant volume, or (None) of both."""
+    if constant_volume not in (None, _has_constant_volume(run)):
+        return
     in_bits = run.in_set.about.bits_per_dim_mean
     for pair, one in _pairs(run, wanted):
         metrics = one.about.likelihood
         low, high = metrics["auroc_interval"]
         text = (
             f"{in_bits:.2f} and {one.about.bits_per_dim_mean:.2f} bits/dim, AUROC "
-            f"{metrics['auroc']:.3f} ({low:.3f} to {high:.3f})"
+            f"{auroc_words(metrics)}"
         )
         yield pair, text, high < 0.5 if fails else low > 0.5
-
-
-def _likelier(run: Run) -> _Found:
-    # Constant volume has a finding of its own.
-    return iter(()) if _has_constant_volume(run) else _detection(run, _FORWARD, fails=True)
-
-
-def _reverse(run: Run) -> _Found:
-    return _detection(run, _REVERSE, fails=False)
-
-
-def _constant_volume(run: Run) -> _Found:
-    return _detection(run, _FORWARD, fails=True) if _has_constant_volume(run) else iter(())
 
 
 def _has_constant_volume(run: Run) -> bool:
@@ -148,10 +142,10 @@ def _ensembles(runs: Sequence[Run]) -> Iterator[Measured]:
 
 
 _OF_SINGLE_RUNS: dict[str, Callable[[Run], _Found]] = {
-    "foreign_likelier": _likelier,
-    "reverse": _reverse,
+    "foreign_likelier": partial(_detection, wanted=_FORWARD, fails=True, constant_volume=False),
+    "reverse": partial(_detection, wanted=_REVERSE, fails=False),
     "volume": _volume,
-    "constant_volume": _constant_volume,
+    "constant_volume": partial(_detection, wanted=_FORWARD, fails=True, constant_volume=True),
     "second_order": _second_order,
     "contrast": _contrast,
     "constant": _constant,

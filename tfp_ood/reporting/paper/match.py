@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfp_ood import families
+from tfp_ood.options import flat
 from tfp_ood.reporting import names
 from tfp_ood.reporting.paper import facts
 from tfp_ood.reporting.paper.facts import SETUPS
@@ -69,10 +70,11 @@ def differences(run: Run) -> list[str]:
     setup = SETUPS.get(kind(run))
     if setup is None:
         return ["not a model of the paper, or one of which nothing is known"]
+    settings = dict(flat(run.config))
     found = [
         f"{key} {_shown(value)}, the paper {_shown(wanted)}"
         for key, wanted in _wanted(run).items()
-        if (value := _get(run.config, key)) != wanted
+        if (value := settings.get(key)) != wanted
     ]
     return [*found, *([setup.differs] if setup.differs else [])]
 
@@ -81,23 +83,13 @@ def is_smaller(run: Run) -> bool:
     """Whether a run is smaller or shorter than the paper's, or the paper's is not known."""
     if kind(run) not in SETUPS:
         return True
-    wanted = _wanted(run)
-    return any(
-        (value := _get(run.config, key)) is None or value < wanted[key]
-        for key in _SMALLER
-        if key in wanted
-    )
+    wanted, settings = _wanted(run), dict(flat(run.config))
+    return any((settings.get(key) or 0) < wanted[key] for key in _SMALLER if key in wanted)
 
 
 def _wanted(run: Run) -> Mapping[str, Any]:
     setup: facts.Setup = SETUPS[kind(run)]
     return setup.gray if run.config["data"]["image_shape"][-1] == 1 else setup.color
-
-
-def _get(config: Mapping[str, Any], key: str) -> Any:
-    """The value of a dotted key; None where a config has no such key."""
-    group, name = key.split(".")
-    return config[group].get(name)
 
 
 def _shown(value: Any) -> str:

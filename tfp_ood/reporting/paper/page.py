@@ -164,15 +164,10 @@ def _finding_section(name: str, ones: Sequence[Measured]) -> str:
     )
     if not ones:
         return html.section(title, words + "<p><b>Ours:</b> not run.</p>")
-    rows = [
-        [
-            html.with_small(one.run.label, "smaller" if match.is_smaller(one.run) else "its size"),
-            one.about,
-            one.figures,
-            "yes" if one.agrees else html.Html("<b>no</b>"),
-        ]
-        for one in ones
-    ]
+    rows = []
+    for one in ones:
+        run = html.with_small(one.run.label, "smaller" if match.is_smaller(one.run) else "its size")
+        rows.append([run, one.about, one.figures, html.yes_or_no(one.agrees)])
     table = html.table("Ours", ["Run", "about", "measured", "as the paper"], rows, "facts")
     figures = "".join(
         html.picture(name, path, f"{title}: {run.label}", run.label)

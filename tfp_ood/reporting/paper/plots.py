@@ -1,5 +1,6 @@
 """The picture of others' figures beside ours."""
 
+import collections
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,18 +23,20 @@ def numbers(rows: Sequence[tuple[Number, Run, float]]) -> Figure:
     Args:
       rows: figures and what a run measured of the same; at least one.
     """
+    values = collections.defaultdict(list)
+    for number, _, value in rows:
+        values[number].append(value)
     panels = {
-        title: [row for row in rows if row[0].quantity in quantities]
+        title: [number for number in values if number.quantity in quantities]
         for title, quantities in _PANELS.items()
     }
-    panels = {title: shown for title, shown in panels.items() if shown}
-    counts = [len({id(number) for number, *_ in shown}) for shown in panels.values()]
+    panels = {title: lines for title, lines in panels.items() if lines}
+    counts = [len(lines) for lines in panels.values()]
     height = 0.9 * len(panels) + 0.5 * sum(counts)
     figure, axes_of = figures.panels(7.5, height, len(panels), height_ratios=counts)
-    for axes, (title, shown) in zip(axes_of, panels.items(), strict=True):
-        lines = list({id(number): number for number, *_ in shown}.values())
+    for axes, (title, lines) in zip(axes_of, panels.items(), strict=True):
         for height, number in enumerate(lines):
-            _draw_line(axes, height, number, [v for n, _, v in shown if n is number])
+            _draw_line(axes, height, number, values[number])
         axes.set_yticks(range(len(lines)), [_name(number) for number in lines], fontsize=9)
         axes.set_ylim(len(lines) - 0.5, -0.5)
         axes.set_xlabel(title, fontsize=11)

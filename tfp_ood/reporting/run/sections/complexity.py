@@ -18,15 +18,11 @@ def section(evidence: Evidence) -> Section:
     """A scatter of all sets, and correlations by set."""
     found = {one.key: complexity(one.table) for one in evidence.sets}
     drawing = draw(evidence.shown)
-    rows = [
-        [
-            one.label,
-            _correlation(found[one.key]["spearman"]),
-            _correlation(found[one.key]["pearson"]),
-            f"{found[one.key]['png_bits_per_dim']:.2f}",
-        ]
-        for one in evidence.sets
-    ]
+    rows = []
+    for one in evidence.sets:
+        numbers = found[one.key]
+        correlations = (_correlation(numbers[name]) for name in ("spearman", "pearson"))
+        rows.append([one.label, *correlations, f"{numbers['png_bits_per_dim']:.2f}"])
     header = ["Set", "rank correlation", "correlation", "PNG, bits/dim"]
     caption = "Each mark is an image. What compresses well is likely, whatever it shows."
     body = evidence.draw("complexity", drawing, "Likelihood against PNG size, by set", caption)

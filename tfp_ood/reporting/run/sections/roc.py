@@ -9,6 +9,7 @@ from tfp_ood.detectors import Detector
 from tfp_ood.reporting import figures, html
 from tfp_ood.reporting.judged import JudgedSet
 from tfp_ood.reporting.run.evidence import Evidence, Section
+from tfp_ood.reporting.summary import auroc_words
 
 _OF_LIKELIHOOD = (
     "Every threshold on the likelihood is a point; a useful detector is above the diagonal, "
@@ -31,11 +32,9 @@ def _figure(evidence: Evidence, name: str) -> str:
     else:
         part, begins = name, f"ROC curves of {detector.title}"
         caption = f"{detector.title}: a useful detector is above the diagonal."
-    labels = []
-    for one in evidence.shown[1:]:
-        metrics = one.about.scores[name]
-        low, high = metrics["auroc_interval"]
-        labels.append(f"{one.label}, AUROC {metrics['auroc']:.3f} ({low:.3f} to {high:.3f})")
+    labels = [
+        f"{one.label}, AUROC {auroc_words(one.about.scores[name])}" for one in evidence.shown[1:]
+    ]
     figure = draw(detector, evidence.shown, labels)
     return evidence.draw("roc", figure, f"{begins}: {'; '.join(labels)}", caption, part)
 
