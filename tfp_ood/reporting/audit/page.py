@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from tfp_ood import atomic, detectors
 from tfp_ood.detectors import conformal
 from tfp_ood.detectors.conformal import Judgement
-from tfp_ood.evaluation.tables import read_score_table
 from tfp_ood.reporting import html
 from tfp_ood.reporting.audit import plots
 from tfp_ood.reporting.html import ReportResult
@@ -43,7 +42,7 @@ def write_audit(
     """
     places = open_workdir(workdir)
     tables = read_tables(places, sets)
-    held_out = [read_score_table(places.score_table(sets[0][0], "validation"))]
+    held_out = read_tables(places, [(sets[0][0], "validation")])
     guard = conformal.guard(detectors.DETECTORS[detectors.LIKELIHOOD], held_out, false_alarm_rate)
     summary = summarize(tables[0], tables[1:], held_out)
     judged = judged_sets(places, tables, summary)

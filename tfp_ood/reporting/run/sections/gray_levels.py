@@ -19,9 +19,8 @@ def section(evidence: Evidence) -> Section | None:
                 f"image of {in_set.label}; the likeliest is {found['likeliest']}, the "
                 f"unlikeliest {found['unlikeliest']} (of 0 to 255)."
             )
-            figure = evidence.draw(
-                "gray_levels", draw(one.table, in_set), f"A curve. {caption}", caption
-            )
+            drawing = draw(one.table, in_set)
+            figure = evidence.draw("gray_levels", drawing, f"A curve. {caption}", caption)
             return Section(html.section("Constant images", figure), found)
     return None
 
