@@ -6,7 +6,6 @@ from typing import Any
 from tfp_ood import families
 from tfp_ood.options import flat
 from tfp_ood.reporting import names
-from tfp_ood.reporting.paper import facts
 from tfp_ood.reporting.paper.facts import SETUPS
 from tfp_ood.reporting.runs import Run
 
@@ -88,7 +87,7 @@ def is_smaller(run: Run) -> bool:
 
 
 def _wanted(run: Run) -> Mapping[str, Any]:
-    setup: facts.Setup = SETUPS[kind(run)]
+    setup = SETUPS[kind(run)]
     return setup.gray if run.config["data"]["image_shape"][-1] == 1 else setup.color
 
 
