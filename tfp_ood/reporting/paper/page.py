@@ -60,7 +60,23 @@ def write_paper_page(
         _moments_section(runs),
     ]
     page = html.write(report, "The paper's figures, and ours", sentences, sections)
-    atomic.write_json(report / "paper.json", _facts(rows, found))
+    measures = [
+        {
+            **dataclasses.asdict(number),
+            "ours": value,
+            "run": run.label,
+            "is_smaller": match.is_smaller(run),
+        }
+        for number, run, value in rows
+    ]
+    findings = {
+        name: [
+            {"run": o.run.label, "about": o.about, "measured": o.figures, "agrees": o.agrees}
+            for o in ones
+        ]
+        for name, ones in found.items()
+    }
+    atomic.write_json(report / "paper.json", {"numbers": measures, "findings": findings})
     return page
 
 
@@ -192,26 +208,3 @@ def _moments_section(runs: Sequence[Run]) -> str:
     header = ["Pair", "predicted, nats", "kernels of", "standard deviations", "moments"]
     caption = "The second-order prediction from moments of the paper's sets"
     return html.section("From the paper's moments", html.table(caption, header, rows, "facts"))
-
-
-def _facts(
-    rows: Sequence[tuple[Number, Run, float]], found: Mapping[str, Sequence[Measured]]
-) -> dict[str, Any]:
-    return {
-        "numbers": [
-            {
-                **dataclasses.asdict(number),
-                "ours": value,
-                "run": run.label,
-                "is_smaller": match.is_smaller(run),
-            }
-            for number, run, value in rows
-        ],
-        "findings": {
-            name: [
-                {"run": o.run.label, "about": o.about, "measured": o.figures, "agrees": o.agrees}
-                for o in ones
-            ]
-            for name, ones in found.items()
-        },
-    }

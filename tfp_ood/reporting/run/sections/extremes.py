@@ -33,12 +33,8 @@ def draw(sets: Sequence[JudgedSet]) -> Figure:
             axes = grid[2 * number + end]
             bits = one.table.bits_per_dim[one.kept.extreme_index[end][:_NUM_SHOWN]]
             axes.imshow(_strip(one.kept.extremes[end]), interpolation="nearest")
-            axes.set_title(
-                f"{one.label}, {word}: {bits[0]:.2f} to {bits[-1]:.2f} bits/dim",
-                fontsize=9,
-                loc="left",
-                pad=3,
-            )
+            title = f"{one.label}, {word}: {bits[0]:.2f} to {bits[-1]:.2f} bits/dim"
+            axes.set_title(title, fontsize=9, loc="left", pad=3)
             axes.set_axis_off()
     return figure
 
