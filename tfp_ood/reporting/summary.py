@@ -35,6 +35,9 @@ UNITS = {
 Metrics = Mapping[str, Any]
 """Of `metrics.detection_metrics`, NAME -> number, and of each a NAME_interval, [low, high]."""
 
+SHOWN_METRICS = ("auroc", "fpr95", "auprc_out", "auprc_in")
+"""In tables; what matters most first."""
+
 
 @dataclasses.dataclass(frozen=True)
 class SetSummary:

@@ -12,7 +12,7 @@ from tfp_ood.reporting.compare import ensemble, plots
 from tfp_ood.reporting.html import ReportResult
 from tfp_ood.reporting.judged import read_held_out
 from tfp_ood.reporting.runs import Run, open_page_folder, read_runs
-from tfp_ood.reporting.summary import auroc_words, to_json
+from tfp_ood.reporting.summary import SHOWN_METRICS, auroc_words, to_json
 
 _CAUGHT = 0.95
 
@@ -93,23 +93,13 @@ def _table(runs: Sequence[Run], detector: str) -> str:
     rows = []
     for run in runs:
         in_set, model, train = run.in_set, run.summary.model, run.config["train"]
+        own = html.with_small(f"{in_set.about.bits_per_dim_mean:.3f}", in_set.label)
+        steps = f"{train['num_steps']:,} steps of {train['batch_size']}"
+        about = [f"{model['num_parameters']:,}", steps, model["kind"]]
         for one in run.out_sets if detector in run.summary.detector_names else ():
-            metrics = one.about.scores[detector]
-            rows.append(
-                [
-                    run.label,
-                    one.label,
-                    html.with_interval(metrics, "auroc"),
-                    html.with_interval(metrics, "fpr95"),
-                    html.with_small(f"{in_set.about.bits_per_dim_mean:.3f}", in_set.label),
-                    f"{one.about.bits_per_dim_mean:.3f}",
-                    html.with_interval(metrics, "auprc_out"),
-                    html.with_interval(metrics, "auprc_in"),
-                    f"{model['num_parameters']:,}",
-                    f"{train['num_steps']:,} steps of {train['batch_size']}",
-                    model["kind"],
-                ]
-            )
+            metrics, bits = one.about.scores[detector], f"{one.about.bits_per_dim_mean:.3f}"
+            auroc, fpr95, *auprc = (html.with_interval(metrics, name) for name in SHOWN_METRICS)
+            rows.append([run.label, one.label, auroc, fpr95, own, bits, *auprc, *about])
     caption = (
         "With 95 % bootstrap intervals over images, of these trained models. A bound of log p(x) "
         "makes bits/dim too high, never too low."

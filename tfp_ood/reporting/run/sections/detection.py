@@ -2,7 +2,7 @@
 
 from tfp_ood.reporting import html
 from tfp_ood.reporting.run.evidence import Evidence, Section
-from tfp_ood.reporting.summary import Metrics, SetSummary
+from tfp_ood.reporting.summary import SHOWN_METRICS, Metrics, SetSummary
 
 # What matters most is to the left, where a phone shows it without scrolling.
 _HEADER = ("Set", "AUROC", "FPR95", "bits/dim", "AUPRC out", "AUPRC in", "n")
@@ -22,7 +22,7 @@ def _table(evidence: Evidence, detector: str, title: str) -> str:
 
 def _row(about: SetSummary, metrics: Metrics | None, num_in: int) -> list[str]:
     """The cells of a set; the in-distribution one has no metrics."""
-    cells = dict.fromkeys(("auroc", "fpr95", "auprc_out", "auprc_in"), html.DASH)
+    cells = dict.fromkeys(SHOWN_METRICS, html.DASH)
     if metrics is not None:
         chance = about.num_images / (about.num_images + num_in)
         cells = {name: html.with_interval(metrics, name) for name in cells}
