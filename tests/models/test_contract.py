@@ -251,11 +251,13 @@ def test_flows_invert(trained):
     )
 
 
+@ALL_CASES
 def test_a_config_says_whether_its_models_reconstruct(trained):
     case, model = trained
     assert hasattr(model, "reconstruct") == MODEL_CONFIGS[case.family].reconstructs
 
 
+@ALL_CASES
 def test_the_terms_add_up_to_log_prob(trained):
     case, model = trained
     statistics = model.statistics(contracts.random_images(case, 6))

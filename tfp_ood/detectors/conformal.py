@@ -55,8 +55,7 @@ class Calibration:
 
         An integer, so that p <= false_alarm_rate is not at the mercy of rounding.
         """
-        rate = fractions.Fraction(str(self.false_alarm_rate))
-        return math.floor(rate * (self.num_images + 1) / 2)
+        return self.most_flagged_of_one_end // 2
 
     @property
     def most_flagged_of_one_end(self) -> int:
@@ -139,45 +138,20 @@ class Judgement:
 
     beyond_threshold: np.ndarray
     """bool [M]: what a threshold on the score alone would flag (`too_high`)."""
-    flagged: np.ndarray
-    """bool [M]: what the guard flags, at both ends."""
-    is_low: np.ndarray
-    """bool [M]: whether the score is below the held-out median, which for likelihood is likely."""
+    too_low: np.ndarray
+    """bool [M]: what the guard flags for a score below the held-out median."""
+    too_high: np.ndarray
+    """bool [M]: what it flags for another score."""
 
     @property
-    def num_images(self) -> int:
-        """M."""
-        return len(self.flagged)
-
-    @property
-    def share_flagged(self) -> float:
-        """Share of the images that the guard flags."""
-        return float(np.mean(self.flagged))
-
-    @property
-    def share_passed(self) -> float:
-        """Share of the images that the guard lets through."""
-        return float(np.mean(~self.flagged))
+    def flagged(self) -> np.ndarray:
+        """bool [M]: what the guard flags, at both ends."""
+        return self.too_low | self.too_high
 
     @property
     def share_flagged_interval(self) -> tuple[float, float]:
-        """95 % interval of that share, over images (`metrics.detection.share_interval`)."""
-        return share_interval(int(np.sum(self.flagged)), self.num_images)
-
-    @property
-    def share_too_low(self) -> float:
-        """Share of the images that are flagged for a low score."""
-        return float(np.mean(self.flagged & self.is_low))
-
-    @property
-    def share_too_high(self) -> float:
-        """Share of the images that are flagged for a high score."""
-        return float(np.mean(self.flagged & ~self.is_low))
-
-    @property
-    def share_within_threshold(self) -> float:
-        """Share of the images that a threshold on the score alone lets through."""
-        return float(np.mean(~self.beyond_threshold))
+        """95 % interval of the share that is flagged (`metrics.detection.share_interval`)."""
+        return share_interval(int(np.sum(self.flagged)), len(self.flagged))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,11 +165,9 @@ class Guard:
         """Judges a set of images, from one table for each model."""
         scores = self.detector.score(tables)
         found = verdicts(self.calibration, scores)
-        return Judgement(
-            too_high(self.calibration, scores),
-            found["is_out_of_distribution"],
-            found["percentile"] > 50.0,
-        )
+        flagged, is_low = found["is_out_of_distribution"], found["percentile"] > 50.0
+        beyond = too_high(self.calibration, scores)
+        return Judgement(beyond, flagged & is_low, flagged & ~is_low)
 
 
 def guard(detector: Detector, held_out: Sequence[ScoreTable], false_alarm_rate: float) -> Guard:

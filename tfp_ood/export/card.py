@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tfp_ood import detectors
 from tfp_ood.config import Config
 from tfp_ood.data import specs
@@ -135,10 +137,10 @@ def _guard(
         [
             entry.label,
             role,
-            f"{share.num_images:,}",
-            f"{_percent(share.share_flagged)} ({_between(share)})",
-            _percent(share.share_too_high),
-            _percent(share.share_too_low),
+            f"{entry.num_images:,}",
+            f"{_percent(share.flagged)} ({_between(share)})",
+            _percent(share.too_high),
+            _percent(share.too_low),
         ]
         for entry, role, share in zip([own, *foreign], roles, judged, strict=True)
     ]
@@ -160,22 +162,23 @@ def _false_alarms(own: SetSummary, share: Judgement, rate: float) -> str:
         "which agrees with" if low <= rate <= high else "more than" if low > rate else "less than"
     )
     return (
-        f"False alarms: {_percent(share.share_flagged)} of the test images of {own.label} "
+        f"False alarms: {_percent(share.flagged)} of the test images of {own.label} "
         f"({_between(share)}), {fits} the {_percent(rate)} asked for."
     )
 
 
 def _outcome(label: str, share: Judgement) -> str:
-    if share.share_flagged >= _CAUGHT:
+    flagged = np.mean(share.flagged)
+    if flagged >= _CAUGHT:
         outcome = f"Catches {label}"
-    elif share.share_flagged >= _MISSED:
+    elif flagged >= _MISSED:
         outcome = f"Catches {label} in part"
     else:
         outcome = f"Does not catch {label}, most of whose images pass"
-    sides = {"too likely": share.share_too_low, "too unlikely": share.share_too_high}
+    sides = {"too likely": np.sum(share.too_low), "too unlikely": np.sum(share.too_high)}
     side = max(sides, key=sides.get)
-    mostly = f", mostly as {side}" if share.share_flagged else ""
-    return f"{outcome}: {_percent(share.share_flagged)} flagged{mostly}."
+    mostly = f", mostly as {side}" if flagged else ""
+    return f"{outcome}: {_percent(share.flagged)} flagged{mostly}."
 
 
 def _limits(facts: Facts, own: SetSummary, share: Judgement) -> list[str]:
@@ -187,7 +190,7 @@ def _limits(facts: Facts, own: SetSummary, share: Judgement) -> list[str]:
         "The share of false alarms holds for images of the same source as the held-out ones. It "
         f"is an average over draws of {count:,} of them: this guard's own may be off by some "
         f"{_percent(spread)} (one standard deviation). Measured on the test images: "
-        f"{_percent(share.share_flagged)}.",
+        f"{_percent(share.flagged)}.",
         f"Images must be prepared as those of the training were (here: {changes(own)}). Other "
         "cropping, resizing or compression changes likelihoods and with them the verdict.",
         *_noise(facts.summary.model),
@@ -220,8 +223,9 @@ def _signatures(facts: Facts) -> list[str]:
     ]
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _percent(flagged: np.ndarray | float) -> str:
+    """A share, or that of the images of a mask."""
+    return f"{100 * np.mean(flagged):.1f} %"
 
 
 def _between(share: Judgement) -> str:

@@ -2,12 +2,12 @@
 
 import collections
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tfp_ood import detectors
 from tfp_ood.reporting.runs import Run
-from tfp_ood.reporting.summary import Metrics, detection
+from tfp_ood.reporting.summary import detection
 
 
 def judge_ensembles(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -42,22 +42,21 @@ def _judge(members: Sequence[Run]) -> dict[str, Any]:
     def tables(key: str) -> list[Any]:
         return [sets[key].table for sets in by_set]
 
-    in_scores = {name: one.score(tables(in_key)) for name, one in detectors.of_ensembles().items()}
+    judges = detectors.of_ensembles()
+    in_scores = {name: one.score(tables(in_key)) for name, one in judges.items()}
     found = {}
     for key in common:
         pairs = zip(members, by_set, strict=True)
         single = {run.label: sets[key].about.likelihood for run, sets in pairs}
         joint = {
-            name: detection(in_scores[name], one.score(tables(key)))
-            for name, one in detectors.of_ensembles().items()
+            name: detection(in_scores[name], one.score(tables(key))) for name, one in judges.items()
         }
-        found[key] = {name: _auroc(metrics) for name, metrics in {**single, **joint}.items()}
+        found[key] = {
+            name: {metric: metrics[metric] for metric in ("auroc", "auroc_interval")}
+            for name, metrics in {**single, **joint}.items()
+        }
     return {
         "members": [run.label for run in members],
         "sets": found,
         "labels": {key: by_set[0][key].label for key in common},
     }
-
-
-def _auroc(metrics: Metrics) -> Mapping[str, Any]:
-    return {key: metrics[key] for key in ("auroc", "auroc_interval")}

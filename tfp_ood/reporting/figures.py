@@ -5,16 +5,18 @@ Drawn through matplotlib's objects, without pyplot: nothing global is touched, n
 
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.image
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from tfp_ood import atomic
 from tfp_ood.errors import EvaluationError
+from tfp_ood.metrics.detection import roc
 
 OWN_COLOR = "#8c8c8c"
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -25,6 +27,7 @@ LINES = ("-", "--", "-.", (0, (1, 1)))  # so that curves differ on gray paper to
 _SHOWN = (0.5, 99.5)  # percentiles of a set that decide how wide the axis is
 _REACH = 1.0  # how far from the model's own images others may stretch the axis, in own widths
 _MARGIN = 0.04
+_MEAN = {"marker": "^", "markersize": 11, "markeredgecolor": "black", "clip_on": False, "zorder": 3}
 _GRID_WIDTH = 640  # pixels
 
 
@@ -33,15 +36,31 @@ def new(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def roc_axes(figure: Figure) -> Axes:
-    """The figure's axes for ROC curves, with the diagonal."""
+def panels(
+    width: float, height: float, number: int = 1, **options: Any
+) -> tuple[Figure, Sequence[Axes]]:
+    """Such a figure with axes below each other; `options` are those of `Figure.subplots`."""
+    figure = new(width, height)
+    return figure, figure.subplots(number, 1, squeeze=False, **options)[:, 0]
+
+
+def roc_curves(
+    figure: Figure, curves: Iterable[tuple[np.ndarray, np.ndarray, Mapping[str, Any]]]
+) -> None:
+    """Draws the diagonal and ROC curves into an empty figure.
+
+    Args:
+      figure: changed.
+      curves: scores of in-distribution images, of other images, and how their curve looks.
+    """
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="#555555", linewidth=1, label="a coin")
+    for in_scores, out_scores, look in curves:
+        axes.plot(*roc(in_scores, out_scores), **look, linewidth=2)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set_xlabel("share of own images that are flagged", fontsize=12)
     axes.set_ylabel("share of foreign images that are caught", fontsize=12)
     axes.spines[["right", "top"]].set_visible(False)
-    return axes
 
 
 def style(number: int) -> dict[str, Any]:
@@ -71,36 +90,40 @@ def axis_range(values: Sequence[np.ndarray]) -> tuple[float, float]:
     return float(low - margin), float(high + margin)
 
 
-def draw_density(
-    axes: Axes, values: np.ndarray, edges: np.ndarray, number: int, label: str
+def draw_densities(
+    axes: Axes, edges: np.ndarray, sets: Iterable[tuple[int, np.ndarray, str]]
 ) -> None:
-    """One set's histogram: filled for set number 0, outlined in colour for the others."""
-    counts, _ = np.histogram(values, edges)
-    # By all images, not only the shown ones: areas stay comparable when some are off the axis.
-    density = counts / (values.size * np.diff(edges))
-    look = style(number)
-    if number == 0:
-        axes.stairs(density, edges, fill=True, color=look["color"], alpha=0.55, label=label)
-    else:
-        axes.stairs(density, edges, **look, linewidth=2, label=label)
-    mean = float(np.mean(values))
-    if edges[0] <= mean <= edges[-1]:
-        axes.plot(
-            mean,
-            0,
-            marker="^",
-            markersize=11,
-            color=look["color"],
-            markeredgecolor="black",
-            clip_on=False,
-            zorder=3,
-        )
+    """The histograms of sets, given as number, values and label: filled for set number 0, outlined
+    in colour for the others, each with a triangle at its mean."""
+    for number, values, label in sets:
+        counts, _ = np.histogram(values, edges)
+        # By all images, not only the shown ones: areas stay comparable when some are off the axis.
+        density = counts / (values.size * np.diff(edges))
+        look = style(number)
+        if number == 0:
+            axes.stairs(density, edges, fill=True, color=look["color"], alpha=0.55, label=label)
+        else:
+            axes.stairs(density, edges, **look, linewidth=2, label=label)
+        mean = float(np.mean(values))
+        if edges[0] <= mean <= edges[-1]:
+            axes.plot(mean, 0, color=look["color"], **_MEAN)
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(NullLocator())  # areas are 1; the heights say nothing more
+    axes.spines[["right", "left"]].set_visible(False)
 
 
-def finish(figure: Figure, *panels: Axes) -> None:
-    """Takes needless lines off the axes, and puts the legend below them."""
-    for axes in panels:
+def draw_band(axes: Axes, x: Any, middle: Any, low: Any, high: Any, **look: Any) -> None:
+    """A curve in its look, and around it a band of its colour."""
+    axes.fill_between(x, low, high, color=look["color"], alpha=0.15)
+    axes.plot(x, middle, **look)
+
+
+def finish(figure: Figure) -> None:
+    """Sizes letters, takes needless lines off the axes, and puts the legend below them."""
+    for axes in figure.axes:
         axes.tick_params(labelsize=11)
+        axes.xaxis.label.set_fontsize(12)
+        axes.yaxis.label.set_fontsize(12)
         axes.spines[["right", "top"]].set_visible(False)
     add_legend(figure)
 

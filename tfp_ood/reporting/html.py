@@ -55,6 +55,14 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
+class Html(str):
+    """Text that is HTML already: `escape`, and with it every function here, leaves it as it is."""
+
+
+DASH = Html("&ndash;")
+"""In a cell that has no figure."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ReportResult:
     """A page that was written."""
@@ -64,35 +72,34 @@ class ReportResult:
     """The outcome in sentences."""
 
 
-def write(report_dir: str | os.PathLike[str], title: str, sections: Sequence[str]) -> pathlib.Path:
-    """Writes REPORT_DIR/index.html, whole or not at all, and returns its path.
+def write(
+    report_dir: str | os.PathLike[str], title: str, verdict: list[str], sections: Sequence[str]
+) -> ReportResult:
+    """Writes REPORT_DIR/index.html, whole or not at all.
 
     Args:
       report_dir: folder; made if need be.
       title: as text.
+      verdict: the outcome in sentences, which the page opens with.
       sections: HTML, of this module's functions.
     """
     path = pathlib.Path(report_dir) / "index.html"
-    text = _PAGE.format(title=escape(title), style=_STYLE, sections="\n".join(sections))
+    items = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in verdict)
+    parts = [f'<ul class="verdict">\n{items}\n</ul>', *sections]
+    text = _PAGE.format(title=escape(title), style=_STYLE, sections="\n".join(parts))
     with atomic.replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return path
+    return ReportResult(path, verdict)
 
 
 def escape(value: Any) -> str:
     """The value as text that is safe inside HTML."""
-    return html.escape(str(value))
+    return value if isinstance(value, Html) else html.escape(str(value))
 
 
 def section(heading: str, body: str) -> str:
     """A section with a heading, given as text, and a body of HTML."""
     return f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>"
-
-
-def verdict_list(sentences: Sequence[str]) -> str:
-    """The outcome in sentences, set apart."""
-    items = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    return f'<ul class="verdict">\n{items}\n</ul>'
 
 
 def picture(kind: str, path: str | os.PathLike[str], alt: str, caption: str) -> str:
@@ -112,12 +119,15 @@ def drawn(kind: str, figure: Figure, stem: pathlib.Path, alt: str, caption: str)
     return picture(kind, png, alt, caption)
 
 
-def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[str]], kind: str) -> str:
-    """A table from cells of HTML; the first cell of each row is its heading."""
-    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], kind: str) -> str:
+    """A table from cells of text or `Html`; the first cell of each row is its heading.
+
+    Of `kind` "metrics", or "facts": names and what they are, often with an empty header.
+    """
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
     body = "\n".join(
         f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{c}</td>" for c in rest) + "</tr>"
-        for first, *rest in rows
+        for first, *rest in (map(escape, row) for row in rows)
     )
     thead = f"<thead><tr>{head}</tr></thead>\n" if header else ""
     return (
@@ -130,20 +140,20 @@ def config_section(config: Mapping[str, Any] | None) -> str:
     """The settings of a run as a section; nothing where they are not known."""
     if config is None:
         return ""
-    return section("Settings", facts_table("The config of this run", list(flat(config))))
+    return section("Settings", table("The config of this run", [], list(flat(config)), "facts"))
 
 
-def facts_table(caption: str, rows: Sequence[Sequence[Any]]) -> str:
-    """A table of texts without header, such as names and their values."""
-    return table(caption, [], [[escape(cell) for cell in row] for row in rows], "facts")
+def yes_or_no(is_so: bool) -> str:
+    """A cell that says whether something came out as expected."""
+    return "yes" if is_so else Html("<b>no</b>")
 
 
-def small(words: str) -> str:
-    """A line of HTML in small type, below a figure in a cell."""
-    return f'<span class="small">{words}</span>'
+def with_small(value: str, words: str) -> Html:
+    """A cell with a line in small type below its figure."""
+    return Html(f'{escape(value)}<span class="small">{escape(words)}</span>')
 
 
-def with_interval(metrics: Mapping[str, Any], name: str) -> str:
+def with_interval(metrics: Mapping[str, Any], name: str) -> Html:
     """A cell with a metric and, in small type, its interval: `NAME` and `NAME_interval`."""
     low, high = metrics[f"{name}_interval"]
-    return f"{metrics[name]:.3f}" + small(f"{low:.3f}&ndash;{high:.3f}")
+    return with_small(f"{metrics[name]:.3f}", Html(f"{low:.3f}&ndash;{high:.3f}"))

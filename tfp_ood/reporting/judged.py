@@ -30,6 +30,22 @@ class JudgedSet:
         return self.about.label
 
 
+class JudgedSets:
+    """What holds sets under one model."""
+
+    sets: Sequence[JudgedSet]
+
+    @property
+    def in_set(self) -> JudgedSet:
+        """The in-distribution set, which is the first."""
+        return self.sets[0]
+
+    @property
+    def out_sets(self) -> Sequence[JudgedSet]:
+        """All other sets."""
+        return self.sets[1:]
+
+
 def read_tables(workdir: WorkDir, sets: Sequence[tuple[str, str]]) -> list[ScoreTable]:
     """The score tables of sets, given as (name, split).
 

@@ -28,6 +28,11 @@ def family(name: str) -> str:
     return TITLES.get(name, name)
 
 
+def data_set(name: str) -> str:
+    """What a set of the data set table is called; its name if it is none."""
+    return DISPLAY_NAMES.get(name, name)
+
+
 def labels(sets: Sequence[tuple[str, str]]) -> list[str]:
     """A short label for every (name, split), all different.
 
@@ -59,7 +64,7 @@ def _candidates(name: str, split: str) -> list[str]:
     elif kind in FLIPS:
         shortest = [f"own, {kind.replace('_', ' ')}"]
     elif not colon:
-        shortest = [DISPLAY_NAMES.get(name, name)]
+        shortest = [data_set(name)]
     else:
         parts = path.rstrip("/").split("/")
         shortest = ["/".join(parts[-n:]) for n in range(1, len(parts))]

@@ -18,10 +18,14 @@ def outcome(summary: Summary) -> list[str]:
     # A sweep over contrast has a figure of its own.
     out_sets = [one for one in summary.out_sets if "reduction" not in one.preprocessing]
     out_sets = out_sets or summary.out_sets
-    sentences = [_judgement(in_set, out_set) for out_set in out_sets]
-    return sentences + [
-        _caution(in_set, out_set) for out_set in out_sets if _is_unequal(in_set, out_set)
+    # Of own images that were changed on purpose, the change is what the set is about.
+    unequal = [
+        one
+        for one in out_sets
+        if changes(in_set) != changes(one) and not is_changed(one.preprocessing)
     ]
+    sentences = [_judgement(in_set, out_set) for out_set in out_sets]
+    return sentences + [_caution(in_set, out_set) for out_set in unequal]
 
 
 def _judgement(in_set: SetSummary, out_set: SetSummary) -> str:
@@ -46,11 +50,6 @@ def _outcome(auroc: float, metrics: Mapping[str, float]) -> str:
     if auroc < _CAUGHT:
         return f"likelihood alone would catch it only in part ({fpr95})"
     return f"likelihood alone would catch it ({fpr95})"
-
-
-def _is_unequal(in_set: SetSummary, out_set: SetSummary) -> bool:
-    # The change is what such a set is about.
-    return changes(in_set) != changes(out_set) and not is_changed(out_set.preprocessing)
 
 
 def is_changed(preprocessing: Mapping[str, Any]) -> bool:

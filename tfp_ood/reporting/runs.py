@@ -9,13 +9,13 @@ from typing import Any
 
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import names, summary
-from tfp_ood.reporting.judged import JudgedSet, read_tables, without_reduced
+from tfp_ood.reporting.judged import JudgedSet, JudgedSets, read_tables, without_reduced
 from tfp_ood.reporting.summary import Summary
 from tfp_ood.workdir import WorkDir, open_workdir
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class Run(JudgedSets):
     """One trained model and the sets that it was last reported on."""
 
     label: str
@@ -26,16 +26,6 @@ class Run:
     summary: Summary
     sets: Sequence[JudgedSet]
     """The in-distribution set, then the others but those of reduced contrast; without images."""
-
-    @property
-    def in_set(self) -> JudgedSet:
-        """The in-distribution set."""
-        return self.sets[0]
-
-    @property
-    def out_sets(self) -> Sequence[JudgedSet]:
-        """All other sets."""
-        return self.sets[1:]
 
 
 def read_runs(workdirs: Sequence[str | os.PathLike[str]]) -> list[Run]:

@@ -35,6 +35,9 @@ UNITS = {
 Metrics = Mapping[str, Any]
 """Of `metrics.detection_metrics`, NAME -> number, and of each a NAME_interval, [low, high]."""
 
+SHOWN_METRICS = ("auroc", "fpr95", "auprc_out", "auprc_in")
+"""In tables; what matters most first."""
+
 
 @dataclasses.dataclass(frozen=True)
 class SetSummary:
@@ -166,6 +169,12 @@ def detection(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str, Any]:
         **detection_metrics(in_scores, out_scores),
         **{f"{name}_interval": list(ends) for name, ends in intervals.items()},
     }
+
+
+def auroc_words(metrics: Metrics) -> str:
+    """The AUROC and its interval, such as "0.910 (0.899 to 0.921)"."""
+    low, high = metrics["auroc_interval"]
+    return f"{metrics['auroc']:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _describe(table: ScoreTable, label: str, scores: Mapping[str, Metrics]) -> SetSummary:

@@ -83,7 +83,6 @@ def write_report(
     ]
     networks = "The ensemble's first network is the plain softmax one"
     sections = [
-        html.verdict_list(outcome),
         *figures,
         html.section("How to read this", _HOW_TO_READ),
         html.section("Certain, and wrong", _ranges_table(summary)),
@@ -93,7 +92,7 @@ def write_report(
         html.config_section(config),
     ]
     atomic.write_json(workdir.summary, summary)
-    return html.ReportResult(html.write(folder, _TITLE, sections), outcome)
+    return html.write(folder, _TITLE, outcome, sections)
 
 
 def _read_pictures(path: pathlib.Path) -> np.ndarray:
@@ -121,7 +120,7 @@ def _ranges_table(summary: Mapping[str, Any]) -> str:
     rows = [
         [
             digit,
-            f"{found['from_angle']:.0f}&ndash;{found['to_angle']:.0f}",
+            html.Html(f"{found['from_angle']:.0f}&ndash;{found['to_angle']:.0f}"),
             ", ".join(map(str, found["classes"])),
             f"{found['largest_probability']:.3f}",
             *(f"{found['mean_entropy'][v]:.2f}" for v in variants),
@@ -154,7 +153,7 @@ def _sets_part(sets: Tables, summary: Mapping[str, Any], folder: pathlib.Path) -
     )
     header, rows = ["Variant"], [[LABELS[v]] for v in summary["variants"]]
     for entry in summary["sets"].values():
-        label = html.escape(entry["label"])
+        label = entry["label"]
         is_own = "accuracy" in entry["variants"]["softmax"]
         header += [f"{label}: entropy", f"{label}: {'accuracy' if is_own else 'AUROC'}"]
         for row, values in zip(rows, entry["variants"].values(), strict=True):

@@ -98,7 +98,7 @@ def test_both_budgets_are_said():
 
 def test_facts_are_about_models_and_sets_that_there_are():
     for number in paper_facts.NUMBERS:
-        assert number.kind in paper_facts.SETUPS and number.status in paper_facts.STATUS
+        assert number.model in paper_facts.SETUPS and number.status in paper_facts.STATUS
         assert {number.trained_on, number.judged_on} <= set(paper_match.names.DISPLAY_NAMES)
         assert number.source
     config = dataclasses.asdict(from_config_dict(experiment("glow", "cifar10", "paper")))

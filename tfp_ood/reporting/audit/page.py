@@ -5,12 +5,12 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from tfp_ood import atomic, detectors
 from tfp_ood.detectors import conformal
 from tfp_ood.detectors.conformal import Judgement
-from tfp_ood.evaluation.tables import read_score_table
 from tfp_ood.reporting import html
 from tfp_ood.reporting.audit import plots
 from tfp_ood.reporting.html import ReportResult
@@ -21,6 +21,7 @@ from tfp_ood.workdir import open_workdir
 
 _MOST = 0.5
 _FEW = 0.05
+_SHARES = ("passes_likelihood", "passes_guard", "flagged_as_too_likely")
 
 
 def write_audit(
@@ -41,7 +42,7 @@ def write_audit(
     """
     places = open_workdir(workdir)
     tables = read_tables(places, sets)
-    held_out = [read_score_table(places.score_table(sets[0][0], "validation"))]
+    held_out = read_tables(places, [(sets[0][0], "validation")])
     guard = conformal.guard(detectors.DETECTORS[detectors.LIKELIHOOD], held_out, false_alarm_rate)
     summary = summarize(tables[0], tables[1:], held_out)
     judged = judged_sets(places, tables, summary)
@@ -50,17 +51,16 @@ def write_audit(
     pictures = plots.likeliest(judged, found)
     sentences = audit_outcome(facts, judged, false_alarm_rate)
     sections = [
-        html.verdict_list(sentences),
         _pictures_section(pictures, places.audit, judged),
         _table_section(facts, judged, detectors.fitted(held_out, tables), false_alarm_rate),
         html.section("How to read this", _HOW_TO_READ),
         _skipped_section(judged),
     ]
     title = f"Would likelihood have caught it? An audit of {judged[0].label}"
-    path = html.write(places.audit, title, sections)
+    page = html.write(places.audit, title, sentences, sections)
     said = {"false_alarm_rate": false_alarm_rate, "verdict": sentences, "sets": facts}
     atomic.write_json(places.audit / "audit.json", said)
-    return ReportResult(path, sentences)
+    return page
 
 
 _HOW_TO_READ = """<ul>
@@ -78,10 +78,10 @@ alone: see the preparation in the run&rsquo;s report.</li>
 def _facts(judgement: Judgement) -> dict[str, Any]:
     """What audit.json tells of a set: shares of its images."""
     return {
-        "num_images": judgement.num_images,
-        "passes_likelihood": judgement.share_within_threshold,
-        "passes_guard": judgement.share_passed,
-        "flagged_as_too_likely": judgement.share_too_low,
+        "num_images": len(judgement.flagged),
+        "passes_likelihood": float(np.mean(~judgement.beyond_threshold)),
+        "passes_guard": float(np.mean(~judgement.flagged)),
+        "flagged_as_too_likely": float(np.mean(judgement.too_low)),
     }
 
 
@@ -129,23 +129,16 @@ def _table_section(
 ) -> str:
     rows = []
     for one in judged:
-        entry, scores = facts[one.key], one.about.scores
-        rows.append(
-            [
-                html.escape(one.label),
-                f"{entry['passes_likelihood']:.1%}",
-                f"{entry['passes_guard']:.1%}",
-                f"{entry['flagged_as_too_likely']:.1%}",
-                *(
-                    html.with_interval(scores[name], "auroc") if scores else "&ndash;"
-                    for name in judges
-                ),
-                f"{one.about.bits_per_dim_mean:.3f}",
-                f"{entry['num_images']:,}",
-            ]
+        entry = facts[one.key]
+        shares = (f"{entry[name]:.1%}" for name in _SHARES)
+        aurocs = (
+            html.with_interval(one.about.scores[name], "auroc") if one.about.scores else html.DASH
+            for name in judges
         )
+        bits = f"{one.about.bits_per_dim_mean:.3f}"
+        rows.append([one.label, *shares, *aurocs, bits, f"{entry['num_images']:,}"])
     aurocs = (
-        "AUROC" if name == detectors.LIKELIHOOD else f"AUROC, {html.escape(judge.title)}"
+        "AUROC" if name == detectors.LIKELIHOOD else f"AUROC, {judge.title}"
         for name, judge in judges.items()
     )
     header = ["Set", "pass likelihood", "pass the guard", "too likely for it", *aurocs, "bits/dim",
@@ -166,4 +159,4 @@ def _skipped_section(judged: Sequence[JudgedSet]) -> str:
     if not rows:
         return ""
     caption = f"{len(rows):,} files were left out"
-    return html.section("Files that could not be read", html.facts_table(caption, rows))
+    return html.section("Files that could not be read", html.table(caption, [], rows, "facts"))

@@ -46,11 +46,11 @@ def _sentence(label: str, by_score: Mapping[str, Any], members: Sequence[str]) -
 
 
 def _table(found: Mapping[str, Any]) -> str:
-    header = ["Score", *(html.escape(label) for label in found["labels"].values())]
+    header = ["Score", *found["labels"].values()]
     titles = {name: one.title for name, one in detectors.of_ensembles().items()}
     rows = [
         [
-            html.escape(title),
+            title,
             *(html.with_interval(by_score[score], "auroc") for by_score in found["sets"].values()),
         ]
         for score, title in {**{label: label for label in found["members"]}, **titles}.items()

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfp_ood import atomic, detectors
-from tfp_ood.detectors import Detector
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import html
 from tfp_ood.reporting.compare import ensemble, plots
 from tfp_ood.reporting.html import ReportResult
 from tfp_ood.reporting.judged import read_held_out
 from tfp_ood.reporting.runs import Run, open_page_folder, read_runs
-from tfp_ood.reporting.summary import Metrics, to_json
+from tfp_ood.reporting.summary import SHOWN_METRICS, auroc_words, to_json
 
 _CAUGHT = 0.95
 
@@ -36,23 +35,17 @@ def write_comparison(
     report = open_page_folder(workdirs, folder)
     sentences = comparison_outcome(runs)
     ensembles, ensemble_section = ensemble.section(runs)
+    histograms, alt = plots.likelihoods(runs), " ".join(sentences)
     sections = [
-        html.verdict_list(sentences),
-        html.drawn(
-            "likelihoods",
-            plots.likelihoods(runs),
-            report / "likelihoods",
-            " ".join(sentences),
-            _HISTOGRAMS,
-        ),
-        _tables(runs),
+        html.drawn("likelihoods", histograms, report / "likelihoods", alt, _HISTOGRAMS),
+        html.section("Figures", "\n".join(_table(runs, name) for name in _judges(runs))),
         _roc_section(runs, report),
         ensemble_section,
     ]
-    path = html.write(report, "Several models, side by side", sections)
+    page = html.write(report, "Several models, side by side", sentences, sections)
     facts = {"verdict": sentences, "runs": [_facts(run) for run in runs], "ensembles": ensembles}
     atomic.write_json(report / "comparison.json", facts)
-    return ReportResult(path, sentences)
+    return page
 
 
 _HISTOGRAMS = (
@@ -73,23 +66,18 @@ def comparison_outcome(runs: Sequence[Run]) -> list[str]:
     if not pairs:
         raise EvaluationError("The runs were judged against no foreign set but reduced contrast.")
     pairs.sort(key=lambda pair: pair[0]["auroc"])
-    failed = [pair for pair in pairs if pair[0]["auroc_interval"][1] < 0.5]
-    caught = [pair for pair in pairs if pair[0]["auroc"] >= _CAUGHT]
+    named = [f"{name}, {auroc_words(metrics)}" for metrics, name in pairs]
+    num_failed = sum(metrics["auroc_interval"][1] < 0.5 for metrics, _ in pairs)
+    num_caught = sum(metrics["auroc"] >= _CAUGHT for metrics, _ in pairs)
     first = (
-        f"In {len(failed)} of {len(pairs)} pairs of a model and a foreign set likelihood prefers "
+        f"In {num_failed} of {len(pairs)} pairs of a model and a foreign set likelihood prefers "
         "the foreign images (AUROC below 0.5 with its whole interval); lowest is "
-        f"{_named(pairs[0])}."
+        f"{named[0]}."
     )
-    if caught:
-        names = ", ".join(_named(pair) for pair in caught)
-        return [first, f"Likelihood catches (AUROC of at least {_CAUGHT}) {len(caught)}: {names}."]
-    return [first, f"It catches none (AUROC of at least {_CAUGHT}); best is {_named(pairs[-1])}."]
-
-
-def _named(pair: tuple[Metrics, str]) -> str:
-    metrics, name = pair
-    low, high = metrics["auroc_interval"]
-    return f"{name}, {metrics['auroc']:.3f} ({low:.3f} to {high:.3f})"
+    if num_caught:
+        caught = ", ".join(named[-num_caught:])  # they are sorted
+        return [first, f"Likelihood catches (AUROC of at least {_CAUGHT}) {num_caught}: {caught}."]
+    return [first, f"It catches none (AUROC of at least {_CAUGHT}); best is {named[-1]}."]
 
 
 def _judges(runs: Sequence[Run]) -> list[str]:
@@ -98,34 +86,20 @@ def _judges(runs: Sequence[Run]) -> list[str]:
     return [name for name in detectors.DETECTORS if name in used]
 
 
-def _tables(runs: Sequence[Run]) -> str:
-    """A table of metrics for each detector."""
-    return html.section("Figures", "\n".join(_table(runs, name) for name in _judges(runs)))
-
-
 def _table(runs: Sequence[Run], detector: str) -> str:
+    """The metrics of a detector."""
     header = ["Run", "Foreign set", "AUROC", "FPR95", "bits/dim, own", "bits/dim, foreign",
               "AUPRC out", "AUPRC in", "parameters", "training", "log p(x)"]  # fmt: skip
     rows = []
     for run in runs:
         in_set, model, train = run.in_set, run.summary.model, run.config["train"]
+        own = html.with_small(f"{in_set.about.bits_per_dim_mean:.3f}", in_set.label)
+        steps = f"{train['num_steps']:,} steps of {train['batch_size']}"
+        about = [f"{model['num_parameters']:,}", steps, model["kind"]]
         for one in run.out_sets if detector in run.summary.detector_names else ():
-            metrics = one.about.scores[detector]
-            rows.append(
-                [
-                    html.escape(run.label),
-                    html.escape(one.label),
-                    html.with_interval(metrics, "auroc"),
-                    html.with_interval(metrics, "fpr95"),
-                    f"{in_set.about.bits_per_dim_mean:.3f}" + html.small(html.escape(in_set.label)),
-                    f"{one.about.bits_per_dim_mean:.3f}",
-                    html.with_interval(metrics, "auprc_out"),
-                    html.with_interval(metrics, "auprc_in"),
-                    f"{model['num_parameters']:,}",
-                    f"{train['num_steps']:,} steps of {train['batch_size']}",
-                    model["kind"],
-                ]
-            )
+            metrics, bits = one.about.scores[detector], f"{one.about.bits_per_dim_mean:.3f}"
+            auroc, fpr95, *auprc = (html.with_interval(metrics, name) for name in SHOWN_METRICS)
+            rows.append([run.label, one.label, auroc, fpr95, own, bits, *auprc, *about])
     caption = (
         "With 95 % bootstrap intervals over images, of these trained models. A bound of log p(x) "
         "makes bits/dim too high, never too low."
@@ -138,8 +112,12 @@ def _table(runs: Sequence[Run], detector: str) -> str:
 def _roc_section(runs: Sequence[Run], report: pathlib.Path) -> str:
     """A figure of ROC curves for each detector."""
     parts = []
+    made = [
+        detectors.fitted(read_held_out(run.workdir, run.in_set.table), [s.table for s in run.sets])
+        for run in runs
+    ]
     for name in _judges(runs):
-        judged = [(run, made) for run in runs if (made := _fitted(run, name)) is not None]
+        judged = [(run, ones[name]) for run, ones in zip(runs, made, strict=True) if name in ones]
         is_likelihood = name == detectors.LIKELIHOOD
         stem = report / ("roc" if is_likelihood else f"roc-{name}")
         begins = "ROC curves" if is_likelihood else f"{detectors.DETECTORS[name].title}: ROC curves"
@@ -147,12 +125,6 @@ def _roc_section(runs: Sequence[Run], report: pathlib.Path) -> str:
         words = _ROC if is_likelihood else f"{begins}. Colours are runs, lines are foreign sets."
         parts.append(html.drawn("roc", plots.roc_curves(judged), stem, alt, words))
     return html.section("ROC curves", "\n".join(parts))
-
-
-def _fitted(run: Run, name: str) -> Detector | None:
-    """A detector as it judged a run; None if it did not."""
-    held_out = read_held_out(run.workdir, run.in_set.table)
-    return detectors.fitted(held_out, [one.table for one in run.sets]).get(name)
 
 
 def _facts(run: Run) -> dict[str, Any]:

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from tfp_ood.detectors import Detector
-from tfp_ood.metrics.detection import roc
 from tfp_ood.reporting import figures
 from tfp_ood.reporting.judged import JudgedSet
 from tfp_ood.reporting.runs import Run
@@ -25,35 +23,27 @@ def likelihoods(runs: Sequence[Run]) -> Figure:
     edges = np.linspace(min(r[0] for r in ranges), max(r[1] for r in ranges), _NUM_BINS + 1)
     labels = _out_labels(runs)
     heights = [2.0 + 0.2 * len(run.sets) for run in runs]
-    figure = figures.new(7.5, sum(heights) + 0.4)
-    panels = figure.subplots(
-        len(runs), 1, squeeze=False, gridspec_kw={"height_ratios": heights}, sharex=True
-    )[:, 0]
+    options = {"height_ratios": heights, "sharex": True}
+    figure, panels = figures.panels(7.5, sum(heights) + 0.4, len(runs), **options)
     for axes, run in zip(panels, runs, strict=True):
-        for one in run.sets:
-            number = 0 if one is run.in_set else 1 + labels.index(one.label)
-            label = _label(run, one) + _outside(one.table.bits_per_dim, edges)
-            figures.draw_density(axes, one.table.bits_per_dim, edges, number, label)
+        numbers = (0, *(1 + labels.index(one.label) for one in run.out_sets))
+        values = [one.table.bits_per_dim for one in run.sets]
+        words = [_label(run, one, edges) for one in run.sets]
+        figures.draw_densities(axes, edges, zip(numbers, values, words, strict=True))
         axes.set_title(run.label, fontsize=11, loc="left")
-        axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_locator(NullLocator())
-        axes.spines[["right", "left", "top"]].set_visible(False)
+        axes.spines.top.set_visible(False)
         axes.legend(loc="best", frameon=False, fontsize=8)
     panels[-1].set_xlim(edges[-1], edges[0])
     panels[-1].set_xlabel("bits per dimension   (right is likelier; triangles: means)", fontsize=11)
     return figure
 
 
-def _label(run: Run, one: JudgedSet) -> str:
-    if one is run.in_set:
-        return f"{one.label} (own)"
-    return f"{one.label}, AUROC {one.about.likelihood['auroc']:.2f}"
-
-
-def _outside(values: np.ndarray, edges: np.ndarray) -> str:
-    """Words for the images that the axis leaves out; "" if there are next to none."""
+def _label(run: Run, one: JudgedSet, edges: np.ndarray) -> str:
+    """What the legend says of a set, the share that the axis leaves out with it."""
+    is_own, values = one is run.in_set, one.table.bits_per_dim
     share = np.mean((values < edges[0]) | (values > edges[-1]))
-    return f"; {share:.0%} off the axis" if share >= 0.01 else ""
+    figure = " (own)" if is_own else f", AUROC {one.about.likelihood['auroc']:.2f}"
+    return one.label + figure + (f"; {share:.0%} off the axis" if share >= 0.01 else "")
 
 
 def roc_curves(runs: Sequence[tuple[Run, Detector]]) -> Figure:
@@ -63,21 +53,18 @@ def roc_curves(runs: Sequence[tuple[Run, Detector]]) -> Figure:
       runs: each with the detector, fitted on its own held-out images.
     """
     labels = _out_labels([run for run, _ in runs])
-    num_curves = sum(len(run.out_sets) for run, _ in runs)
-    figure = figures.new(6.4, 5.6 + 0.22 * num_curves)
-    axes = figures.roc_axes(figure)
+    curves = []
     for number, (run, detector) in enumerate(runs):
         in_scores = detector.score([run.in_set.table])
         for one in run.out_sets:
-            flagged, caught = roc(in_scores, detector.score([one.table]))
-            axes.plot(
-                flagged,
-                caught,
-                color=figures.COLORS[number % len(figures.COLORS)],
-                linestyle=figures.LINES[labels.index(one.label) % len(figures.LINES)],
-                linewidth=2,
-                label=f"{run.label}: {one.label}",
-            )
+            look = {
+                "color": figures.COLORS[number % len(figures.COLORS)],
+                "linestyle": figures.LINES[labels.index(one.label) % len(figures.LINES)],
+                "label": f"{run.label}: {one.label}",
+            }
+            curves.append((in_scores, detector.score([one.table]), look))
+    figure = figures.new(6.4, 5.6 + 0.22 * len(curves))
+    figures.roc_curves(figure, curves)
     figures.add_legend(figure, fontsize=9)
     return figure
 

@@ -27,11 +27,11 @@ class Number:
 
     quantity: str
     """`bits_per_dim` of the set judged, or a metric of likelihood as a detector of it."""
-    kind: str
-    """Of model; a key of `SETUPS`."""
+    model: str
+    """Its kind, a key of `SETUPS`."""
     trained_on: str
     judged_on: str
-    value: float
+    theirs: float
     status: str
     source: str
 
@@ -71,22 +71,19 @@ class Setup:
     """What is not in a config and differs from ours, or is not known."""
 
 
-_GLOW_TRAIN = {"train.optimizer": "rmsprop", "train.batch_size": 32}
+_TRAIN = {"train.optimizer": "rmsprop", "train.batch_size": 32}
 _GLOW = Setup(
     "Glow; sizes recalled, and the same in the repository of Kirichenko et al. 2020",
     {"model.num_levels": 2, "model.num_steps": 16, "model.num_hidden": 200,
-     **_GLOW_TRAIN, "train.num_steps": 100_000},
+     **_TRAIN, "train.num_steps": 100_000},
     {"model.num_levels": 3, "model.num_steps": 8, "model.num_hidden": 400,
-     **_GLOW_TRAIN, "train.num_steps": 200_000},
+     **_TRAIN, "train.num_steps": 200_000},
     "the paper's couplings are highway networks, without actnorm as far as recalled; ours have "
     "three convolutions and actnorm",
 )  # fmt: skip
-_PIXEL_CNN_TRAIN = {
-    "model.output": "categorical",
-    "train.optimizer": "rmsprop",
-    "train.batch_size": 32,
-    "train.num_steps": 100_000,
-}
+_PIXEL_CNN = {"model.output": "categorical", **_TRAIN, "train.num_steps": 100_000}
+_VAE = {"model.num_filters": 8, "model.decoder": "categorical", "train.optimizer": "rmsprop",
+        "train.num_steps": 200_000}  # fmt: skip
 SETUPS = {
     "glow": _GLOW,
     "glow_constant_volume": dataclasses.replace(
@@ -94,16 +91,14 @@ SETUPS = {
     ),
     "pixel_cnn": Setup(
         "gated PixelCNN with a 256-way softmax; recalled",
-        {"model.num_layers": 5, "model.num_filters": 32, **_PIXEL_CNN_TRAIN},
-        {"model.num_layers": 15, "model.num_filters": 128, **_PIXEL_CNN_TRAIN},
+        {"model.num_layers": 5, "model.num_filters": 32, **_PIXEL_CNN},
+        {"model.num_layers": 15, "model.num_filters": 128, **_PIXEL_CNN},
         "",
     ),
     "vae": Setup(
         "VAE of Rosca et al. 2018 with a 256-way softmax; recalled",
-        {"model.num_filters": 8, "model.decoder": "categorical", "train.optimizer": "rmsprop",
-         "train.num_steps": 200_000},
-        {"model.num_filters": 8, "model.decoder": "categorical", "train.optimizer": "rmsprop",
-         "train.num_steps": 200_000},
+        _VAE,
+        _VAE,
         "the paper's number of latents, and whether it took the ELBO or importance samples, are "
         "not known",
     ),

@@ -2,13 +2,16 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
+from tfp_ood.reporting import names
 from tfp_ood.reporting.ensembles import judge_ensembles
 from tfp_ood.reporting.judged import JudgedSet
-from tfp_ood.reporting.paper.match import data_set, kind, set_name
+from tfp_ood.reporting.paper.match import data_set, kind, pair_name
 from tfp_ood.reporting.runs import Run
+from tfp_ood.reporting.summary import auroc_words
 
 _REVERSE = {("svhn_cropped", "cifar10"), ("mnist", "fashion_mnist")}
 _FORWARD = {
@@ -32,143 +35,117 @@ class Measured:
     agrees: bool
 
 
+_Found = Iterator[tuple[str, str, bool]]
+"""What makes a `Measured` of a run: about, figures, agrees."""
+
+
 def measured(runs: Sequence[Run]) -> dict[str, list[Measured]]:
     """Name of a finding (`paper_facts.FINDINGS`) -> what the runs say on it; empty if nothing."""
     found = {
-        name: [one for run in runs for one in look(run)] for name, look in _OF_SINGLE_RUNS.items()
+        name: [Measured(run, *one) for run in runs for one in look(run)]
+        for name, look in _OF_SINGLE_RUNS.items()
     }
     found["ensemble"] = list(_ensembles(runs))
     return found
 
 
-def _pairs(run: Run) -> Iterator[tuple[str, str, JudgedSet]]:
-    """(in-distribution set, another set, in the paper's names, and what was judged of it)."""
+def _pairs(run: Run, wanted: set[tuple[str, str]]) -> Iterator[tuple[str, JudgedSet]]:
+    """What a wanted pair of sets, in the paper's names, is called, and what was judged of it."""
     in_name = data_set(run.in_set.table.dataset)
     for one in run.out_sets:
-        yield in_name, data_set(one.table.dataset), one
+        if (pair := (in_name, data_set(one.table.dataset))) in wanted:
+            yield pair_name(*pair), one
 
 
-def _detection(run: Run, wanted: set[tuple[str, str]], fails: bool) -> Iterator[Measured]:
-    for in_name, out_name, one in _pairs(run):
-        if (in_name, out_name) not in wanted:
-            continue
+def _detection(
+    run: Run, wanted: set[tuple[str, str]], fails: bool, constant_volume: bool | None = None
+) -> _Found:
+    """Whether likelihood fails; of runs with or without constant volume, or (None) of both."""
+    if constant_volume not in (None, _has_constant_volume(run)):
+        return
+    in_bits = run.in_set.about.bits_per_dim_mean
+    for pair, one in _pairs(run, wanted):
         metrics = one.about.likelihood
         low, high = metrics["auroc_interval"]
-        in_bits = run.in_set.about.bits_per_dim_mean
-        yield Measured(
-            run,
-            _named(in_name, out_name),
+        text = (
             f"{in_bits:.2f} and {one.about.bits_per_dim_mean:.2f} bits/dim, AUROC "
-            f"{metrics['auroc']:.3f} ({low:.3f} to {high:.3f})",
-            high < 0.5 if fails else low > 0.5,
+            f"{auroc_words(metrics)}"
         )
+        yield pair, text, high < 0.5 if fails else low > 0.5
 
 
-def _likelier(run: Run) -> Iterator[Measured]:
-    if kind(run) != "glow_constant_volume":  # which has a finding of its own
-        yield from _detection(run, _FORWARD, fails=True)
+def _has_constant_volume(run: Run) -> bool:
+    return kind(run) == "glow_constant_volume"
 
 
-def _reverse(run: Run) -> Iterator[Measured]:
-    yield from _detection(run, _REVERSE, fails=False)
-
-
-def _constant_volume(run: Run) -> Iterator[Measured]:
-    if kind(run) == "glow_constant_volume":
-        yield from _detection(run, _FORWARD, fails=True)
-
-
-def _volume(run: Run) -> Iterator[Measured]:
+def _volume(run: Run) -> _Found:
     terms = run.summary.diagnosis.get("terms")
-    if terms is None or kind(run) == "glow_constant_volume":
+    if terms is None or _has_constant_volume(run):
         return
     in_terms = terms[run.in_set.key]
-    for in_name, out_name, one in _pairs(run):
-        if (in_name, out_name) in _FORWARD:
-            latent, volume = (
-                terms[one.key][f"{part}_mean"] - in_terms[f"{part}_mean"]
-                for part in ("latent", "volume")
-            )
-            gap = one.about.log_prob_mean - run.in_set.about.log_prob_mean
-            yield Measured(
-                run,
-                _named(in_name, out_name),
-                f"{gap:+,.0f} nats, {volume:+,.0f} of them by the volume, "
-                f"{latent:+,.0f} by the latent density",
-                volume > max(latent, 0.0),
-            )
+    for pair, one in _pairs(run, _FORWARD):
+        latent, volume = (
+            terms[one.key][name] - in_terms[name] for name in ("latent_mean", "volume_mean")
+        )
+        gap = one.about.log_prob_mean - run.in_set.about.log_prob_mean
+        text = (
+            f"{gap:+,.0f} nats, {volume:+,.0f} of them by the volume, "
+            f"{latent:+,.0f} by the latent density"
+        )
+        yield pair, text, volume > max(latent, 0.0)
 
 
-def _second_order(run: Run) -> Iterator[Measured]:
+def _second_order(run: Run) -> _Found:
     found = run.summary.diagnosis.get("second_order")
     if found is None:
         return
-    for in_name, out_name, one in _pairs(run):
-        if (in_name, out_name) in _FORWARD:
-            terms = found["sets"][one.key]
-            yield Measured(
-                run,
-                _named(in_name, out_name),
-                f"predicted {terms['variance_term']:+,.0f} nats, measured "
-                f"{terms['measured']:+,.0f}",
-                terms["same_sign"],
-            )
+    for pair, one in _pairs(run, _FORWARD):
+        terms = found["sets"][one.key]
+        text = f"predicted {terms['variance_term']:+,.0f} nats, measured {terms['measured']:+,.0f}"
+        yield pair, text, terms["same_sign"]
 
 
-def _contrast(run: Run) -> Iterator[Measured]:
+def _contrast(run: Run) -> _Found:
     words = {"contrast": "moved towards the mean of each image", "dimmed": "moved towards black"}
+    in_name = names.data_set(data_set(run.in_set.table.dataset))
     for how, sweep in run.summary.diagnosis.get("contrast", {}).items():
-        yield Measured(
-            run,
-            f"{set_name(data_set(run.in_set.table.dataset))}, {words[how]}",
-            f"rank correlation of falling contrast and mean likelihood "
-            f"{sweep['spearman_of_means']:+.2f}",
-            sweep["spearman_of_means"] >= _RISES,
-        )
+        rises = sweep["spearman_of_means"]
+        text = f"rank correlation of falling contrast and mean likelihood {rises:+.2f}"
+        yield f"{in_name}, {words[how]}", text, rises >= _RISES
 
 
-def _constant(run: Run) -> Iterator[Measured]:
+def _constant(run: Run) -> _Found:
     gray = run.summary.diagnosis.get("gray_levels")
     if gray is not None:
         share = gray["share_above_own"]
         text = f"{share:.0%} of the gray levels are likelier than the median own image"
-        yield Measured(run, "constant images", text, share > 0.5)
+        yield "constant images", text, share > 0.5
     for one in run.out_sets:
         if one.table.dataset == "noise":
-            low = float(np.min(run.in_set.table.log_prob))
-            share = float(np.mean(one.table.log_prob < low))
+            share = np.mean(one.table.log_prob < np.min(run.in_set.table.log_prob))
             text = f"{share:.0%} of it is unlikelier than every own image"
-            yield Measured(run, "noise", text, share > 0.5)
+            yield "noise", text, bool(share > 0.5)
 
 
 def _ensembles(runs: Sequence[Run]) -> Iterator[Measured]:
     by_label = {run.label: run for run in runs}
     for found in judge_ensembles(runs):
         first = by_label[found["members"][0]]
-        in_name = data_set(first.in_set.table.dataset)
-        for key, by_score in found["sets"].items():
-            out_name = data_set(key.rsplit("/", 1)[0])
-            if (in_name, out_name) in _FORWARD:
-                alone = [by_score[label]["auroc"] for label in found["members"]]
-                waic = by_score["waic"]
-                yield Measured(
-                    first,
-                    f"{_named(in_name, out_name)}, {len(alone)} models",
-                    f"AUROC by WAIC {waic['auroc']:.3f}, alone {min(alone):.3f} to "
-                    f"{max(alone):.3f}",
-                    waic["auroc_interval"][1] < 0.5,
-                )
+        for pair, one in _pairs(first, _FORWARD):
+            if (by_score := found["sets"].get(one.key)) is None:
+                continue
+            alone = [by_score[label]["auroc"] for label in found["members"]]
+            waic = by_score["waic"]
+            text = f"AUROC by WAIC {waic['auroc']:.3f}, alone {min(alone):.3f} to {max(alone):.3f}"
+            about = f"{pair}, {len(alone)} models"
+            yield Measured(first, about, text, waic["auroc_interval"][1] < 0.5)
 
 
-def _named(in_name: str, out_name: str) -> str:
-    return f"{set_name(in_name)} -> {set_name(out_name)}"
-
-
-_OF_SINGLE_RUNS: dict[str, Callable[[Run], Iterator[Measured]]] = {
-    "foreign_likelier": _likelier,
-    "reverse": _reverse,
+_OF_SINGLE_RUNS: dict[str, Callable[[Run], _Found]] = {
+    "foreign_likelier": partial(_detection, wanted=_FORWARD, fails=True, constant_volume=False),
+    "reverse": partial(_detection, wanted=_REVERSE, fails=False),
     "volume": _volume,
-    "constant_volume": _constant_volume,
+    "constant_volume": partial(_detection, wanted=_FORWARD, fails=True, constant_volume=True),
     "second_order": _second_order,
     "contrast": _contrast,
     "constant": _constant,

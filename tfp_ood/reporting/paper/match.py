@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfp_ood import families
+from tfp_ood.options import flat
 from tfp_ood.reporting import names
-from tfp_ood.reporting.paper import facts
 from tfp_ood.reporting.paper.facts import SETUPS
 from tfp_ood.reporting.runs import Run
 
@@ -17,11 +17,6 @@ _SMALLER = ("model.num_steps", "model.num_hidden", "model.num_layers", "model.nu
 def kind(run: Run) -> str:
     """A key of `facts.SETUPS`, or another word where the paper has no such model."""
     return families.model_config(run.config["model"]).kind
-
-
-def kind_name(word: str) -> str:
-    """What a kind of model is called."""
-    return families.TITLES[word]
 
 
 def data_set(name: str) -> str:
@@ -40,13 +35,13 @@ def set_note(name: str) -> str:
     """A sentence on a set that is taken for one of the paper's by its name; "" for others."""
     if data_set(name) == name:
         return ""
-    known = names.DISPLAY_NAMES[data_set(name)]
+    known = names.data_set(data_set(name))
     return f"{name.rsplit('/', 1)[-1]} is taken for {known} by its name."
 
 
-def set_name(name: str) -> str:
-    """What a set of the paper is called."""
-    return names.DISPLAY_NAMES.get(name, name)
+def pair_name(in_name: str, out_name: str) -> str:
+    """What a pair of sets of the paper is called."""
+    return f"{names.data_set(in_name)} -> {names.data_set(out_name)}"
 
 
 def ours(run: Run) -> str:
@@ -74,10 +69,11 @@ def differences(run: Run) -> list[str]:
     setup = SETUPS.get(kind(run))
     if setup is None:
         return ["not a model of the paper, or one of which nothing is known"]
+    settings = dict(flat(run.config))
     found = [
         f"{key} {_shown(value)}, the paper {_shown(wanted)}"
         for key, wanted in _wanted(run).items()
-        if (value := _get(run.config, key)) != wanted
+        if (value := settings.get(key)) != wanted
     ]
     return [*found, *([setup.differs] if setup.differs else [])]
 
@@ -86,23 +82,13 @@ def is_smaller(run: Run) -> bool:
     """Whether a run is smaller or shorter than the paper's, or the paper's is not known."""
     if kind(run) not in SETUPS:
         return True
-    wanted = _wanted(run)
-    return any(
-        (value := _get(run.config, key)) is None or value < wanted[key]
-        for key in _SMALLER
-        if key in wanted
-    )
+    wanted, settings = _wanted(run), dict(flat(run.config))
+    return any((settings.get(key) or 0) < wanted[key] for key in _SMALLER if key in wanted)
 
 
 def _wanted(run: Run) -> Mapping[str, Any]:
-    setup: facts.Setup = SETUPS[kind(run)]
+    setup = SETUPS[kind(run)]
     return setup.gray if run.config["data"]["image_shape"][-1] == 1 else setup.color
-
-
-def _get(config: Mapping[str, Any], key: str) -> Any:
-    """The value of a dotted key; None where a config has no such key."""
-    group, name = key.split(".")
-    return config[group].get(name)
 
 
 def _shown(value: Any) -> str:

@@ -1,30 +1,32 @@
 """Finished runs beside the figures and findings of the paper, on one page."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfp_ood import atomic
 from tfp_ood.errors import EvaluationError
-from tfp_ood.reporting import html
+from tfp_ood.reporting import html, names
 from tfp_ood.reporting.html import ReportResult
 from tfp_ood.reporting.paper import facts, match, plots
 from tfp_ood.reporting.paper.facts import FINDINGS, NUMBERS, STATUS, Number
 from tfp_ood.reporting.paper.findings import Measured, measured
-from tfp_ood.reporting.paper.match import set_name
 from tfp_ood.reporting.runs import Run, open_page_folder, read_runs
 
 _QUANTITIES = {"bits_per_dim": "bits/dim", "auroc": "AUROC", "fpr95": "FPR95"}
 
-_PICTURES = {
-    "foreign_likelier": "likelihoods",
-    "reverse": "likelihoods",
-    "volume": "terms",
-    "constant_volume": "likelihoods",
-    "contrast": "contrast",
-    "constant": "gray_levels",
+_HEADINGS = {
+    "foreign_likelier": ("Foreign images are likelier", "likelihoods.png"),
+    "reverse": ("The reverse direction", "likelihoods.png"),
+    "volume": ("Which term it is", "terms.png"),
+    "constant_volume": ("With constant volume", "likelihoods.png"),
+    "second_order": ("Predicted from variances", None),
+    "contrast": ("Less contrast", "contrast.png"),
+    "constant": ("Constant images and noise", "gray_levels.png"),
+    "ensemble": ("Ensembles", None),
 }
-"""Finding -> the picture of a run's report that is its counterpart."""
+"""Finding -> its title, and the picture of a run's report that is its counterpart."""
 
 
 def write_paper_page(
@@ -43,27 +45,44 @@ def write_paper_page(
     """
     runs = read_runs(workdirs)
     report = open_page_folder(workdirs, folder)
-    rows = [(number, run, _ours(number, run)) for number in NUMBERS for run in runs]
-    rows = [row for row in rows if row[2] is not None]
+    rows = [
+        (number, run, ours)
+        for number in NUMBERS
+        for run in runs
+        if (ours := _ours(number, run)) is not None
+    ]
     found = measured(runs)
     sentences = paper_outcome(rows, found)
-    sections = [html.verdict_list(sentences), _numbers_section(rows, report), _setups(runs)]
-    for name in FINDINGS:
-        pictures = [
-            (one.run.label, one.run.workdir.report / f"{_PICTURES[name]}.png")
-            for one in {one.run.label: one for one in found[name]}.values()
-            if name in _PICTURES
+    sections = [
+        _numbers_section(rows, report),
+        _setups(runs),
+        *(_finding_section(name, found[name]) for name in FINDINGS),
+        _moments_section(runs),
+    ]
+    page = html.write(report, "The paper's figures, and ours", sentences, sections)
+    measures = [
+        {
+            **dataclasses.asdict(number),
+            "ours": value,
+            "run": run.label,
+            "is_smaller": match.is_smaller(run),
+        }
+        for number, run, value in rows
+    ]
+    findings = {
+        name: [
+            {"run": o.run.label, "about": o.about, "measured": o.figures, "agrees": o.agrees}
+            for o in ones
         ]
-        sections.append(_finding_section(name, found[name], pictures))
-    sections.append(_moments_section(runs))
-    path = html.write(report, "The paper's figures, and ours", sections)
-    atomic.write_json(report / "paper.json", _facts(rows, found))
-    return ReportResult(path, sentences)
+        for name, ones in found.items()
+    }
+    atomic.write_json(report / "paper.json", {"numbers": measures, "findings": findings})
+    return page
 
 
 def _ours(number: Number, run: Run) -> float | None:
     """What a run measured of the same quantity; None where it did not."""
-    is_same = match.kind(run) == number.kind
+    is_same = match.kind(run) == number.model
     if not is_same or match.data_set(run.in_set.table.dataset) != number.trained_on:
         return None
     for one in run.sets:
@@ -83,16 +102,14 @@ def paper_outcome(
         raise EvaluationError(
             "None of the runs is of a model and pair of the paper: nothing to compare."
         )
-    held = [name for name, ones in looked.items() if all(one.agrees for one in ones)]
-    parts = [
-        name for name, ones in looked.items() if name not in held and any(o.agrees for o in ones)
-    ]
+    held = sum(all(one.agrees for one in ones) for ones in looked.values())
+    parts = sum(any(one.agrees for one in ones) for ones in looked.values()) - held
     runs = {one.run.label: one.run for ones in looked.values() for one in ones}
     smaller = sum(map(match.is_smaller, runs.values()))
     first = (
         f"Of the paper's {len(FINDINGS)} findings listed here these runs speak to {len(looked)}: "
-        f"{len(held)} came out the same in every run, {len(parts)} in some, "
-        f"{len(looked) - len(held) - len(parts)} in none."
+        f"{held} came out the same in every run, {parts} in some, "
+        f"{len(looked) - held - parts} in none."
     )
     second = (
         f"{smaller} of {len(runs)} runs are smaller or shorter than the paper's, or not a model of "
@@ -115,18 +132,18 @@ def _numbers_section(rows: Sequence[tuple[Number, Run, float]], report: Any) -> 
     for number in NUMBERS:
         mine = [(run, value) for given, run, value in rows if given is number]
         quantity = _QUANTITIES[number.quantity]
-        name = f"{match.kind_name(number.kind)}, {quantity}"
-        pair = f"{set_name(number.trained_on)} -> {set_name(number.judged_on)}"
-        theirs = f"{number.value:g}" + html.small(html.escape(STATUS[number.status]))
-        head = [html.escape(name) + html.small(html.escape(pair)), theirs]
+        name = f"{names.family(number.model)}, {quantity}"
+        pair = match.pair_name(number.trained_on, number.judged_on)
+        theirs = html.with_small(f"{number.theirs:g}", STATUS[number.status])
+        head = [html.with_small(name, pair), theirs]
         for run, value in mine:
             size = "smaller" if match.is_smaller(run) else "same size or larger"
-            ours = f"{value:.3f}" + html.small(html.escape(f"{run.label}, {size}"))
-            cells.append([*head, ours, f"{value - number.value:+.3f}", html.escape(number.source)])
+            ours = html.with_small(f"{value:.3f}", f"{run.label}, {size}")
+            cells.append([*head, ours, f"{value - number.theirs:+.3f}", number.source])
         if not mine:
-            cells.append([*head, "not run", "&ndash;", html.escape(number.source)])
-    header = ["Trained on -> judged on", "theirs", "ours", "ours &minus; theirs", "source"]
-    header[0] = html.escape(header[0])
+            cells.append([*head, "not run", html.DASH, number.source])
+    difference = html.Html("ours &minus; theirs")
+    header = ["Trained on -> judged on", "theirs", "ours", difference, "source"]
     caption = "Same quantity, same unit, on test images. Sizes and budgets differ, see below."
     figure = ""
     if rows:
@@ -147,43 +164,33 @@ def _setups(runs: Sequence[Run]) -> str:
         in_name = run.in_set.table.dataset
         notes = [match.set_note(one.table.dataset) for one in run.sets]
         differs = [*match.differences(run), *filter(None, notes)]
-        cells = [run.label, set_name(match.data_set(in_name)), match.ours(run)]
+        cells = [run.label, names.data_set(match.data_set(in_name)), match.ours(run)]
         rows.append([*cells, match.theirs(run), "; ".join(differs)])
-    header = ["Run", "trained on", "ours", "the paper's", "what differs"]
-    cells = [[html.escape(cell) for cell in row] for row in rows]
-    return html.section(
-        "Models and training", html.table("Size and budget of both", header, cells, "facts")
-    )
+    header = ["Run", "trained on", "ours", html.Html("the paper's"), "what differs"]
+    table = html.table("Size and budget of both", header, rows, "facts")
+    return html.section("Models and training", table)
 
 
-def _finding_section(
-    name: str, ones: Sequence[Measured], pictures: Sequence[tuple[str, Any]]
-) -> str:
-    finding = FINDINGS[name]
+def _finding_section(name: str, ones: Sequence[Measured]) -> str:
+    finding, (title, picture) = FINDINGS[name], _HEADINGS[name]
     words = (
         f"<p><b>The paper:</b> {html.escape(finding.says)} "
         f"({html.escape(STATUS[finding.status])}: {html.escape(finding.source)}.) "
         f"{html.escape(finding.caveat)}</p>"
     )
     if not ones:
-        return html.section(_TITLES[name], words + "<p><b>Ours:</b> not run.</p>")
-    rows = [
-        [
-            html.escape(one.run.label)
-            + html.small("smaller" if match.is_smaller(one.run) else "its size"),
-            html.escape(one.about),
-            html.escape(one.figures),
-            "yes" if one.agrees else "<b>no</b>",
-        ]
-        for one in ones
-    ]
+        return html.section(title, words + "<p><b>Ours:</b> not run.</p>")
+    rows = []
+    for one in ones:
+        run = html.with_small(one.run.label, "smaller" if match.is_smaller(one.run) else "its size")
+        rows.append([run, one.about, one.figures, html.yes_or_no(one.agrees)])
     table = html.table("Ours", ["Run", "about", "measured", "as the paper"], rows, "facts")
     figures = "".join(
-        html.picture(name, path, f"{_TITLES[name]}: {label}", label)
-        for label, path in pictures
-        if path.exists()
+        html.picture(name, path, f"{title}: {run.label}", run.label)
+        for run in {one.run.label: one.run for one in ones}.values()
+        if picture and (path := run.workdir.report / picture).exists()
     )
-    return html.section(_TITLES[name], words + table + figures)
+    return html.section(title, words + table + figures)
 
 
 def _moments_section(runs: Sequence[Run]) -> str:
@@ -192,59 +199,12 @@ def _moments_section(runs: Sequence[Run]) -> str:
     for run in runs:
         found = run.summary.diagnosis.get("second_order", {})
         for moments in found.get("from_moments", []):
-            cells = (f"{value:g}" for value in (*moments["std_own"], *moments["std_other"]))
-            rows.append(
-                [
-                    html.escape(f"{moments['own']} -> {moments['other']}"),
-                    f"{moments['variance_term']:+,.0f}",
-                    html.escape(run.label),
-                    html.escape(", ".join(cells)),
-                    html.escape(moments["source"]),
-                ]
-            )
+            pair = f"{moments['own']} -> {moments['other']}"
+            stds = ", ".join(f"{v:g}" for v in (*moments["std_own"], *moments["std_other"]))
+            gap = f"{moments['variance_term']:+,.0f}"
+            rows.append([pair, gap, run.label, stds, moments["source"]])
     if not rows:
         return ""
     header = ["Pair", "predicted, nats", "kernels of", "standard deviations", "moments"]
     caption = "The second-order prediction from moments of the paper's sets"
     return html.section("From the paper's moments", html.table(caption, header, rows, "facts"))
-
-
-_TITLES = {
-    "foreign_likelier": "Foreign images are likelier",
-    "reverse": "The reverse direction",
-    "volume": "Which term it is",
-    "constant_volume": "With constant volume",
-    "second_order": "Predicted from variances",
-    "contrast": "Less contrast",
-    "constant": "Constant images and noise",
-    "ensemble": "Ensembles",
-}
-
-
-def _facts(
-    rows: Sequence[tuple[Number, Run, float]], found: Mapping[str, Sequence[Measured]]
-) -> dict[str, Any]:
-    return {
-        "numbers": [
-            {
-                "quantity": number.quantity,
-                "model": number.kind,
-                "trained_on": number.trained_on,
-                "judged_on": number.judged_on,
-                "theirs": number.value,
-                "status": number.status,
-                "source": number.source,
-                "ours": value,
-                "run": run.label,
-                "is_smaller": match.is_smaller(run),
-            }
-            for number, run, value in rows
-        ],
-        "findings": {
-            name: [
-                {"run": o.run.label, "about": o.about, "measured": o.figures, "agrees": o.agrees}
-                for o in ones
-            ]
-            for name, ones in found.items()
-        },
-    }

@@ -1,13 +1,14 @@
 """The picture of others' figures beside ours."""
 
+import collections
 from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from tfp_ood.reporting import figures
+from tfp_ood.reporting import figures, names
 from tfp_ood.reporting.paper.facts import RECALLED, Number
-from tfp_ood.reporting.paper.match import kind_name, set_name
+from tfp_ood.reporting.paper.match import pair_name
 from tfp_ood.reporting.runs import Run
 
 _PANELS = {
@@ -22,18 +23,20 @@ def numbers(rows: Sequence[tuple[Number, Run, float]]) -> Figure:
     Args:
       rows: figures and what a run measured of the same; at least one.
     """
+    values = collections.defaultdict(list)
+    for number, _, value in rows:
+        values[number].append(value)
     panels = {
-        title: [row for row in rows if row[0].quantity in quantities]
+        title: [number for number in values if number.quantity in quantities]
         for title, quantities in _PANELS.items()
     }
-    panels = {title: shown for title, shown in panels.items() if shown}
-    counts = [len({id(number) for number, *_ in shown}) for shown in panels.values()]
-    figure = figures.new(7.5, 0.9 * len(panels) + 0.5 * sum(counts))
-    axes_of = figure.subplots(len(panels), 1, squeeze=False, height_ratios=counts)[:, 0]
-    for axes, (title, shown) in zip(axes_of, panels.items(), strict=True):
-        lines = list({id(number): number for number, *_ in shown}.values())
+    panels = {title: lines for title, lines in panels.items() if lines}
+    counts = [len(lines) for lines in panels.values()]
+    height = 0.9 * len(panels) + 0.5 * sum(counts)
+    figure, axes_of = figures.panels(7.5, height, len(panels), height_ratios=counts)
+    for axes, (title, lines) in zip(axes_of, panels.items(), strict=True):
         for height, number in enumerate(lines):
-            _draw_line(axes, height, number, [v for n, _, v in shown if n is number])
+            _draw_line(axes, height, number, values[number])
         axes.set_yticks(range(len(lines)), [_name(number) for number in lines], fontsize=9)
         axes.set_ylim(len(lines) - 0.5, -0.5)
         axes.set_xlabel(title, fontsize=11)
@@ -50,10 +53,10 @@ def numbers(rows: Sequence[tuple[Number, Run, float]]) -> Figure:
 def _draw_line(axes: Any, height: int, number: Number, values: Sequence[float]) -> None:
     marker = "s" if number.status == RECALLED else "o"
     for value in values:
-        axes.plot([number.value, value], [height, height], color="#999999", linewidth=1, zorder=1)
+        axes.plot([number.theirs, value], [height, height], color="#999999", linewidth=1, zorder=1)
         axes.plot(value, height, marker="o", markersize=8, color=figures.COLORS[0], zorder=3)
     axes.plot(
-        number.value,
+        number.theirs,
         height,
         marker=marker,
         markersize=9,
@@ -67,5 +70,5 @@ def _draw_line(axes: Any, height: int, number: Number, values: Sequence[float]) 
 
 def _name(number: Number) -> str:
     quantity = {"bits_per_dim": "", "auroc": ", AUROC", "fpr95": ", FPR95"}[number.quantity]
-    pair = f"{set_name(number.trained_on)} -> {set_name(number.judged_on)}"
-    return f"{kind_name(number.kind)}{quantity}\n{pair}"
+    pair = pair_name(number.trained_on, number.judged_on)
+    return f"{names.family(number.model)}{quantity}\n{pair}"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tfp_ood.detectors import Detector
 from tfp_ood.reporting import html
-from tfp_ood.reporting.judged import JudgedSet, without_reduced
+from tfp_ood.reporting.judged import JudgedSet, JudgedSets, without_reduced
 from tfp_ood.reporting.summary import Summary
 from tfp_ood.trajectory import Scored
 from tfp_ood.workdir import WorkDir
@@ -25,7 +25,7 @@ class Section:
 
 
 @dataclasses.dataclass(frozen=True)
-class Evidence:
+class Evidence(JudgedSets):
     """What evaluation left of a run."""
 
     workdir: WorkDir
@@ -40,16 +40,6 @@ class Evidence:
     """Of `trajectory.read`."""
     config: Mapping[str, Any] | None = None
     """Nested settings of the experiment, if known."""
-
-    @property
-    def in_set(self) -> JudgedSet:
-        """The in-distribution set."""
-        return self.sets[0]
-
-    @property
-    def out_sets(self) -> Sequence[JudgedSet]:
-        """All other sets."""
-        return self.sets[1:]
 
     @property
     def shown(self) -> list[JudgedSet]:

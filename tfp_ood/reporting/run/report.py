@@ -45,13 +45,12 @@ def write_report(
     made = make_sections(evidence)
     numbers = {name: one.numbers for name, one in made.items() if one.numbers is not None}
     summary = dataclasses.replace(evidence.summary, diagnosis=numbers)
-    sentences = outcome(summary)
     family = names.family(summary.model["family"])
     title = f"Does {family}, trained on {summary.in_set.label}, know what it does not know?"
-    parts = [html.verdict_list(sentences), *(one.html for one in made.values())]
-    page = html.write(evidence.workdir.report, title, parts)
+    parts = [one.html for one in made.values()]
+    page = html.write(evidence.workdir.report, title, outcome(summary), parts)
     write(evidence.workdir.summary, summary)
-    return ReportResult(page, sentences)
+    return page
 
 
 def make_sections(evidence: Evidence) -> dict[str, Section]:

@@ -33,7 +33,7 @@ def explain(root, tables, slopes=None, watched=None, only=None):
     made = {only: SECTIONS[only](given)} if only else make_sections(given)
     numbers = {name: one.numbers for name, one in made.items() if one.numbers is not None}
     json.dumps(numbers, allow_nan=False)
-    path = html.write(given.workdir.report, "Title", [one.html for one in made.values()])
+    path = html.write(given.workdir.report, "Title", [], [one.html for one in made.values()]).path
     return numbers, " ".join(Parser(path.read_text(encoding="utf-8")).text)
 
 

@@ -18,15 +18,11 @@ def section(evidence: Evidence) -> Section:
     """A scatter of all sets, and correlations by set."""
     found = {one.key: complexity(one.table) for one in evidence.sets}
     drawing = draw(evidence.shown)
-    rows = [
-        [
-            html.escape(one.label),
-            _correlation(found[one.key]["spearman"]),
-            _correlation(found[one.key]["pearson"]),
-            f"{found[one.key]['png_bits_per_dim']:.2f}",
-        ]
-        for one in evidence.sets
-    ]
+    rows = []
+    for one in evidence.sets:
+        numbers = found[one.key]
+        correlations = (_correlation(numbers[name]) for name in ("spearman", "pearson"))
+        rows.append([one.label, *correlations, f"{numbers['png_bits_per_dim']:.2f}"])
     header = ["Set", "rank correlation", "correlation", "PNG, bits/dim"]
     caption = "Each mark is an image. What compresses well is likely, whatever it shows."
     body = evidence.draw("complexity", drawing, "Likelihood against PNG size, by set", caption)
@@ -51,13 +47,12 @@ def complexity(table: ScoreTable) -> dict[str, float | None]:
 
 
 def _correlation(value: float | None) -> str:
-    return "&ndash;" if value is None else f"{value:+.2f}"
+    return html.DASH if value is None else f"{value:+.2f}"
 
 
 def draw(sets: Sequence[JudgedSet]) -> Figure:
     """Draws at most `_NUM_DOTS` images of each set."""
-    figure = figures.new(7, 4.6 + 0.25 * len(sets))
-    axes = figure.add_subplot()
+    figure, (axes,) = figures.panels(7, 4.6 + 0.25 * len(sets))
     for number, one in enumerate(sets):
         step = -(-one.table.num_images // _NUM_DOTS)
         axes.scatter(
@@ -73,7 +68,7 @@ def draw(sets: Sequence[JudgedSet]) -> Figure:
             rasterized=True,
         )
     axes.invert_yaxis()  # likelier is up, as in the other figures
-    axes.set_xlabel("size as a PNG file  [bits/dim]", fontsize=12)
-    axes.set_ylabel("-log p(x)  [bits/dim], likelier is up", fontsize=12)
-    figures.finish(figure, axes)
+    axes.set_xlabel("size as a PNG file  [bits/dim]")
+    axes.set_ylabel("-log p(x)  [bits/dim], likelier is up")
+    figures.finish(figure)
     return figure

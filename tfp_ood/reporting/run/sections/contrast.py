@@ -92,19 +92,15 @@ def _spearman(x: np.ndarray, columns: np.ndarray) -> float:
 
 def draw(found: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Draws what `sweeps` found: means, and 90 % of the images."""
-    figure = figures.new(7, 4.4)
-    axes = figure.add_subplot()
+    figure, (axes,) = figures.panels(7, 4.4)
     words = {"contrast": "towards the image's mean", "dimmed": "towards black"}
     for number, (kind, sweep) in enumerate(found.items(), 1):
-        look = figures.style(number)
-        marker = figures.MARKERS[(number - 1) % len(figures.MARKERS)]
-        axes.fill_between(
-            sweep["factors"], sweep["low"], sweep["high"], color=look["color"], alpha=0.15
-        )
-        axes.plot(sweep["factors"], sweep["mean"], **look, marker=marker, label=words[kind])
+        look = {**figures.style(number), "label": words[kind]}
+        look["marker"] = figures.MARKERS[(number - 1) % len(figures.MARKERS)]
+        curves = (sweep[name] for name in ("factors", "mean", "low", "high"))
+        figures.draw_band(axes, *curves, **look)
     axes.set_xlim(1.02, -0.02)
-    axes.set_xlabel("share of contrast that is left", fontsize=12)
-    axes.set_ylabel("log p(x)  [nats per image]", fontsize=12)
+    axes.set(xlabel="share of contrast that is left", ylabel="log p(x)  [nats per image]")
     axes.yaxis.set_major_formatter("{x:,.0f}")
-    figures.finish(figure, axes)
+    figures.finish(figure)
     return figure

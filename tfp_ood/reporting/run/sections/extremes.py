@@ -27,19 +27,14 @@ def section(evidence: Evidence) -> Section:
 
 def draw(sets: Sequence[JudgedSet]) -> Figure:
     """Draws the images of sets, the most extreme to the left."""
-    figure = figures.new(7.5, 1.6 * len(sets))
-    grid = figure.subplots(2 * len(sets), 1, squeeze=False)[:, 0]
+    figure, grid = figures.panels(7.5, 1.6 * len(sets), 2 * len(sets))
     for number, one in enumerate(sets):
         for end, word in enumerate(("likeliest", "unlikeliest")):
             axes = grid[2 * number + end]
             bits = one.table.bits_per_dim[one.kept.extreme_index[end][:_NUM_SHOWN]]
             axes.imshow(_strip(one.kept.extremes[end]), interpolation="nearest")
-            axes.set_title(
-                f"{one.label}, {word}: {bits[0]:.2f} to {bits[-1]:.2f} bits/dim",
-                fontsize=9,
-                loc="left",
-                pad=3,
-            )
+            title = f"{one.label}, {word}: {bits[0]:.2f} to {bits[-1]:.2f} bits/dim"
+            axes.set_title(title, fontsize=9, loc="left", pad=3)
             axes.set_axis_off()
     return figure
 

@@ -19,9 +19,8 @@ def section(evidence: Evidence) -> Section | None:
                 f"image of {in_set.label}; the likeliest is {found['likeliest']}, the "
                 f"unlikeliest {found['unlikeliest']} (of 0 to 255)."
             )
-            figure = evidence.draw(
-                "gray_levels", draw(one.table, in_set), f"A curve. {caption}", caption
-            )
+            drawing = draw(one.table, in_set)
+            figure = evidence.draw("gray_levels", drawing, f"A curve. {caption}", caption)
             return Section(html.section("Constant images", figure), found)
     return None
 
@@ -48,15 +47,12 @@ def gray_levels(table: ScoreTable, in_table: ScoreTable) -> dict[str, float] | N
 
 def draw(table: ScoreTable, in_set: JudgedSet) -> Figure:
     """Draws the likelihood of constant images over the range of in-distribution ones."""
-    figure = figures.new(7, 4)
-    axes = figure.add_subplot()
+    figure, (axes,) = figures.panels(7, 4)
     low, high = np.percentile(in_set.table.log_prob, (5, 95))
     label = f"{in_set.label}, 90 % of images"
     axes.axhspan(low, high, color=figures.OWN_COLOR, alpha=0.4, label=label)
     axes.plot(table.index, table.log_prob, **figures.style(1), linewidth=2, label="constant images")
-    axes.set_xlim(0, 255)
-    axes.set_xlabel("gray level", fontsize=12)
-    axes.set_ylabel("log p(x)  [nats per image]", fontsize=12)
+    axes.set(xlim=(0, 255), xlabel="gray level", ylabel="log p(x)  [nats per image]")
     axes.yaxis.set_major_formatter("{x:,.0f}")
-    figures.finish(figure, axes)
+    figures.finish(figure)
     return figure

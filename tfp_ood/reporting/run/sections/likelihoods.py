@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from tfp_ood import units
 from tfp_ood.reporting import figures
@@ -41,11 +39,24 @@ def draw(sets: Sequence[JudgedSet]) -> Figure:
     low, high = figures.axis_range([one.table.log_prob for one in sets])
     edges = np.linspace(low, high, _NUM_BINS + 1)
     # Room for the legend below, so that the axes keep their height with any number of sets.
-    figure = figures.new(7.5, 3.4 + 0.25 * len(sets))
-    axes = figure.add_subplot()
-    for number, one in enumerate(sets):
-        figures.draw_density(axes, one.table.log_prob, edges, number, _label(one, low, high))
-    _finish_axes(axes, low, high, sets[0].table.num_dims)
+    figure, (axes,) = figures.panels(7.5, 3.4 + 0.25 * len(sets))
+    shown = ((n, one.table.log_prob, _label(one, low, high)) for n, one in enumerate(sets))
+    figures.draw_densities(axes, edges, shown)
+    axes.set_xlim(low, high)
+    axes.set_xlabel("log p(x)  [nats per image]   (triangles: means)", fontsize=12)
+    axes.set_ylabel("density", fontsize=12)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.tick_params(labelsize=11)
+    num_dims = sets[0].table.num_dims
+    upper = axes.secondary_xaxis(
+        "top",
+        functions=(
+            lambda nats: units.bits_per_dim(nats, num_dims),
+            lambda bits: units.log_prob_from_bits(bits, num_dims),
+        ),
+    )
+    upper.set_xlabel("bits per dimension", fontsize=12)
+    upper.tick_params(labelsize=11)
     figures.add_legend(figure)
     return figure
 
@@ -67,23 +78,3 @@ def _off_axis(values: np.ndarray, low: float, high: float) -> str:
         side = "left" if num_left else "right"
         return f"; all off the axis to the {side}, mean {np.mean(values):,.0f} nats"
     return f"; {(num_left + num_right) / values.size:.2%} off the axis"
-
-
-def _finish_axes(axes: Axes, low: float, high: float, num_dims: int) -> None:
-    axes.set_xlim(low, high)
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("log p(x)  [nats per image]   (triangles: means)", fontsize=12)
-    axes.set_ylabel("density", fontsize=12)
-    axes.yaxis.set_major_locator(NullLocator())  # areas are 1; the heights say nothing more
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.tick_params(labelsize=11)
-    axes.spines[["right", "left"]].set_visible(False)
-    upper = axes.secondary_xaxis(
-        "top",
-        functions=(
-            lambda nats: units.bits_per_dim(nats, num_dims),
-            lambda bits: units.log_prob_from_bits(bits, num_dims),
-        ),
-    )
-    upper.set_xlabel("bits per dimension", fontsize=12)
-    upper.tick_params(labelsize=11)

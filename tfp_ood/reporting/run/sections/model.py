@@ -19,4 +19,4 @@ def section(evidence: Evidence) -> Section:
         ["likelihood", _KINDS[model["kind"]].format(num_draws=model["num_draws"])],
     ]
     rows += [[key.replace("_", " "), value] for key, value in model.items() if key not in _SHOWN]
-    return Section(html.section("Model", html.facts_table("What was scored with", rows)))
+    return Section(html.section("Model", html.table("What was scored with", [], rows, "facts")))

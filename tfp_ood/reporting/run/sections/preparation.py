@@ -13,9 +13,8 @@ def section(evidence: Evidence) -> Section:
         [one.label, one.key, _shape(one.about.native_shape), changes(one.about)]
         for one in evidence.sets
     ]
-    cells = [[html.escape(cell) for cell in row] for row in rows]
     header = ["Set", "as given", "native size", "images were"]
-    table = html.table("What was done to the images", header, cells, "facts")
+    table = html.table("What was done to the images", header, rows, "facts")
     return Section(html.section("Preparation", table))
 
 

@@ -6,10 +6,10 @@ from matplotlib.figure import Figure
 
 from tfp_ood import detectors
 from tfp_ood.detectors import Detector
-from tfp_ood.metrics.detection import roc
 from tfp_ood.reporting import figures, html
 from tfp_ood.reporting.judged import JudgedSet
 from tfp_ood.reporting.run.evidence import Evidence, Section
+from tfp_ood.reporting.summary import auroc_words
 
 _OF_LIKELIHOOD = (
     "Every threshold on the likelihood is a point; a useful detector is above the diagonal, "
@@ -32,20 +32,14 @@ def _figure(evidence: Evidence, name: str) -> str:
     else:
         part, begins = name, f"ROC curves of {detector.title}"
         caption = f"{detector.title}: a useful detector is above the diagonal."
-    labels = []
-    for one in evidence.shown[1:]:
-        metrics = one.about.scores[name]
-        low, high = metrics["auroc_interval"]
-        labels.append(f"{one.label}, AUROC {metrics['auroc']:.3f} ({low:.3f} to {high:.3f})")
+    labels = [
+        f"{one.label}, AUROC {auroc_words(one.about.scores[name])}" for one in evidence.shown[1:]
+    ]
     figure = draw(detector, evidence.shown, labels)
     return evidence.draw("roc", figure, f"{begins}: {'; '.join(labels)}", caption, part)
 
 
-def draw(
-    detector: Detector,
-    sets: Sequence[JudgedSet],
-    labels: Sequence[str],
-) -> Figure:
+def draw(detector: Detector, sets: Sequence[JudgedSet], labels: Sequence[str]) -> Figure:
     """Draws the curves.
 
     Args:
@@ -53,11 +47,12 @@ def draw(
       sets: in-distribution first.
       labels: of the other sets, for the legend.
     """
-    figure = figures.new(6, 5.4 + 0.25 * len(labels))
-    axes = figures.roc_axes(figure)
     in_scores, *out_scores = (detector.score([one.table]) for one in sets)
-    for number, (scores, label) in enumerate(zip(out_scores, labels, strict=True), 1):
-        flagged, caught = roc(in_scores, scores)
-        axes.plot(flagged, caught, **figures.style(number), linewidth=2, label=label)
-    figures.finish(figure, axes)
+    curves = (
+        (in_scores, scores, {**figures.style(number), "label": label})
+        for number, (scores, label) in enumerate(zip(out_scores, labels, strict=True), 1)
+    )
+    figure = figures.new(6, 5.4 + 0.25 * len(labels))
+    figures.roc_curves(figure, curves)
+    figures.finish(figure)
     return figure

@@ -51,11 +51,11 @@ def section(evidence: Evidence) -> Section | None:
         numbers[one.key] = terms
         columns = ("variance_term", "measured", "mean_term", "variance_term_at_mean")
         cells = [f"{terms[name]:+,.0f}" for name in columns]
-        cells.insert(2, "yes" if terms["same_sign"] else "<b>no</b>")
+        cells.insert(2, html.yes_or_no(terms["same_sign"]))
         variances = f"{terms['variance_other']:,.0f} / {terms['variance_own']:,.0f}"
-        rows.append([html.escape(one.label), *cells, variances])
+        rows.append([one.label, *cells, variances])
     header = ["Set", "predicted", "measured", "same sign", "mean term"]
-    header += ["with couplings&rsquo; slopes", "pixel variance, its / own"]
+    header += [html.Html("with couplings&rsquo; slopes"), "pixel variance, its / own"]
     num_right = sum(terms["same_sign"] for terms in numbers.values())
     words = (
         "<p>Around the mean of its own images a constant-volume flow is expected to prefer a set "
@@ -79,31 +79,20 @@ def section(evidence: Evidence) -> Section | None:
 def _from_moments(slopes: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     """The prediction for pairs of the paper whose images have as many channels as the model's."""
     num_channels = slopes["kernel_sensitivity"].shape[-1]
-    return [
-        {
-            **dataclasses.asdict(moments),
-            "variance_term": second_order.predicted_from_moments(
-                slopes, moments.std_own, moments.std_other
-            ),
-        }
-        for moments in MOMENTS
-        if len(moments.std_own) == num_channels
-    ]
+    found = []
+    for one in MOMENTS:
+        if len(one.std_own) == num_channels:
+            gap = second_order.predicted_from_moments(slopes, one.std_own, one.std_other)
+            found.append({**dataclasses.asdict(one), "variance_term": gap})
+    return found
 
 
 def _moments_table(found: Sequence[Mapping[str, Any]]) -> str:
-    rows = [
-        [
-            html.escape(f"{moments['own']} -> {moments['other']}"),
-            f"{moments['variance_term']:+,.0f}",
-            " / ".join(
-                ", ".join(f"{value:g}" for value in moments[key])
-                for key in ("std_other", "std_own")
-            ),
-            html.escape(moments["source"]),
-        ]
-        for moments in found
-    ]
+    rows = []
+    for one in found:
+        other, own = (", ".join(f"{v:g}" for v in one[key]) for key in ("std_other", "std_own"))
+        pair, gap = f"{one['own']} -> {one['other']}", f"{one['variance_term']:+,.0f}"
+        rows.append([pair, gap, f"{other} / {own}", one["source"]])
     header = ["Pair", "predicted", "standard deviation, its / own", "source"]
     caption = (
         "The same prediction, with these kernels, from moments of the paper's sets by channel: of "

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.reporting import figures, html
@@ -24,12 +23,10 @@ def section(evidence: Evidence) -> Section | None:
     in_terms = found[evidence.in_set.key]
     rows = []
     for one in evidence.sets:
-        terms = found[one.key]
-        gaps = (
-            _gap(terms[f"{name}_mean"] - in_terms[f"{name}_mean"]) for name in ("latent", "volume")
-        )
-        means = (f"{terms[f'{name}_mean']:,.1f}" for name in ("latent", "volume"))
-        rows.append([html.escape(one.label), *means, *gaps])
+        means = (f"{found[one.key][f'{name}_mean']:,.1f}" for name in ("latent", "volume"))
+        # No "-0.0".
+        gaps = (f"{round(gap, 1) + 0.0:+,.1f}" for gap in _gaps(found[one.key], in_terms).values())
+        rows.append([one.label, *means, *gaps])
     header = ["Set", "latent", "volume", "latent, more than own", "volume, more than own"]
     residual = max(terms["residual_per_dim"] for terms in found.values())
     words = (
@@ -77,8 +74,9 @@ def has_constant_volume(sets: Sequence[JudgedSet]) -> bool:
     return bool(np.ptp(ends) < _SAME_VOLUME * sets[0].table.num_dims)
 
 
-def _gap(nats: float) -> str:
-    return f"{round(nats, 1) + 0.0:+,.1f}"  # no "-0.0"
+def _gaps(terms: Mapping[str, float], in_terms: Mapping[str, float]) -> dict[str, float]:
+    """How much more a set has than the in-distribution one of each term, nats per image."""
+    return {name: terms[f"{name}_mean"] - in_terms[f"{name}_mean"] for name in ("latent", "volume")}
 
 
 def _larger_term(evidence: Evidence, found: Mapping[str, Mapping[str, float]]) -> str:
@@ -87,10 +85,7 @@ def _larger_term(evidence: Evidence, found: Mapping[str, Mapping[str, float]]) -
         return "Here the volume is the same for every image; all differences are the latent's."
     in_terms, sentences = found[evidence.in_set.key], []
     for one in evidence.shown[1:]:
-        gaps = {
-            name: found[one.key][f"{name}_mean"] - in_terms[f"{name}_mean"]
-            for name in ("latent", "volume")
-        }
+        gaps = _gaps(found[one.key], in_terms)
         total = sum(gaps.values())
         pull = {name: gap * np.sign(total) for name, gap in gaps.items()}
         term = max(pull, key=pull.get)
@@ -112,18 +107,17 @@ def draw(sets: Sequence[JudgedSet]) -> Figure:
     terms = {"log_prob_latent": "latent density  log p(z)  [nats per image]"}
     if not has_constant_volume(sets):
         terms["log_det"] = "volume term  log|det dz/dx|  [nats per image]"
-    figure = figures.new(7.5, 2.6 * len(terms) + 0.25 * len(sets) + 0.3)
-    panels = figure.subplots(len(terms), 1, squeeze=False)[:, 0]
+    height = 2.6 * len(terms) + 0.25 * len(sets) + 0.3
+    figure, panels = figures.panels(7.5, height, len(terms))
     for axes, (term, name) in zip(panels, terms.items(), strict=True):
         values = [one.table.statistics[term] for one in sets]
         edges = np.linspace(*figures.axis_range(values), _NUM_BINS + 1)
-        for number, (given, one) in enumerate(zip(values, sets, strict=True)):
-            figures.draw_density(axes, given, edges, number, one.label)
-        axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None))
+        shown = zip(range(len(sets)), values, (one.label for one in sets), strict=True)
+        figures.draw_densities(axes, edges, shown)
+        axes.set_xlim(edges[0], edges[-1])
         axes.set_xlabel(name, fontsize=12)
-        axes.yaxis.set_major_locator(NullLocator())
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.spines[["right", "left", "top"]].set_visible(False)
+        axes.spines.top.set_visible(False)
     handles, words = panels[0].get_legend_handles_labels()
     figures.add_legend(figure, handles, words)
     return figure

@@ -122,42 +122,38 @@ def sentences_of(found: _Found, labels: Mapping[str, str]) -> list[str]:
     sentences = []
     for key in out_keys:
         entry = found["sets"][key]
-        auroc = f"AUROC {entry['auroc'][-1]:.2f} at step {last:,}"
-        if entry["prefers_from"] is None:
-            prefers = [high < 0.5 for _, high in entry["auroc_interval"]]
-            ever = "at earlier checkpoints only" if any(prefers) else "at no checkpoint"
-            sentences.append(f"{labels[key]} is preferred to {labels[in_key]} {ever}; {auroc}.")
+        if entry["prefers_from"] is not None:
+            when = f"from step {entry['prefers_from']:,} on, at every checkpoint"
+        elif any(high < 0.5 for _, high in entry["auroc_interval"]):
+            when = "at earlier checkpoints only"
         else:
-            sentences.append(
-                f"{labels[key]} is preferred to {labels[in_key]} from step "
-                f"{entry['prefers_from']:,} on, at every checkpoint; {auroc}."
-            )
+            when = "at no checkpoint"
+        sentences.append(
+            f"{labels[key]} is preferred to {labels[in_key]} {when}; "
+            f"AUROC {entry['auroc'][-1]:.2f} at step {last:,}."
+        )
     return sentences
 
 
 def draw(found: _Found, labels: Mapping[str, str]) -> Figure:
     """Draws bits/dim above and AUROC below, over training steps."""
     sets = found["sets"]
-    figure = figures.new(7.5, 6 + 0.25 * len(sets))
-    bits_axes, auroc_axes = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    height = 6 + 0.25 * len(sets)
+    figure, (above, below) = figures.panels(7.5, height, 2, sharex=True, height_ratios=(3, 2))
     for number, (key, entry) in enumerate(sets.items()):
-        look = figures.style(number)
-        bits_axes.fill_between(
-            found["steps"], entry["low"], entry["high"], color=look["color"], alpha=0.15
-        )
-        bits_axes.plot(found["steps"], entry["mean"], **look, linewidth=2, label=labels[key])
+        look = {**figures.style(number), "linewidth": 2}
+        curves = (entry[name] for name in ("mean", "low", "high"))
+        figures.draw_band(above, found["steps"], *curves, **look, label=labels[key])
         if "auroc" in entry:
-            low, high = zip(*entry["auroc_interval"], strict=True)
-            auroc_axes.fill_between(found["steps"], low, high, color=look["color"], alpha=0.15)
-            auroc_axes.plot(found["steps"], entry["auroc"], **look, linewidth=2)
-    bits_axes.set_ylabel("-log p(x)  [bits/dim], likelier is up", fontsize=11)
-    bits_axes.set_ylim(*_limits(list(sets.values())))
-    auroc_axes.axhline(0.5, color="#555555", linewidth=1)
-    auroc_axes.set(ylim=(-0.02, 1.02), xlim=(0, max(found["steps"][-1], 1)))
-    auroc_axes.set_ylabel("AUROC of likelihood", fontsize=12)
-    auroc_axes.set_xlabel("training step", fontsize=12)
-    auroc_axes.xaxis.set_major_formatter("{x:,.0f}")
-    figures.finish(figure, bits_axes, auroc_axes)
+            ends = zip(*entry["auroc_interval"], strict=True)
+            figures.draw_band(below, found["steps"], entry["auroc"], *ends, **look)
+    above.set_ylim(*_limits(list(sets.values())))
+    below.axhline(0.5, color="#555555", linewidth=1)
+    below.set(ylim=(-0.02, 1.02), xlim=(0, max(found["steps"][-1], 1)))
+    below.set(ylabel="AUROC of likelihood", xlabel="training step")
+    below.xaxis.set_major_formatter("{x:,.0f}")
+    figures.finish(figure)
+    above.set_ylabel("-log p(x)  [bits/dim], likelier is up", fontsize=11)
     return figure
 
 
