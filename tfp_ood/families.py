@@ -18,7 +18,7 @@ class ModelConfig:
     title: ClassVar[str]
     """What people call the family."""
     kinds: ClassVar[Mapping[str, str]] = {}
-    """Of each other `kind` that its options make, what people call it."""
+    """What people call each other `kind` that its options make."""
     reconstructs: ClassVar[bool] = False
     """Whether its models have `reconstruct`, from images to uint8 images of the same shape."""
     num_classes = 0  # not annotated: Glow's field of this name then keeps its place

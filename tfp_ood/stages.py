@@ -239,7 +239,7 @@ def _judged_sets(config: Config) -> list[tuple[str, str]]:
     sets = [(config.data.in_distribution, "test")]
     for name in config.data.out_of_distribution:
         source = specs.parse(name, "data.out_of_distribution")
-        sets.append((name, specs.foreign_label(source)))
+        sets.append((name, specs.out_split(source)))
     return sets
 
 

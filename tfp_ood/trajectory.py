@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfp_ood import atomic, units
-from tfp_ood.errors import EvaluationError
+from tfp_ood.errors import EvaluationError, first_line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +71,9 @@ def _read(path: pathlib.Path) -> dict[str, Scored]:
             table = file.read()
         columns = {one.name: table[one.name].to_numpy() for one in dataclasses.fields(Scored)}
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
         raise EvaluationError(
-            f"{path} is damaged ({reason}). Delete it: the likelihood over training is then shown "
-            "without this step."
+            f"{path} is damaged ({first_line(error)}). Delete it: the likelihood over training is "
+            "then shown without this step."
         ) from error
     datasets, splits = columns.pop("dataset"), columns.pop("split")
     found = {}

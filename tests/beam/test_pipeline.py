@@ -119,7 +119,7 @@ def test_a_tfds_set_has_the_numbers_of_this_process(score, made, data_dir):
     )
     assert code == 0 and said.startswith("7 images scored, 0 left out: "), said
     assert skipped == []
-    split = data_pipeline.open_split("fashion_mnist", "foreign", DataConfig(), data_dir)
+    split = data_pipeline.open_split("fashion_mnist", "out", DataConfig(), data_dir)
     pixels, labels = data_pipeline.load(split)
     check(table, pixels, made)
     assert table["index"].to_pylist() == list(range(7))
@@ -195,7 +195,7 @@ def test_image_files_of_odd_shapes(score, made, tmp_path):
     code, said, table, skipped = score(f"--input={folder}/**", "--input_format=images", *CHANGES)
     assert code == 0 and said.startswith("3 images scored, 2 left out (listed in "), said
     data = DataConfig(size_change="resize", channel_change="convert", unreadable="skip")
-    split = data_pipeline.open_split(f"folder:{folder}", "foreign", data, None)
+    split = data_pipeline.open_split(f"folder:{folder}", "out", data, None)
     pixels, _ = data_pipeline.load(split)
     check(table, pixels, made)
     names = ["cat/z.png", "dog/a.png", "dog/b.jpg"]

@@ -91,7 +91,7 @@ def _folder(tmp_path):
 def test_a_folder_of_odd_images_becomes_one_array(tmp_path):
     _folder(tmp_path)
     data = DataConfig(image_shape=(6, 6, 3), size_change="crop", channel_change="convert")
-    split = open_split(f"folder:{tmp_path}", "foreign", data, None)
+    split = open_split(f"folder:{tmp_path}", "out", data, None)
     assert (split.num_images, split.split, split.native_shape) == (3, "all", (None, None, None))
     assert split.preprocessing["size_change"] == "crop varying -> 6x6"
     assert split.preprocessing["channel_change"] == "varying -> RGB"
@@ -103,7 +103,7 @@ def test_a_folder_of_odd_images_becomes_one_array(tmp_path):
 
 def test_a_flat_folder_has_no_labels(tmp_path):
     Image.new("L", (4, 4), 5).save(tmp_path / "a.png")
-    split = open_split(f"folder:{tmp_path}", "foreign", DataConfig(image_shape=(4, 4, 1)), None)
+    split = open_split(f"folder:{tmp_path}", "out", DataConfig(image_shape=(4, 4, 1)), None)
     images, labels = load(split)
     assert split.native_shape == (4, 4, 1)
     assert labels.tolist() == [-1] and (images == 5).all()
@@ -169,21 +169,21 @@ def test_what_cannot_be_read_is_left_out_and_listed_if_asked_for(tmp_path):
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     _bomb(tmp_path / "bomb.png")
     data = DataConfig(image_shape=(40, 40, 3), unreadable="skip")
-    split = open_split(f"folder:{tmp_path}", "foreign", data, None)
+    split = open_split(f"folder:{tmp_path}", "out", data, None)
     assert split.num_images == 4 and load(split)[0].shape == (4, 40, 40, 3)
     skipped = dict(split.preprocessing["skipped"])
     assert sorted(skipped) == ["bomb.png", "cut.jpg", "empty.png", "gone.png", "words.gif"]
     assert "pixels" in skipped["bomb.png"] and "runcated" in skipped["cut.jpg"]
     assert not any(str(tmp_path) in reason for reason in skipped.values())
     with pytest.raises(DataError, match=r"bomb\.png and 4 other files: .*unreadable=skip"):
-        open_split(f"folder:{tmp_path}", "foreign", DataConfig(image_shape=(40, 40, 3)), None)
+        open_split(f"folder:{tmp_path}", "out", DataConfig(image_shape=(40, 40, 3)), None)
 
 
 def test_a_folder_of_nothing_that_can_be_read_is_refused(tmp_path):
     (tmp_path / "a.png").write_bytes(b"x")
     data = DataConfig(image_shape=(4, 4, 3), unreadable="skip")
     with pytest.raises(DataError, match="none of the folder's files"):
-        open_split(f"folder:{tmp_path}", "foreign", data, None)
+        open_split(f"folder:{tmp_path}", "out", data, None)
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.0])
@@ -193,7 +193,7 @@ def test_an_unreadable_file_is_named_before_work(tmp_path, keep):
     content = (tmp_path / "good.jpg").read_bytes()
     (tmp_path / "bad.jpg").write_bytes(content[: int(len(content) * keep)])
     with pytest.raises(DataError, match=r"bad\.jpg: cannot be read .*unreadable=skip"):
-        open_split(f"folder:{tmp_path}", "foreign", DataConfig(image_shape=(40, 40, 3)), None)
+        open_split(f"folder:{tmp_path}", "out", DataConfig(image_shape=(40, 40, 3)), None)
 
 
 def test_a_changed_file_is_looked_at_again(tmp_path):
@@ -207,4 +207,4 @@ def test_too_large_for_padding_is_refused_before_work(tmp_path):
     _folder(tmp_path)
     data = DataConfig(image_shape=(10, 10, 3), size_change="pad", channel_change="convert")
     with pytest.raises(DataError, match=r"up to 12x7 cannot be padded to the model's 10x10"):
-        open_split(f"folder:{tmp_path}", "foreign", data, None)
+        open_split(f"folder:{tmp_path}", "out", data, None)

@@ -67,14 +67,14 @@ def test_validation_is_the_end_of_the_training_split(data_dir):
 
 
 def test_images_in_shape_pass_bit_by_bit_with_their_labels(data_dir):
-    images, labels = load(open_split("mnist", "foreign", DATA, data_dir))
+    images, labels = load(open_split("mnist", "out", DATA, data_dir))
     assert dict(zip(_identities(images), labels, strict=True)) == _labels_by_image("test")
     assert labels.dtype == np.int64
 
 
 def test_num_test_takes_the_first(data_dir):
     all_images, _ = load(open_split("mnist", "test", DATA, data_dir))
-    for role in ("test", "foreign"):
+    for role in ("test", "out"):
         some = open_split("mnist", role, DataConfig(num_test=3), data_dir)
         np.testing.assert_array_equal(load(some)[0], all_images[:3])
         more = open_split("mnist", role, DataConfig(num_test=99), data_dir)
@@ -84,20 +84,20 @@ def test_num_test_takes_the_first(data_dir):
 @pytest.mark.parametrize(("num", "expected"), [(3, [0, 8, 16]), (10, list(range(0, 23, 3)))])
 def test_some_images_are_spread_over_the_set(tmp_path, num, expected):
     name, data = _array(tmp_path)
-    index, images = pipeline.some_images(open_split(name, "foreign", data, None), num)
+    index, images = pipeline.some_images(open_split(name, "out", data, None), num)
     assert index.tolist() == expected == images[:, 0, 0, 0].tolist()
     assert index.dtype == np.int64 and images.dtype == np.uint8 and images.shape[1:] == (4, 3, 1)
 
 
 def test_some_images_are_all_where_there_are_few(tmp_path):
     name, data = _array(tmp_path)
-    index, images = pipeline.some_images(open_split(name, "foreign", data, None), 100)
+    index, images = pipeline.some_images(open_split(name, "out", data, None), 100)
     assert index.tolist() == list(range(23)) and len(images) == 23
 
 
 def test_both_sides_are_preprocessed_alike(data_dir):
     data = DataConfig(size_change="resize", channel_change="convert", num_validation=5)
-    split = open_split("cifar10", "foreign", data, data_dir)
+    split = open_split("cifar10", "out", data, data_dir)
     assert split.native_shape == (32, 32, 3)
     assert json.loads(json.dumps(split.preprocessing)) == {
         "native_shape": [32, 32, 3],
@@ -114,7 +114,7 @@ def test_both_sides_are_preprocessed_alike(data_dir):
 
 def test_a_mismatch_is_refused_before_the_data_are_looked_for(tmp_path):
     with pytest.raises(DataError, match=r"cifar10: .*32x32 RGB.*28x28 gray.*size_change=resize"):
-        open_split("cifar10", "foreign", DataConfig(), str(tmp_path))
+        open_split("cifar10", "out", DataConfig(), str(tmp_path))
 
 
 def test_a_set_that_is_not_there_is_named_with_its_place(tmp_path):
@@ -129,7 +129,7 @@ def test_too_few_images_to_hold_out(data_dir):
 
 def test_wrong_names_and_roles(data_dir):
     with pytest.raises(ConfigError, match=r"config\.data\.out_of_distribution: got 'nist'"):
-        open_split("nist", "foreign", DATA, data_dir)
+        open_split("nist", "out", DATA, data_dir)
     with pytest.raises(ConfigError, match=r"config\.data\.in_distribution: got 'nist'"):
         open_split("nist", "train", DATA, data_dir)
     with pytest.raises(ValueError, match="one of train, validation, test, foreign"):
@@ -149,7 +149,7 @@ def test_emnist_is_turned_upright(tmp_path):
         },
         data_dir=str(tmp_path),
     )
-    split = open_split("emnist_letters", "foreign", DATA, str(tmp_path))
+    split = open_split("emnist_letters", "out", DATA, str(tmp_path))
     assert split.preprocessing["transposed"] is True
     upright = _identities(images.transpose(0, 2, 1, 3))
     assert sorted(_identities(load(split)[0])) == sorted(upright)
@@ -181,7 +181,7 @@ def test_an_array_passes_bit_by_bit_in_its_order(tmp_path):
         images = rng.integers(0, 256, shape, np.uint8)
         np.save(tmp_path / "a.npy", images)
         data = DataConfig(image_shape=(4, 6, 3 if len(shape) == 4 else 1))
-        split = open_split(f"array:{tmp_path / 'a.npy'}", "foreign", data, None)
+        split = open_split(f"array:{tmp_path / 'a.npy'}", "out", data, None)
         read, labels = load(split)
         np.testing.assert_array_equal(read, images.reshape(read.shape))
         assert set(labels) == {-1} and split.split == "all"

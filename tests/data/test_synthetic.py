@@ -13,14 +13,14 @@ NOISE_DIGEST = "70b9c20e7c6e178054784dda1d5c5fc3c7853c632369578c1650fa447d56e451
 
 
 def test_constant_has_one_image_per_gray_level():
-    images, labels = load(open_split("constant", "foreign", SMALL, None))
+    images, labels = load(open_split("constant", "out", SMALL, None))
     assert images.shape == (256, 6, 5, 3)
     np.testing.assert_array_equal(images, np.arange(256)[:, None, None, None] + 0 * images)
     assert set(labels) == {-1}
 
 
 def test_noise_is_uniform_and_its_images_are_functions_of_their_index():
-    split = open_split("noise", "foreign", SMALL, None)
+    split = open_split("noise", "out", SMALL, None)
     images, _ = load(split)
     assert len(images) == split.num_images == 10_000
     counts = np.bincount(images.ravel(), minlength=256)
@@ -28,15 +28,13 @@ def test_noise_is_uniform_and_its_images_are_functions_of_their_index():
     # 255 degrees of freedom: the mean of chi squared is 255, its standard deviation 22.6.
     assert 160 < ((counts - expected) ** 2 / expected).sum() < 350
     assert len(np.unique(images.reshape(len(images), -1), axis=0)) == len(images)
-    first, _ = load(
-        open_split("noise", "foreign", DataConfig(image_shape=(6, 5, 3), num_test=9), None)
-    )
+    first, _ = load(open_split("noise", "out", DataConfig(image_shape=(6, 5, 3), num_test=9), None))
     np.testing.assert_array_equal(first, images[:9])
 
 
 def test_noise_stays_the_same_over_versions():
     data = DataConfig(image_shape=(2, 2, 1), num_test=3)
-    images, _ = load(open_split("noise", "foreign", data, None))
+    images, _ = load(open_split("noise", "out", data, None))
     assert hashlib.sha256(images.tobytes()).hexdigest() == NOISE_DIGEST
 
 
@@ -51,7 +49,7 @@ def test_a_computed_set_can_be_trained_on():
 
 @pytest.mark.parametrize("name", ["noise", "constant"])
 def test_computed_sets_need_no_change(name):
-    split = open_split(name, "foreign", SMALL, None)
+    split = open_split(name, "out", SMALL, None)
     assert (split.name, split.split, split.native_shape) == (name, "all", (6, 5, 3))
     assert split.preprocessing["size_change"] == split.preprocessing["channel_change"] == "none"
 
@@ -69,7 +67,7 @@ def test_own_test_images_with_less_contrast(own, factor):
     images, _ = load(open_split(own.in_distribution, "test", own, None))
     values = images.astype(np.float32)
     for kind, anchor in (("contrast", values.mean((1, 2, 3), keepdims=True)), ("dimmed", 0.0)):
-        split = open_split(f"{kind}:{factor}", "foreign", own, None)
+        split = open_split(f"{kind}:{factor}", "out", own, None)
         expected = np.round(anchor + factor * (values - anchor))
         np.testing.assert_array_equal(load(split)[0], expected)
         assert (split.name, split.split) == (f"{kind}:{factor}", "test")
@@ -88,7 +86,7 @@ def test_reduced_images_are_no_set_to_train_on():
 
 
 def _corrupted(own, name):
-    split = open_split(name, "foreign", own, None)
+    split = open_split(name, "out", own, None)
     assert (split.name, split.split, split.num_images) == (name, "test", 3)
     assert split.preprocessing["corruption"]["kind"] == name.partition(":")[0]
     images, _ = load(split)
@@ -118,7 +116,7 @@ def test_noise_has_the_strength_and_stays_the_same(tmp_path):
     )
     own = DataConfig(in_distribution=f"array:{tmp_path / 'gray.npy'}", image_shape=(40, 40, 3))
     images, _ = load(open_split(own.in_distribution, "test", own, None))
-    split = open_split("noisy:20", "foreign", own, None)
+    split = open_split("noisy:20", "out", own, None)
     noise = load(split)[0].astype(np.float64) - images
     assert noise.std() == pytest.approx(20, rel=0.05) and abs(noise.mean()) < 1
     assert np.abs(np.corrcoef(noise.reshape(3, -1)) - np.eye(3)).max() < 0.1

@@ -63,7 +63,7 @@ def test_the_guard_is_calibrated_with_the_validation_images(workdir, data_dir):
 
 def test_exported_likelihoods_are_those_of_the_tables(workdir, data_dir):
     signatures = tf.saved_model.load(str(workdir.export / "model")).signatures
-    for name, role in (("fashion_mnist", "test"), ("mnist", "foreign")):
+    for name, role in (("fashion_mnist", "test"), ("mnist", "out")):
         table = tables.read_score_table(workdir.score_table(name, "test"))
         told = signatures["log_prob"](images=tf.constant(images_of(data_dir, role, name)))
         np.testing.assert_allclose(told["log_prob"], table.log_prob, rtol=1e-5)
@@ -165,7 +165,7 @@ def test_no_foreign_set_is_needed(workdir, data_dir):
 def test_the_card_has_the_rates_of_the_exported_guard(workdir, data_dir):
     table = tables.read_score_table(workdir.score_table("mnist", "test"))
     signatures = tf.saved_model.load(str(workdir.export / "model")).signatures
-    images = tf.constant(images_of(data_dir, "foreign", "mnist"))
+    images = tf.constant(images_of(data_dir, "out", "mnist"))
     share = np.mean(signatures["guard"](images=images)["is_out_of_distribution"])
     card = (workdir.export / "model_card.md").read_text()
     assert f"| MNIST | foreign | {table.num_images} | {100 * share:.1f} % (" in card

@@ -8,19 +8,10 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfp_ood.data.splits import ROLES, Split, open_sets, open_split
-
-__all__ = [
-    "ROLES",
-    "Shard",
-    "Split",
-    "load",
-    "open_sets",
-    "open_split",
-    "scoring_batches",
-    "some_images",
-    "training_stream",
-]
+from tfp_ood.data.splits import ROLES as ROLES
+from tfp_ood.data.splits import Split as Split
+from tfp_ood.data.splits import open_sets as open_sets
+from tfp_ood.data.splits import open_split as open_split
 
 MEMORY_LIMIT = 2**30
 """Bytes; a set whose uint8 images in the model's shape take less is kept in memory in training."""

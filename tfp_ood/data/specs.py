@@ -176,7 +176,7 @@ def parse(name: str, key: str) -> Source:
     return source
 
 
-def foreign_label(source: Source) -> str:
+def out_split(source: Source) -> str:
     """The split, as tables name it, of a set that is judged against: `test`, or `all`."""
     return "test" if isinstance(source, DatasetSpec | ChangedSource) else "all"
 

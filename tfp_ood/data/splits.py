@@ -19,13 +19,13 @@ from tfp_ood.data.specs import (
     FolderSource,
     Shape,
     SyntheticSpec,
-    foreign_label,
+    out_split,
     parse,
 )
 from tfp_ood.errors import DataError, first_line
 
-ROLES = ("train", "validation", "test", "foreign")
-"""`foreign` is the role of every set other than the one that the model is trained on."""
+ROLES = ("train", "validation", "test", "out")
+"""`out` is the role of every set other than the one that the model is trained on."""
 
 _PARTITION_SEED = 0
 _HELD_OUT_FRACTION = 0.1
@@ -59,9 +59,9 @@ def open_split(name: str, role: str, data: DataConfig, data_dir: str | None) -> 
     """The images that play `role` in an experiment; checks all that can be checked before work.
 
     TFDS sets: `train` is the training split without its last `data.num_validation` images,
-    `validation` those, `test` and `foreign` the test split (its first `data.num_test` images if
+    `validation` those, `test` and `out` the test split (its first `data.num_test` images if
     that is not 0).
-    Folders, arrays and computed sets have no splits. As `foreign` all images are taken (again the
+    Folders, arrays and computed sets have no splits. As `out` all images are taken (again the
     first `num_test`). As the set to train on they are divided, by one fixed shuffle: a tenth (at
     least 1) for `test`; `num_validation`, but at most a tenth (at least 1), for `validation`; the
     rest for `train`.
@@ -78,7 +78,7 @@ def open_split(name: str, role: str, data: DataConfig, data_dir: str | None) -> 
     """
     if role not in ROLES:
         raise ValueError(f"role: got {role!r}; valid is one of {', '.join(ROLES)}")
-    key = "data.out_of_distribution" if role == "foreign" else "data.in_distribution"
+    key = "data.out_of_distribution" if role == "out" else "data.in_distribution"
     source = parse(name, key)
     return _OPEN[type(source)](source, role, data, data_dir)
 
@@ -94,9 +94,9 @@ def open_sets(data: DataConfig, data_dir: str | None) -> list[Split]:
       ConfigError: a name does not stand for a set.
       DataError: one is not there, or cannot be brought to the model's shape.
     """
-    own = open_split(data.in_distribution, "test", data, data_dir)
-    foreign = [open_split(name, "foreign", data, data_dir) for name in data.out_of_distribution]
-    return [own, *foreign]
+    in_split = open_split(data.in_distribution, "test", data, data_dir)
+    out_splits = [open_split(name, "out", data, data_dir) for name in data.out_of_distribution]
+    return [in_split, *out_splits]
 
 
 def _open_tfds(spec: DatasetSpec, role: str, data: DataConfig, data_dir: str | None) -> Split:
@@ -111,7 +111,7 @@ def _open_tfds(spec: DatasetSpec, role: str, data: DataConfig, data_dir: str | N
 
     return Split(
         spec.name,
-        foreign_label(spec) if role == "foreign" else role,
+        out_split(spec) if role == "out" else role,
         stop - start,
         spec.native_shape,
         {**plan.record(), "transposed": spec.transposed},
@@ -153,7 +153,7 @@ def _tfds_range(
     spec: DatasetSpec, builder: Any, role: str, data: DataConfig
 ) -> tuple[str, int, int]:
     """TFDS split, first image and end of a role."""
-    if role in ("test", "foreign"):
+    if role in ("test", "out"):
         num_images = builder.info.splits[spec.test_split].num_examples
         return spec.test_split, 0, _limited(num_images, data.num_test)
     num_images = builder.info.splits[spec.train_split].num_examples
@@ -232,16 +232,18 @@ def _open_synthetic(source: SyntheticSpec, role: str, data: DataConfig, _: str |
 
 def _open_changed(source: ChangedSource, _: str, data: DataConfig, data_dir: str | None) -> Split:
     """The in-distribution test images, in the model's shape, each changed."""
-    own = open_split(data.in_distribution, "test", data, data_dir)
+    in_split = open_split(data.in_distribution, "test", data, data_dir)
 
     def decode(record: tf.Tensor) -> tf.Tensor:
-        return synthetic.changed_image(own.decode(record), source.kind, source.strength)
+        return synthetic.changed_image(in_split.decode(record), source.kind, source.strength)
 
     is_reduction = source.kind in REDUCTIONS
     key, strength = ("reduction", "factor") if is_reduction else ("corruption", "strength")
-    record = {key: {"of": own.name, "kind": source.kind, strength: source.strength}}
-    preprocessing = {**own.preprocessing, **record}
-    return dataclasses.replace(own, name=source.name, preprocessing=preprocessing, decode=decode)
+    record = {key: {"of": in_split.name, "kind": source.kind, strength: source.strength}}
+    preprocessing = {**in_split.preprocessing, **record}
+    return dataclasses.replace(
+        in_split, name=source.name, preprocessing=preprocessing, decode=decode
+    )
 
 
 _OPEN = {
@@ -264,7 +266,7 @@ def _chosen(name: str, num_images: int, role: str, data: DataConfig) -> np.ndarr
     Raises:
       DataError: there are too few to train on, validate and test.
     """
-    if role == "foreign":
+    if role == "out":
         return np.arange(_limited(num_images, data.num_test))
     if num_images < 3:
         raise DataError(
@@ -294,7 +296,7 @@ def _of_items(
     chosen = _chosen(source.name, len(items), role, data)
     return Split(
         source.name,
-        foreign_label(source) if role == "foreign" else role,
+        out_split(source) if role == "out" else role,
         len(chosen),
         plan.native_shape,
         {**plan.record(), "transposed": False},

@@ -32,9 +32,9 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     workdir.check(config)
     sets = _open_sets(config, workdir, data_dir)
     wanted = [one for one in sets if not _is_current(*one[1:])]
-    _, own_path, own_facts = sets[0]
+    _, in_path, in_facts = sets[0]
     wants_slopes = config.model.has_constant_volume and not second_order.read(
-        workdir.second_order, own_facts
+        workdir.second_order, in_facts
     )
     if not wanted and not wants_slopes:
         return
@@ -49,9 +49,9 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         )
         print(f"scored {split.num_images:,} images of {split.name}/{split.split}: {path}")
     if wants_slopes:
-        mean = images.read_kept(own_path, own_facts).mean
+        mean = images.read_kept(in_path, in_facts).mean
         slopes = second_order_slopes.slopes(model, mean)
-        second_order.write(workdir.second_order, slopes, own_facts)
+        second_order.write(workdir.second_order, slopes, in_facts)
 
 
 def current_tables(

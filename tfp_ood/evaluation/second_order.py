@@ -61,13 +61,15 @@ def _linear(x: np.ndarray, kernels: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate([rest, x[..., num_kept:].reshape(num, -1)], axis=1)
 
 
-def predicted_gap(slopes: Mapping[str, np.ndarray], own: Kept, other: Kept) -> dict[str, float]:
+def predicted_gap(
+    slopes: Mapping[str, np.ndarray], in_kept: Kept, out_kept: Kept
+) -> dict[str, float]:
     """The terms of the expansion, for the gap E_q[log p] - E_p*[log p]: nats per image.
 
     Args:
       slopes: of `read`.
-      own: of the in-distribution set p*.
-      other: of q.
+      in_kept: of the in-distribution set p*.
+      out_kept: of q.
 
     Returns:
       variance_term: the paper's prediction, by kernels alone.
@@ -75,25 +77,25 @@ def predicted_gap(slopes: Mapping[str, np.ndarray], own: Kept, other: Kept) -> d
       mean_term: g . (m_q - m_p*), which the paper leaves out.
       variance_own, variance_other: mean over pixels of the variance over images.
     """
-    change = other.variance - own.variance
+    change = out_kept.variance - in_kept.variance
     return {
         "variance_term": -0.5 * float(np.sum(slopes["kernel_sensitivity"] * change)),
         "variance_term_at_mean": -0.5 * float(np.sum(slopes["sensitivity"] * change)),
-        "mean_term": float(np.sum(slopes["gradient"] * (other.mean - own.mean))),
-        "variance_own": float(own.variance.mean()),
-        "variance_other": float(other.variance.mean()),
+        "mean_term": float(np.sum(slopes["gradient"] * (out_kept.mean - in_kept.mean))),
+        "variance_own": float(in_kept.variance.mean()),
+        "variance_other": float(out_kept.variance.mean()),
     }
 
 
 def predicted_from_moments(
-    slopes: Mapping[str, np.ndarray], std_own: Sequence[float], std_other: Sequence[float]
+    slopes: Mapping[str, np.ndarray], std_in: Sequence[float], std_out: Sequence[float]
 ) -> float:
     """The paper's prediction from standard deviations by channel, which all pixels then share.
 
     Args:
       slopes: of `read`, for images with C channels.
-      std_own: [C], of the in-distribution set, in pixel values.
-      std_other: [C], of the other set.
+      std_in: [C], of the in-distribution set, in pixel values.
+      std_out: [C], of the other set.
 
     Returns:
       E_q[log p] - E_p*[log p] in nats per image.
@@ -102,9 +104,9 @@ def predicted_from_moments(
       ValueError: another number of channels.
     """
     sensitivity = slopes["kernel_sensitivity"].sum((0, 1))
-    if not sensitivity.shape == np.shape(std_own) == np.shape(std_other):
-        raise ValueError(f"std: got {std_own} and {std_other}; valid are {len(sensitivity)} each")
-    change = np.square(std_other) - np.square(std_own)
+    if not sensitivity.shape == np.shape(std_in) == np.shape(std_out):
+        raise ValueError(f"std: got {std_in} and {std_out}; valid are {len(sensitivity)} each")
+    change = np.square(std_out) - np.square(std_in)
     return -0.5 * float(np.sum(sensitivity * change))
 
 

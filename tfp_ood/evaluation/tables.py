@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tfp_ood.errors import EvaluationError
+from tfp_ood.errors import EvaluationError, first_line
 
 if TYPE_CHECKING:  # data imports TensorFlow; reports, which read tables, must not
     from tfp_ood.data.pipeline import Split
@@ -192,7 +192,7 @@ def read_table(
         ) from error
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise EvaluationError(
-            f"The {kind} {path} is damaged ({str(error).splitlines()[0]}). "
+            f"The {kind} {path} is damaged ({first_line(error)}). "
             "Delete it and run --mode=evaluate, which makes it again."
         ) from error
 

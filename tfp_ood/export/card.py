@@ -17,7 +17,7 @@ from tfp_ood.detectors.conformal import Guard, Judgement
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.reporting import names
 from tfp_ood.reporting.outcome import changes, is_changed, outcome
-from tfp_ood.reporting.summary import Metrics, SetSummary, Summary
+from tfp_ood.reporting.summary import SetSummary, Summary, auroc_words
 
 _CAUGHT, _MISSED = 0.95, 0.5  # shares of a foreign set that the guard flags
 
@@ -40,29 +40,29 @@ class Facts:
 
 def model_card(facts: Facts) -> str:
     """The card, Markdown."""
-    own, foreign = facts.summary.in_set, facts.summary.out_sets
+    in_set, out_sets = facts.summary.in_set, facts.summary.out_sets
     family = names.family(facts.config.model.family)
     judged = [facts.guard.judge([table]) for table in facts.tables]
     parts = [
-        f"# Model card: {family} of {own.label}",
+        f"# Model card: {family} of {in_set.label}",
         f"`model` tells the likelihood of images under a {family} that was trained on "
-        f"{own.label}, draws images, and has a guard that flags images of unusual likelihood. "
+        f"{in_set.label}, draws images, and has a guard that flags images of unusual likelihood. "
         "All figures below are of this one trained model.",
         "## Model and data",
-        _table(["", ""], _model_rows(facts, own)),
+        _table(["", ""], _model_rows(facts, in_set)),
         "## Likelihood as a detector of foreign images",
-        *_likelihood(facts.summary, foreign),
+        *_likelihood(facts.summary, out_sets),
         "## The guard",
-        *_guard(facts, own, foreign, judged),
+        *_guard(facts, in_set, out_sets, judged),
         "## Limits",
-        _list(_limits(facts, own, judged[0])),
+        _list(_limits(facts, in_set, judged[0])),
         "## Signatures",
         _list(_signatures(facts)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _model_rows(facts: Facts, own: SetSummary) -> list[list[str]]:
+def _model_rows(facts: Facts, in_set: SetSummary) -> list[list[str]]:
     config, training, model = facts.config, facts.training, facts.summary.model
     height, width, channels = config.data.image_shape
     resumed = training.get("resumed_at_step")
@@ -71,8 +71,8 @@ def _model_rows(facts: Facts, own: SetSummary) -> list[list[str]]:
     # A path on this computer is nothing to ship: the label has its last part.
     source = f" ({spec.tfds_name} of TensorFlow Datasets; licence: {spec.licence})" if spec else ""
     return [
-        ["trained on", f"the training split of {own.label}{source}"],
-        ["images", f"uint8 [N, {height}, {width}, {channels}]; {changes(own)} before the model"],
+        ["trained on", f"the training split of {in_set.label}{source}"],
+        ["images", f"uint8 [N, {height}, {width}, {channels}]; {changes(in_set)} before the model"],
         [
             "training",
             f"{training['num_steps']:,} steps of {config.train.batch_size:,} images, "
@@ -91,8 +91,8 @@ def _kind(model: Mapping[str, Any]) -> str:
     return f"a lower bound from {number:,} draw{'s' * (number > 1)} of noise per image"
 
 
-def _likelihood(summary: Summary, foreign: Sequence[SetSummary]) -> list[str]:
-    if not foreign:
+def _likelihood(summary: Summary, out_sets: Sequence[SetSummary]) -> list[str]:
+    if not out_sets:
         return ["No foreign set was evaluated: what likelihood fails at here is not known."]
     judges = summary.detector_names
     rows = [
@@ -100,10 +100,10 @@ def _likelihood(summary: Summary, foreign: Sequence[SetSummary]) -> list[str]:
             entry.label,
             f"{entry.num_images:,}",
             f"{entry.bits_per_dim_mean:.2f}",
-            *(_auroc(entry.scores[name]) for name in judges),
+            *(auroc_words(entry.scores[name]) for name in judges),
             changes(entry),
         ]
-        for entry in foreign
+        for entry in out_sets
     ]
     aurocs = (
         "AUROC (95 % interval)"
@@ -119,20 +119,15 @@ def _likelihood(summary: Summary, foreign: Sequence[SetSummary]) -> list[str]:
     return [text, _table(header, rows), _list(outcome(summary))]
 
 
-def _auroc(metrics: Metrics) -> str:
-    low, high = metrics["auroc_interval"]
-    return f"{metrics['auroc']:.3f} ({low:.3f} to {high:.3f})"
-
-
 def _guard(
     facts: Facts,
-    own: SetSummary,
-    foreign: Sequence[SetSummary],
+    in_set: SetSummary,
+    out_sets: Sequence[SetSummary],
     judged: Sequence[Judgement],
 ) -> list[str]:
     rate, count = facts.guard.calibration.false_alarm_rate, facts.guard.calibration.num_images
-    changed = [is_changed(entry.preprocessing) for entry in foreign]
-    roles = ["own, test", *("own, changed" if is_own else "foreign" for is_own in changed)]
+    changed = [is_changed(entry.preprocessing) for entry in out_sets]
+    roles = ["own, test", *("own, changed" if is_in_set else "foreign" for is_in_set in changed)]
     rows = [
         [
             entry.label,
@@ -142,27 +137,27 @@ def _guard(
             _percent(share.too_high),
             _percent(share.too_low),
         ]
-        for entry, role, share in zip([own, *foreign], roles, judged, strict=True)
+        for entry, role, share in zip([in_set, *out_sets], roles, judged, strict=True)
     ]
     header = ["set", "role", "images", "flagged (95 % interval)", "too unlikely", "too likely"]
     text = (
-        f"It compares an image's likelihood with those of {count:,} images of {own.label} that "
+        f"It compares an image's likelihood with those of {count:,} images of {in_set.label} that "
         "were held out of the training for validation, and flags it where it is in one of the two "
         f"tails: p-value of at most {rate:g}, which is the share of false alarms to expect."
     )
     sentences = [
-        _outcome(entry.label, share) for entry, share in zip(foreign, judged[1:], strict=True)
+        _outcome(entry.label, share) for entry, share in zip(out_sets, judged[1:], strict=True)
     ]
-    return [text, _table(header, rows), _list([_false_alarms(own, judged[0], rate), *sentences])]
+    return [text, _table(header, rows), _list([_false_alarms(in_set, judged[0], rate), *sentences])]
 
 
-def _false_alarms(own: SetSummary, share: Judgement, rate: float) -> str:
+def _false_alarms(in_set: SetSummary, share: Judgement, rate: float) -> str:
     low, high = share.share_flagged_interval
     fits = (
         "which agrees with" if low <= rate <= high else "more than" if low > rate else "less than"
     )
     return (
-        f"False alarms: {_percent(share.flagged)} of the test images of {own.label} "
+        f"False alarms: {_percent(share.flagged)} of the test images of {in_set.label} "
         f"({_between(share)}), {fits} the {_percent(rate)} asked for."
     )
 
@@ -181,7 +176,7 @@ def _outcome(label: str, share: Judgement) -> str:
     return f"{outcome}: {_percent(share.flagged)} flagged{mostly}."
 
 
-def _limits(facts: Facts, own: SetSummary, share: Judgement) -> list[str]:
+def _limits(facts: Facts, in_set: SetSummary, share: Judgement) -> list[str]:
     rate, count = facts.guard.calibration.false_alarm_rate, facts.guard.calibration.num_images
     spread = math.sqrt(rate * (1 - rate) / count)
     return [
@@ -191,7 +186,7 @@ def _limits(facts: Facts, own: SetSummary, share: Judgement) -> list[str]:
         f"is an average over draws of {count:,} of them: this guard's own may be off by some "
         f"{_percent(spread)} (one standard deviation). Measured on the test images: "
         f"{_percent(share.flagged)}.",
-        f"Images must be prepared as those of the training were (here: {changes(own)}). Other "
+        f"Images must be prepared as those of the training were (here: {changes(in_set)}). Other "
         "cropping, resizing or compression changes likelihoods and with them the verdict.",
         *_noise(facts.summary.model),
         "Foreign sets that are not in the tables above were not tried. One seed of training; the "

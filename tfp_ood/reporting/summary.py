@@ -17,7 +17,7 @@ from tfp_ood.metrics.detection import detection_metrics
 from tfp_ood.reporting import names
 
 FORMAT = 2
-"""Of the files that this version writes and reads; reports of others are made again."""
+"""The format of the files that this version writes and reads; other reports are made again."""
 
 _CLASS = "predicted_class"
 _CONFIDENT = 0.9
@@ -33,7 +33,7 @@ UNITS = {
 }
 
 Metrics = Mapping[str, Any]
-"""Of `metrics.detection_metrics`, NAME -> number, and of each a NAME_interval, [low, high]."""
+"""What `metrics.detection_metrics` gives, and of each NAME a NAME_interval, [low, high]."""
 
 SHOWN_METRICS = ("auroc", "fpr95", "auprc_out", "auprc_in")
 """In tables; what matters most first."""
@@ -55,7 +55,7 @@ class SetSummary:
     preprocessing: Mapping[str, Any]
     """What was done to the images (`data.shaping`)."""
     classifier: Mapping[str, float] | None = None
-    """Of class-conditional models: what they believe of the images' classes."""
+    """What class-conditional models believe of the images' classes; None for other models."""
     scores: Mapping[str, Metrics] = dataclasses.field(default_factory=dict)
     """Detector -> metrics; empty for the in-distribution set."""
 

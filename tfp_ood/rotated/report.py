@@ -154,11 +154,11 @@ def _sets_part(sets: Tables, summary: Mapping[str, Any], folder: pathlib.Path) -
     header, rows = ["Variant"], [[LABELS[v]] for v in summary["variants"]]
     for entry in summary["sets"].values():
         label = entry["label"]
-        is_own = "accuracy" in entry["variants"]["softmax"]
-        header += [f"{label}: entropy", f"{label}: {'accuracy' if is_own else 'AUROC'}"]
+        is_in_set = "accuracy" in entry["variants"]["softmax"]
+        header += [f"{label}: entropy", f"{label}: {'accuracy' if is_in_set else 'AUROC'}"]
         for row, values in zip(rows, entry["variants"].values(), strict=True):
             row.append(f"{values['mean_entropy']:.3f}")
-            row.append(f"{values['accuracy']:.1%}" if is_own else f"{values['auroc']:.3f}")
+            row.append(f"{values['accuracy']:.1%}" if is_in_set else f"{values['auroc']:.3f}")
     table = html.table("Mean entropy (nats), and what it tells apart", header, rows, "metrics")
     return (
         html.drawn("entropy", figure, folder / "entropy", "Cumulative curves of entropy", caption)

@@ -198,15 +198,15 @@ def _describe_sets(tables: Tables) -> dict[str, Any]:
     }
 
 
-def _describe_set(part: Predictions, own: Predictions) -> dict[str, Any]:
+def _describe_set(part: Predictions, in_part: Predictions) -> dict[str, Any]:
     entry = {
         "mean_entropy": float(part.entropy.mean()),
         "share_confident": float((part.probabilities.max(axis=1) >= CONFIDENT).mean()),
     }
-    if part is own:
+    if part is in_part:
         right = part.probabilities.argmax(axis=1) == part.keys["label"]
         return {**entry, "accuracy": float(right.mean())}
-    return {**entry, **detection_metrics(own.entropy, part.entropy)}
+    return {**entry, **detection_metrics(in_part.entropy, part.entropy)}
 
 
 def _digit_sentence(digit: str, entry: Mapping[str, Any]) -> str:

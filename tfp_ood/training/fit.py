@@ -92,9 +92,9 @@ def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
       signals.Stopped: the process got SIGINT or SIGTERM; the same call goes on.
     """
     strategy = connect(config)  # first: it may have to precede TensorFlow's first operation
-    data, own = config.data, config.data.in_distribution
-    train_split = pipeline.open_split(own, "train", data, data_dir)
-    validation = pipeline.open_split(own, "validation", data, data_dir)
+    data, name = config.data, config.data.in_distribution
+    train_split = pipeline.open_split(name, "train", data, data_dir)
+    validation = pipeline.open_split(name, "validation", data, data_dir)
     # Foreign images that do not fit must be known before hours of training, not after.
     sets = pipeline.open_sets(data, data_dir)
     _check_labels(config, train_split)

@@ -13,7 +13,7 @@ from tfp_ood.models.pixel_cnn.logistic_mixture import LogisticMixture
 from tfp_ood.models.pixel_cnn.pixels import CategoricalPixels
 
 _OUTPUT_SCALE = 0.1
-"""Of a head's output at the start: nearly the same distribution for every pixel."""
+"""The scale of a head's output at the start: nearly the same distribution for every pixel."""
 
 
 class Head(Protocol):
@@ -76,7 +76,7 @@ class CategoricalHead(keras.layers.Layer):
     def logits(
         self, run: WholeImage, features: tf.Tensor, before: tf.Tensor, channel: int
     ) -> tf.Tensor:
-        """Of a channel's values, `[..., 256]`, given the channels before it, `[..., channel]`."""
+        """Logits `[..., 256]` of a channel's values, given those before, `[..., channel]`."""
         scaled = tf.cast(before, tf.float32) * (2.0 / (units.NUM_PIXEL_VALUES - 1)) - 1.0
         inputs = tf.concat([tf.nn.relu(features), scaled], axis=-1)
         hidden = tf.nn.relu(run.conv(self.hidden_layers[channel], inputs))

@@ -20,7 +20,7 @@ _ABOVE = Taps(-1, 0, -1, 1)
 _BESIDE = Taps(-1, 0, -1, 0)
 """In the horizontal stream, whose own pixel is already the one to the left."""
 _OUTPUT_SCALE = 0.1
-"""Of a residual branch at the start: nearly the identity, as in the authors' code."""
+"""The scale of a residual branch at the start: nearly the identity, as in the authors' code."""
 
 
 class Network(Protocol):

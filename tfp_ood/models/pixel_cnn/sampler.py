@@ -27,7 +27,7 @@ Memory = dict[str, tf.Tensor]
 
 
 class _Weights(NamedTuple):
-    """Of a layer: its kernel as matrices of all live taps' inputs to outputs."""
+    """A layer in sampling: its kernel as matrices of all live taps' inputs to outputs."""
 
     all_rows: tf.Tensor
     first_row: tf.Tensor

@@ -48,7 +48,7 @@ class VAE(LikelihoodModel):
         self._finish_build()
 
     def prior(self) -> tfd.Distribution:
-        """Of a latent vector, `[L]`."""
+        """The prior of a latent vector, `[L]`."""
         if self._options.prior == "gaussian":
             zeros = tf.zeros([self._options.num_latents])
             return tfd.Independent(tfd.Normal(zeros, 1.0), 1)

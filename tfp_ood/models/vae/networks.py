@@ -87,7 +87,7 @@ class Decoder(keras.layers.Layer):
 
 
 def _convolution(kind, num_outputs, stride, seed, policy):
-    """Of a kind of `keras.layers`, with a ReLU."""
+    """A layer of a kind of `keras.layers`, with a ReLU."""
     return kind(
         num_outputs,
         _KERNEL,

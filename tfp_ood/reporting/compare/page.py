@@ -93,13 +93,13 @@ def _table(runs: Sequence[Run], detector: str) -> str:
     rows = []
     for run in runs:
         in_set, model, train = run.in_set, run.summary.model, run.config["train"]
-        own = html.with_small(f"{in_set.about.bits_per_dim_mean:.3f}", in_set.label)
+        in_cell = html.with_small(f"{in_set.about.bits_per_dim_mean:.3f}", in_set.label)
         steps = f"{train['num_steps']:,} steps of {train['batch_size']}"
         about = [f"{model['num_parameters']:,}", steps, model["kind"]]
         for one in run.out_sets if detector in run.summary.detector_names else ():
             metrics, bits = one.about.scores[detector], f"{one.about.bits_per_dim_mean:.3f}"
             auroc, fpr95, *auprc = (html.with_interval(metrics, name) for name in SHOWN_METRICS)
-            rows.append([run.label, one.label, auroc, fpr95, own, bits, *auprc, *about])
+            rows.append([run.label, one.label, auroc, fpr95, in_cell, bits, *auprc, *about])
     caption = (
         "With 95 % bootstrap intervals over images, of these trained models. A bound of log p(x) "
         "makes bits/dim too high, never too low."

@@ -40,9 +40,9 @@ def likelihoods(runs: Sequence[Run]) -> Figure:
 
 def _label(run: Run, one: JudgedSet, edges: np.ndarray) -> str:
     """What the legend says of a set, the share that the axis leaves out with it."""
-    is_own, values = one is run.in_set, one.table.bits_per_dim
+    is_in_set, values = one is run.in_set, one.table.bits_per_dim
     share = np.mean((values < edges[0]) | (values > edges[-1]))
-    figure = " (own)" if is_own else f", AUROC {one.about.likelihood['auroc']:.2f}"
+    figure = " (own)" if is_in_set else f", AUROC {one.about.likelihood['auroc']:.2f}"
     return one.label + figure + (f"; {share:.0%} off the axis" if share >= 0.01 else "")
 
 

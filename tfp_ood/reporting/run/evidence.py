@@ -35,9 +35,9 @@ class Evidence(JudgedSets):
     detectors: Mapping[str, Detector]
     """Those that judged the sets, fitted (`detectors.fitted`)."""
     slopes: Mapping[str, np.ndarray] | None = None
-    """Of `second_order.read`."""
+    """What `second_order.read` gives."""
     trajectory: Mapping[int, Mapping[str, Scored]] = dataclasses.field(default_factory=dict)
-    """Of `trajectory.read`."""
+    """What `trajectory.read` gives."""
     config: Mapping[str, Any] | None = None
     """Nested settings of the experiment, if known."""
 

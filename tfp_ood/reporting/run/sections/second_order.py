@@ -31,7 +31,7 @@ MOMENTS = (
     Moments("FashionMNIST", "MNIST", (90.0,), (78.6,),
             "FashionMNIST as measured, published constant of MNIST"),
 )  # fmt: skip
-"""Of the paper's pairs, for the second-order analysis."""
+"""Moments of the paper's pairs, for the second-order analysis."""
 
 
 def section(evidence: Evidence) -> Section | None:
