@@ -8,17 +8,7 @@ import re
 import shutil
 
 import pytest
-import tensorflow as tf
 from xdist.scheduler import LoadScopeScheduling
-
-from tests import contracts
-from tests.data import tiny
-from tfp_ood import devices
-
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
-devices.share_cores()
 
 CONTRACT = "tests/models/test_contract.py"
 # These start first, so that no process is left alone with one of them in the end.
@@ -31,6 +21,22 @@ LONGEST = (
     "tests/models",
     "tests/training",
 )
+
+
+FAMILIES = "glow|real_nvp|pixel_cnn|vae"
+
+
+def pytest_configure(config):
+    """Starts TensorFlow where tests run; what shares them out can do without."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        import tensorflow as tf
+
+        from tfp_ood import devices
+
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        two = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(cpu, two)
+        devices.share_cores()
 
 
 def pytest_collection_modifyitems(items):
@@ -52,8 +58,8 @@ class _ByWhatIsShared(LoadScopeScheduling):
 
     def _split_scope(self, nodeid):
         path, _, test = nodeid.partition("::")
-        cases = set(re.split(r"[\[\]-]", test)) & set(contracts.CASES)
-        return f"{path}[{cases.pop()}]" if path == CONTRACT and cases else path
+        case = re.search(rf"[\[-](({FAMILIES})\w*)", test)
+        return f"{path}[{case[1]}]" if path == CONTRACT and case else path
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -69,6 +75,8 @@ def pytest_collection_finish():
 
 @pytest.fixture(scope="session", name="stored_sets")
 def _stored_sets(tmp_path_factory):
+    from tests.data import tiny
+
     path = tmp_path_factory.mktemp("stored")
     tiny.store_set("fashion_mnist", path)
     tiny.store_set("mnist", path, seed=1)

@@ -132,7 +132,7 @@ def test_wrong_names_and_roles(data_dir):
         open_split("nist", "out", DATA, data_dir)
     with pytest.raises(ConfigError, match=r"config\.data\.in_distribution: got 'nist'"):
         open_split("nist", "train", DATA, data_dir)
-    with pytest.raises(ValueError, match="one of train, validation, test, foreign"):
+    with pytest.raises(ValueError, match="one of train, validation, test, out"):
         open_split("mnist", "all", DATA, data_dir)
 
 
