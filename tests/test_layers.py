@@ -145,6 +145,13 @@ def test_rooms_of_reporting_do_not_import_each_other(name):
         assert not is_room or room == own, other
 
 
+def test_sections_do_not_import_each_other():
+    room = "tfp_ood.reporting.run.sections"
+    for name in (name for name in MODULES if name.startswith(f"{room}.")):
+        others = {one for one in of_package(imported(TREES[name])) if one.startswith(room)}
+        assert not others, (name, others)
+
+
 def test_detectors_know_tables_and_metrics_alone():
     for name in (name for name in MODULES if wing(name) == "detectors"):
         for other in of_package(imported(TREES[name])):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_ood import atomic, models, trajectory
+from tfp_ood import atomic, cli, models, trajectory
 from tfp_ood.config import (
     Config,
     ConfigError,
@@ -62,7 +62,7 @@ def command(workdir, data_dir):
     return [sys.executable, str(ROOT / "main.py"), *flags, "--mode=train"]
 
 
-def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir, tmp_path):
+def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir, tmp_path, capsys):
     """kill -9 in the middle, then the same command again: the issue's own words."""
     workdir = open_workdir(tmp_path / "killed")
     process = subprocess.Popen(
@@ -79,9 +79,8 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir,
     process.wait()
     assert not fit.is_trained(workdir), "it ended before it could be killed"
 
-    again = subprocess.run(command(workdir, data_dir), capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
-    assert "resuming at step" in again.stdout
+    assert cli.main(command(workdir, data_dir)[1:]) == 0
+    assert "resuming at step" in capsys.readouterr().out
     facts = fit.training_facts(workdir)
     assert 0 < facts["resumed_at_step"] < 12 and facts["num_steps"] == 12
     for resumed, whole in zip(weights(workdir), weights(finished), strict=True):

@@ -278,11 +278,11 @@ def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
     # Deleted by `_save`, only once the weights are safe.
     backup = keras.callbacks.BackupAndRestore(str(job.workdir.backup), delete_checkpoint=False)
     shown = next(iter(pipeline.scoring_batches(job.validation, _NUM_SHOWN)))["image"]
-    watching = []
+    scoring = []
     if config.evaluate.num_trajectory:
-        watching = [ScoreTrajectory(config, job.workdir, job.sets, resumed, is_chief)]
+        scoring = [ScoreTrajectory(config, job.workdir, job.sets, resumed, is_chief)]
     return [
-        *watching,
+        *scoring,
         ValidateWithAverage(),
         StopOnNonFinite(),
         *dashboard(config, job.workdir, shown, is_chief),

@@ -21,7 +21,7 @@ class ScoreTrajectory(keras.callbacks.Callback):
 
     Each time it leaves a file in `workdir.trajectory` and, for TensorBoard, the mean bits/dim, the
     histogram of log_prob and the most extreme images of every set: a run for each set, so that one
-    chart lays them over each other. What is watched has no influence on the training.
+    chart lays them over each other. The scoring has no influence on the training.
 
     Args:
       config: says how many images of every set.
