@@ -10,6 +10,8 @@ import shutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tfp_ood.families import MODEL_CONFIGS
+
 CONTRACT = "tests/models/test_contract.py"
 # These start first, so that no process is left alone with one of them in the end.
 LONGEST = (
@@ -21,9 +23,6 @@ LONGEST = (
     "tests/models",
     "tests/training",
 )
-
-
-FAMILIES = "glow|real_nvp|pixel_cnn|vae"
 
 
 def pytest_configure(config):
@@ -58,7 +57,7 @@ class _ByWhatIsShared(LoadScopeScheduling):
 
     def _split_scope(self, nodeid):
         path, _, test = nodeid.partition("::")
-        case = re.search(rf"[\[-](({FAMILIES})\w*)", test)
+        case = re.search(rf"[\[-](({'|'.join(MODEL_CONFIGS)})\w*)", test)
         return f"{path}[{case[1]}]" if path == CONTRACT and case else path
 
 

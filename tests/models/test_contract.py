@@ -10,6 +10,7 @@ from tests import contracts
 from tests.contracts import CASES
 from tfp_ood import units
 from tfp_ood.config import MODEL_CONFIGS
+from tfp_ood.families import FlowConfig
 from tfp_ood.keras import keras
 from tfp_ood.models import UninitializedError, dequantize
 from tfp_ood.models.flows.flow import FlowModel
@@ -26,7 +27,7 @@ def each(names, slow=()):
 
 # What holds for all of a family and takes long is `slow` for all but its first case.
 FIRST = {case.family: name for name, case in reversed(CASES.items())}.values()
-FLOWS = [name for name, case in CASES.items() if case.family in ("glow", "real_nvp")]
+FLOWS = [n for n, case in CASES.items() if issubclass(MODEL_CONFIGS[case.family], FlowConfig)]
 PIXEL_CNNS = [name for name, case in CASES.items() if case.family == "pixel_cnn"]
 VAES = [name for name, case in CASES.items() if case.family == "vae"]
 
