@@ -80,7 +80,7 @@ def test_tables_without_its_columns_are_not_judged(detector):
 def test_arithmetic_on_columns_is_the_score(detector):
     if isinstance(detector, ColumnDetector):
         (judged,) = images(detector, 5)
-        found = detector.of_columns(judged.columns(detector.needs))
+        found = detector.of_columns(judged.columns(detector.needs), np)
         np.testing.assert_array_equal(found, detector.score([judged]))
 
 

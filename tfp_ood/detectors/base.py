@@ -1,7 +1,9 @@
 """What every detector is: one protocol, from score tables to a score per image."""
 
 import abc
-from collections.abc import Mapping, Sequence
+import copy
+import types
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,11 +24,16 @@ class Detector(abc.ABC):
     title: ClassVar[str]
     """What people read, at the start of a sentence."""
     needs: ClassVar[tuple[str, ...]] = ("log_prob",)
-    """Columns of the score table; a set of tables that lacks one is not judged."""
+    """Columns of the score table. "NAME.*" is every column NAME.PART, of which a family of models
+    has its own parts; there must be one at least."""
+    tails: ClassVar[str] = "high"
+    """Which scores mean foreign when images are judged: "high", or "both"."""
     of_ensembles: ClassVar[bool] = False
     """Whether it takes the tables of at least two models."""
     needs_held_out: ClassVar[bool] = False
     """Whether `fit` has to look at held-out images."""
+    is_combined: ClassVar[bool] = False
+    """Whether `combined` asks it: a detector of single models that says something of its own."""
 
     def fit(self, held_out: Sequence[ScoreTable]) -> "Detector":
         """Returns the detector as it is after a look at images that no weight was trained on.
@@ -47,9 +54,25 @@ class Detector(abc.ABC):
           EvaluationError: the tables are of different images.
         """
 
+    def uses(self, names: Collection[str]) -> tuple[str, ...]:
+        """The columns that it takes of those that a table has; none where it cannot judge."""
+        found = [matching(need, names) for need in self.needs]
+        return tuple(name for part in found for name in part) if all(found) else ()
+
+    def missing(self, names: Collection[str]) -> tuple[str, ...]:
+        """What it needs and a table with these columns has not."""
+        return tuple(need for need in self.needs if not matching(need, names))
+
     def is_applicable(self, tables: Sequence[ScoreTable]) -> bool:
         """Whether all of these tables have the columns that it needs."""
-        return all(name in table.column_names for table in tables for name in self.needs)
+        return all(self.uses(table.column_names) for table in tables)
+
+
+def matching(need: str, names: Collection[str]) -> list[str]:
+    """The columns among `names` that an entry of `Detector.needs` stands for."""
+    if need.endswith(".*"):
+        return [name for name in names if name.startswith(need[:-1])]
+    return [need] if need in names else []
 
 
 class ColumnDetector(Detector):
@@ -60,13 +83,46 @@ class ColumnDetector(Detector):
     """
 
     @abc.abstractmethod
-    def of_columns(self, columns: Mapping[str, Any]) -> Any:
-        """The score from the columns that it needs, all arrays or all tensors, [N] each."""
+    def of_columns(self, columns: Mapping[str, Any], xp: types.ModuleType) -> Any:
+        """The score from the columns that it uses, float64 [N].
+
+        Args:
+          columns: name -> float64 [N], all arrays or all tensors.
+          xp: NumPy, or `tensorflow.experimental.numpy` where they are tensors.
+        """
 
     def score(self, tables: Sequence[ScoreTable]) -> np.ndarray:
         """The scores of a set of images under one model, float64 [N]."""
         (table,) = tables
-        return self.of_columns(table.columns(self.needs))
+        return self.of_columns(table.columns(self.uses(table.column_names)), np)
+
+
+class FittedDetector(ColumnDetector):
+    """A `ColumnDetector` that learns from held-out images what is usual."""
+
+    needs_held_out = True
+    columns: tuple[str, ...] = ()
+    """Those that the held-out images had; all that it uses."""
+
+    def fit(self, held_out: Sequence[ScoreTable]) -> "FittedDetector":
+        """Learns from the table of a model's held-out images."""
+        (table,) = held_out
+        fitted = copy.copy(self)
+        fitted.columns = self.uses(table.column_names)
+        fitted.learn(table.columns(fitted.columns))
+        return fitted
+
+    def uses(self, names: Collection[str]) -> tuple[str, ...]:
+        """After a fit the same columns always."""
+        return self.columns or super().uses(names)
+
+    @abc.abstractmethod
+    def learn(self, columns: Mapping[str, np.ndarray]) -> None:
+        """Keeps what `of_columns` needs to know.
+
+        Args:
+          columns: name -> float64 [N], of held-out images.
+        """
 
 
 def check_same_images(tables: Sequence[ScoreTable]) -> None:

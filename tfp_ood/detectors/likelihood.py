@@ -1,5 +1,6 @@
 """The likelihood itself: what the paper shows to fail."""
 
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,8 @@ class Likelihood(ColumnDetector):
 
     name = "log_prob"
     title = "Likelihood"
+    tails = "both"
 
-    def of_columns(self, columns: Mapping[str, Any]) -> Any:
+    def of_columns(self, columns: Mapping[str, Any], xp: types.ModuleType) -> Any:
         """-log p(x) of arrays or tensors, [N]."""
         return -columns["log_prob"]

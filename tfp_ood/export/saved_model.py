@@ -46,7 +46,7 @@ def write(
 
     def judged(images: tf.Tensor) -> dict[str, tf.Tensor]:
         columns = told(images)
-        scores = guard.detector.of_columns(columns)
+        scores = guard.detector.of_columns(columns, tf.experimental.numpy)
         return {**columns, **verdict_tensors(guard.calibration, scores)}
 
     images = tf.TensorSpec([None, *model.image_shape], tf.uint8)

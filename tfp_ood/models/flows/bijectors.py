@@ -225,6 +225,24 @@ def factor_out(image_shape: tuple[int, int, int], rest: tfb.Bijector) -> tfb.Bij
     )
 
 
+def level_shapes(image_shape: tuple[int, int, int], num_levels: int) -> list[tuple[int, int, int]]:
+    """Shapes of the latents that each level ends, if all levels but the last `factor_out` half.
+
+    Args:
+      image_shape: `[H, W, C]` of the flow's event.
+      num_levels: each begins with a `Squeeze`.
+
+    Returns:
+      The first level's first, which is last in the latent vector.
+    """
+    height, width, channels = image_shape[0] // 2, image_shape[1] // 2, image_shape[2] * 4
+    if num_levels == 1:
+        return [(height, width, channels)]
+    kept = channels - channels // 2
+    rest = level_shapes((height, width, kept), num_levels - 1)
+    return [(height, width, channels // 2), *rest]
+
+
 def flatten_image(image_shape: tuple[int, int, int]) -> tfb.Bijector:
     """`[H, W, C]` to `[H * W * C]`."""
     return tfb.Reshape(event_shape_out=[int(np.prod(image_shape))], event_shape_in=image_shape)

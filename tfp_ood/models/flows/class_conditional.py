@@ -3,6 +3,8 @@
 p(x) = 1/K sum_y p(x|y), and by Bayes' rule p(y|x) = p(x|y) / sum_y' p(x|y').
 """
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -33,6 +35,11 @@ class ClassPrior(keras.layers.Layer):
         normal = tfd.Normal(self.loc, tf.exp(self.log_scale))
         return tf.reduce_sum(normal.log_prob(latents[:, tf.newaxis]), axis=-1)
 
+    def standardised(self, latents: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+        """Latents `[B, D]` of given classes `[B]`, less the class's means and over its scales."""
+        scale = tf.exp(tf.gather(self.log_scale, classes))
+        return (latents - tf.gather(self.loc, classes)) / scale
+
     def sample(self, num_images: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
         """Latents `[num_images, D]` of classes drawn evenly."""
         class_seed, noise_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
@@ -55,6 +62,7 @@ class ClassConditionalFlow(FlowModel):
       image_shape: (H, W, C).
       num_classes: K; labels are 0 to K - 1.
       seed: of all noise.
+      level_shapes: see `FlowModel`.
     """
 
     def __init__(
@@ -63,9 +71,11 @@ class ClassConditionalFlow(FlowModel):
         image_shape: tuple[int, int, int],
         num_classes: int,
         seed: int = 0,
+        level_shapes: Sequence[tuple[int, int, int]] = (),
     ):
         num_dims = image_shape[0] * image_shape[1] * image_shape[2]
-        super().__init__(flow, image_shape, seed, ClassPrior(num_classes, num_dims))
+        class_prior = ClassPrior(num_classes, num_dims)
+        super().__init__(flow, image_shape, seed, level_shapes, class_prior)
 
     def _training_log_prob(self, images, labels, seed):
         if labels is None:
@@ -77,12 +87,13 @@ class ClassConditionalFlow(FlowModel):
     def _scores(self, images, num_draws):
         """The flow's statistics of p(x), and of p(y|x) the likeliest class, its probability and
         the entropy (nats)."""
-        latent, log_det = self._draws(images, num_draws)
+        found = self._draws(images, num_draws)
+        latent, log_det = found.pop("log_prob_latent"), found.pop("log_det")
         marginal = log_mean_exp(latent, axis=-1)
         by_class = log_mean_exp(latent + log_det[..., tf.newaxis])
         posterior = tfd.Categorical(logits=by_class)
         return {
-            **average_draws(marginal, marginal + log_det),
+            **average_draws(marginal, marginal + log_det, found),
             "predicted_class": tf.cast(posterior.mode(), tf.float32),
             "class_probability": tf.reduce_max(posterior.probs_parameter(), axis=-1),
             "class_entropy": posterior.entropy(),
@@ -94,6 +105,10 @@ class ClassConditionalFlow(FlowModel):
         by_class = self.class_prior.log_prob(to_latent.forward(pixels))
         log_det = to_latent.forward_log_det_jacobian(pixels, event_ndims=3)
         return by_class, tf.broadcast_to(log_det, tf.shape(by_class)[:1])
+
+    def _standardised(self, latents, log_prob_latent):
+        """By the mean and scale of the class that each image's latents are likeliest under."""
+        return self.class_prior.standardised(latents, tf.argmax(log_prob_latent, axis=-1))
 
     def _samples(self, num_images, seed, temperature):
         return self._decode(self.class_prior.sample(num_images, seed, temperature))

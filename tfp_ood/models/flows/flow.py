@@ -1,11 +1,14 @@
 """Normalizing flows as likelihood models of discrete images."""
 
+import math
+from collections.abc import Mapping, Sequence
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood import units
 from tfp_ood.keras import keras
-from tfp_ood.models import dequantize
+from tfp_ood.models import dequantize, whiteness
 from tfp_ood.models.base import LikelihoodModel
 from tfp_ood.models.flows import bijectors
 
@@ -22,6 +25,8 @@ class FlowModel(LikelihoodModel):
       flow: bijector from images scaled to [-1/2, 1/2), `[H, W, C]`, to latents `[H * W * C]`.
       image_shape: (H, W, C).
       seed: of all noise.
+      level_shapes: (H, W, C) of the latents of each level (`bijectors.level_shapes`); by default
+        all are of one level.
       class_prior: of `ClassConditionalFlow`, whose weights are part of the model.
     """
 
@@ -34,10 +39,12 @@ class FlowModel(LikelihoodModel):
         flow: tfb.Bijector,
         image_shape: tuple[int, int, int],
         seed: int = 0,
+        level_shapes: Sequence[tuple[int, int, int]] = (),
         class_prior: keras.layers.Layer | None = None,
     ):
         super().__init__(image_shape, seed)
         self.class_prior = class_prior
+        self._level_shapes = list(level_shapes) or [self.image_shape]
         # The density over pixels [0, 256) has the unit of the discrete likelihood.
         scale = tfb.Scale(tf.constant(1.0 / units.NUM_PIXEL_VALUES))
         to_latent = tfb.Chain([flow, tfb.Shift(tf.constant(-0.5)), scale], name="to_latent")
@@ -56,20 +63,54 @@ class FlowModel(LikelihoodModel):
         return sum(self._terms(tf.cast(images, tf.float32) + noise))
 
     def _scores(self, images, num_draws):
-        latent, log_det = self._draws(images, num_draws)
-        return average_draws(latent, latent + log_det)
+        """The terms of log_prob; of every level's latents log p(z), mean square and the tests of
+        `whiteness`, as LEVEL's columns."""
+        found = self._draws(images, num_draws)
+        latent = found.pop("log_prob_latent")
+        return average_draws(latent, latent + found.pop("log_det"), found)
 
     def _draws(self, images, num_draws):
-        """`_terms` of S noise draws, `[S, B]` each."""
+        """`_terms` and `_level_statistics` of S noise draws, `[S, B]` each."""
 
         def one_draw(draw):
             noise = dequantize.content_noise(images, draw, self.seed)
-            return self._terms(tf.cast(images, tf.float32) + noise)
+            pixels = tf.cast(images, tf.float32) + noise
+            latent, log_det = self._terms(pixels)
+            # TFP's cache has the latents already.
+            latents = self.distribution.bijector.bijector.forward(pixels)
+            further = self._level_statistics(self._standardised(latents, latent))
+            return {"log_prob_latent": latent, "log_det": log_det, **further}
 
         if num_draws == 1:
-            return [term[tf.newaxis] for term in one_draw(tf.constant(0))]
-        terms = (tf.float32, tf.float32)
-        return tf.map_fn(one_draw, tf.range(num_draws), fn_output_signature=terms)
+            return {k: v[tf.newaxis] for k, v in one_draw(tf.constant(0)).items()}
+        return tf.map_fn(
+            one_draw,
+            tf.range(num_draws),
+            fn_output_signature=dict.fromkeys(self._statistic_names(), tf.float32),
+        )
+
+    def _standardised(self, latents, log_prob_latent):
+        """The latents `[B, D]` as they would be if the prior were a standard normal."""
+        return latents
+
+    def _level_statistics(self, latents):
+        """The columns of each level, from standard normal latents `[B, D]`."""
+        sizes = [math.prod(shape) for shape in self._level_shapes]
+        parts = tf.split(latents, sizes[::-1], axis=-1)[::-1]
+        found = {}
+        for number, (shape, part) in enumerate(zip(self._level_shapes, parts, strict=True), 1):
+            level = f"level_{number}"
+            mean_square = tf.reduce_mean(tf.square(part), axis=-1)
+            size = math.prod(shape)
+            found[f"log_prob_latent.{level}"] = -0.5 * size * (mean_square + math.log(2 * math.pi))
+            found[f"mean_square.{level}"] = mean_square
+            found |= whiteness.tests(tf.reshape(part, [-1, *shape]), level)
+        return found
+
+    def _statistic_names(self):
+        tests = ("log_prob_latent", "mean_square", *whiteness.TESTS)
+        levels = range(1, len(self._level_shapes) + 1)
+        return ["log_prob_latent", "log_det", *(f"{t}.level_{n}" for n in levels for t in tests)]
 
     def _terms(self, pixels):
         """`log p_z(f(y))` and `log|det df/dy|` of images y `[B, H, W, C]` in [0, 256): `[B]`."""
@@ -89,8 +130,10 @@ class FlowModel(LikelihoodModel):
         return tf.cast(pixels, tf.uint8)
 
 
-def average_draws(latent: tf.Tensor, log_prob: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The log of the mean likelihood over draws, and its two terms.
+def average_draws(
+    latent: tf.Tensor, log_prob: tf.Tensor, further: Mapping[str, tf.Tensor]
+) -> dict[str, tf.Tensor]:
+    """The log of the mean likelihood over draws, its two terms, and means of what else was drawn.
 
     With draws weighted by their likelihood the two terms still add up to `log_prob`; the log-det
     takes the (small) entropy of the weights.
@@ -98,13 +141,19 @@ def average_draws(latent: tf.Tensor, log_prob: tf.Tensor) -> dict[str, tf.Tensor
     Args:
       latent: log p_z, `[S, B]`, nats.
       log_prob: latent plus log-det, `[S, B]`, nats.
+      further: other statistics of the draws, `[S, B]` each; weighted in the same way.
 
     Returns:
-      `log_prob`, `log_prob_latent` and `log_det`, `[B]` each.
+      `log_prob`, `log_prob_latent`, `log_det` and the further ones, `[B]` each.
     """
-    mean = log_mean_exp(log_prob)
-    mean_latent = tf.reduce_sum(tf.nn.softmax(log_prob, axis=0) * latent, axis=0)
-    return {"log_prob": mean, "log_prob_latent": mean_latent, "log_det": mean - mean_latent}
+    mean, weights = log_mean_exp(log_prob), tf.nn.softmax(log_prob, axis=0)
+    mean_latent = tf.reduce_sum(weights * latent, axis=0)
+    return {
+        "log_prob": mean,
+        "log_prob_latent": mean_latent,
+        "log_det": mean - mean_latent,
+        **{name: tf.reduce_sum(weights * values, axis=0) for name, values in further.items()},
+    }
 
 
 def log_mean_exp(log_values: tf.Tensor, axis: int = 0) -> tf.Tensor:

@@ -18,9 +18,10 @@ def build(
 ) -> FlowModel:
     """The model of a config; see `models.BUILDERS`."""
     flow = glow_bijector(model, image_shape, seed, precision)
+    levels = bijectors.level_shapes(image_shape, model.num_levels)
     if model.num_classes:
-        return ClassConditionalFlow(flow, image_shape, model.num_classes, seed)
-    return FlowModel(flow, image_shape, seed)
+        return ClassConditionalFlow(flow, image_shape, model.num_classes, seed, levels)
+    return FlowModel(flow, image_shape, seed, levels)
 
 
 def glow_bijector(

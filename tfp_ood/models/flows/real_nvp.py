@@ -28,7 +28,9 @@ def build(
     model: RealNVPConfig, image_shape: tuple[int, int, int], seed: int, precision: str
 ) -> FlowModel:
     """The model of a config; see `models.BUILDERS`."""
-    return RealNVPModel(real_nvp_bijector(model, image_shape, seed, precision), image_shape, seed)
+    flow = real_nvp_bijector(model, image_shape, seed, precision)
+    levels = bijectors.level_shapes(image_shape, model.num_levels)
+    return RealNVPModel(flow, image_shape, seed, levels)
 
 
 def real_nvp_bijector(

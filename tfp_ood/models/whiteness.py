@@ -1,0 +1,93 @@
+"""Is noise white? Tests of what a true model would turn into standard normal noise.
+
+The latents of a flow are that, and of an autoregressive model the normal scores: u = F(x_i | x_<i)
+mapped by the inverse of the normal distribution function (Rosenblatt, "Remarks on a multivariate
+transformation", 1952). Out-of-distribution images leave structure, whatever their likelihood is.
+"""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+TESTS = ("anderson_darling", "flatness", "autocorrelation", "mean", "kurtosis")
+"""What `tests` tells, in its order."""
+
+_TINY = 1e-12
+"""Added to variances: an image without any has tests too."""
+_EDGE = 2.0**-24
+"""How near to 0 and 1 a uniform value may come: 5.3 standard deviations."""
+
+
+def tests(noise: tf.Tensor, part: str) -> dict[str, tf.Tensor]:
+    """Statistics of each image's noise, with what they are of standard normal white noise.
+
+    Args:
+      noise: float32 `[B, H, W, C]` with static H, W, C.
+      part: what the noise is of, such as "level_1"; it ends the names.
+
+    Returns:
+      NAME.PART -> float32 `[B]`, without unit:
+      anderson_darling: A^2 of the n values, standardised by their own mean and deviation; 0.4.
+        A^2 = -n - 1/n sum_i (2i - 1) [log Phi(z_(i)) + log Phi(-z_(n+1-i))] (Anderson & Darling,
+        "A test of goodness of fit", 1954).
+      flatness: standard deviation over mean of the power spectrum, the squared 2-D Fourier
+        transform of each channel without its mean; 1, and more where few frequencies prevail.
+      autocorrelation: mean product of standardised neighbours in rows and in columns; 0.
+      mean: of the values; 0.
+      kurtosis: mean fourth power of the standardised values; 3.
+    """
+    mean, variance = tf.nn.moments(noise, axes=[1, 2, 3], keepdims=True)
+    standardised = (noise - mean) * tf.math.rsqrt(variance + _TINY)
+    found = (
+        _anderson_darling(standardised),
+        _flatness(standardised),
+        _autocorrelation(standardised),
+        mean[:, 0, 0, 0],
+        tf.reduce_mean(tf.square(tf.square(standardised)), [1, 2, 3]),
+    )
+    return {f"{name}.{part}": values for name, values in zip(TESTS, found, strict=True)}
+
+
+def normal_scores(below: tf.Tensor, mass: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+    """Standard normal noise from a discrete distribution's values.
+
+    Args:
+      below: the probability of all smaller values, float32.
+      mass: that of the value itself.
+      noise: uniform on [0, 1), where in the value's share of probability to be.
+    """
+    uniform = tf.clip_by_value(below + mass * noise, _EDGE, 1.0 - _EDGE)
+    return tf.math.ndtri(uniform)
+
+
+def _anderson_darling(standardised):
+    count = standardised.shape[1:].num_elements()
+    ordered = tf.sort(tf.reshape(standardised, [-1, count]), axis=-1)
+    weights = (2.0 * tf.range(1.0, count + 1.0) - 1.0) / count
+    normal = tfd.Normal(0.0, 1.0)
+    logs = normal.log_cdf(ordered) + normal.log_survival_function(ordered)[:, ::-1]
+    # Beside the -1 that each term is on average, so that n terms keep float32's digits.
+    return -tf.reduce_sum(weights * logs + 1.0, -1)
+
+
+def _flatness(standardised):
+    _, height, width, _ = standardised.shape
+    if height * width == 1:
+        return tf.zeros_like(standardised[:, 0, 0, 0])
+    spectrum = tf.signal.rfft2d(tf.transpose(standardised, [0, 3, 1, 2]))
+    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+    frequencies = height * (width // 2 + 1)
+    # Without frequency 0, the channel's mean.
+    power = tf.reshape(power, [-1, standardised.shape[3], frequencies])[..., 1:]
+    mean, variance = tf.nn.moments(power, axes=[1, 2])
+    return tf.sqrt(variance) / (mean + _TINY)
+
+
+def _autocorrelation(standardised):
+    pairs = (
+        standardised[:, 1:] * standardised[:, :-1],
+        standardised[:, :, 1:] * standardised[:, :, :-1],
+    )
+    found = [tf.reduce_mean(pair, [1, 2, 3]) for pair in pairs if pair.shape[1:].num_elements()]
+    return sum(found) / len(found) if found else tf.zeros_like(standardised[:, 0, 0, 0])
