@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfp_ood import atomic, models
 from tfp_ood.config import Config, fingerprint
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import images, likelihood, second_order, second_order_slopes, tables
+from tfp_ood.evaluation import codecs, images, likelihood, second_order, second_order_slopes, tables
 from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
 
@@ -39,10 +40,11 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     if not wanted and not wants_slopes:
         return
     model = fit.load_trained(config, workdir)
+    scorer = _scorer(model, config.evaluate.num_draws)
     for split, path, facts in wanted:
         likelihood.write_score_table(
             path,
-            lambda batch: model.statistics(batch, config.evaluate.num_draws),
+            scorer,
             split,
             pipeline.scoring_batches(split, config.evaluate.batch_size),
             facts,
@@ -52,6 +54,19 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         mean = images.read_kept(in_path, in_facts).mean
         slopes = second_order_slopes.slopes(model, mean)
         second_order.write(workdir.second_order, slopes, in_facts)
+
+
+def _scorer(model: models.LikelihoodModel, num_draws: int) -> likelihood.Scorer:
+    """What the model tells of images, and what an exported model can tell of the images alone."""
+    statistics = model.scoring_function(num_draws)
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, *model.image_shape], tf.uint8)], autograph=False
+    )
+    def score(batch: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {**statistics(batch), "png_bytes": codecs.png_bytes(batch)}
+
+    return score
 
 
 def current_tables(
