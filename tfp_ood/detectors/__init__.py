@@ -22,6 +22,7 @@ from tfp_ood.detectors.ensemble import WAIC, Disagreement, Mean
 from tfp_ood.detectors.guard import Guard, guard
 from tfp_ood.detectors.latent_fit import LatentFit
 from tfp_ood.detectors.likelihood import Likelihood
+from tfp_ood.detectors.ratio import Ratio
 from tfp_ood.detectors.reconstruction import Reconstruction
 from tfp_ood.detectors.typicality import Typicality
 from tfp_ood.errors import ExportError
@@ -46,6 +47,7 @@ _ALL: tuple[type[Detector], ...] = (
     Density,
     LatentFit,
     Reconstruction,
+    Ratio,
     Mean,
     Disagreement,
     WAIC,

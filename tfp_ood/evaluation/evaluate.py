@@ -12,7 +12,15 @@ from tfp_ood import atomic, models
 from tfp_ood.config import Config, fingerprint
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import codecs, images, likelihood, second_order, second_order_slopes, tables
+from tfp_ood.evaluation import (
+    codecs,
+    images,
+    likelihood,
+    reference,
+    second_order,
+    second_order_slopes,
+    tables,
+)
 from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
 
@@ -40,7 +48,8 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     if not wanted and not wants_slopes:
         return
     model = fit.load_trained(config, workdir)
-    scorer = _scorer(model, config.evaluate.num_draws)
+    other = reference.load(config, workdir) if config.evaluate.reference else None
+    scorer = _scorer(model, config.evaluate.num_draws, other)
     for split, path, facts in wanted:
         likelihood.write_score_table(
             path,
@@ -56,15 +65,22 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         second_order.write(workdir.second_order, slopes, in_facts)
 
 
-def _scorer(model: models.LikelihoodModel, num_draws: int) -> likelihood.Scorer:
-    """What the model tells of images, and what an exported model can tell of the images alone."""
+def _scorer(
+    model: models.LikelihoodModel, num_draws: int, other: models.LikelihoodModel | None
+) -> likelihood.Scorer:
+    """What the model tells of images, the likelihood of another one if there is any, and the size
+    of the images as files."""
     statistics = model.scoring_function(num_draws)
+    of_other = other.scoring_function(num_draws) if other else None
 
     @tf.function(
         input_signature=[tf.TensorSpec([None, *model.image_shape], tf.uint8)], autograph=False
     )
     def score(batch: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {**statistics(batch), "png_bytes": codecs.png_bytes(batch)}
+        found = {**statistics(batch), "png_bytes": codecs.png_bytes(batch)}
+        if of_other:
+            found[reference.COLUMN] = of_other(batch)["log_prob"]
+        return found
 
     return score
 
@@ -111,6 +127,8 @@ def _open_sets(
         "num_draws": 1 if trained["log_prob_kind"] == "exact" else config.evaluate.num_draws,
         "seed": config.seed,
     }
+    if config.evaluate.reference:
+        facts["reference"] = reference.hash_of(config, workdir)
     return [
         (split, workdir.score_table(split.name, split.split), tables.score_metadata(split, **facts))
         for split in sets
