@@ -294,7 +294,8 @@ def _one_line(error: Exception) -> str:
 
 
 def _help(values: flags.FlagValues) -> str:
-    names = "config workdir workdirs data_dir reference mode trained_config help".split()
+    names = ("config", "workdir", "workdirs", "data_dir", "reference", "mode", "trained_config",
+             "help")  # fmt: skip
     parts = ["Flags:", *(f"  --{name:14} {values[name].help}" for name in names)]
     for experiment in EXPERIMENTS:
         of = f" of configs/{experiment.name}.py" if experiment.name else ""
