@@ -49,11 +49,11 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         return
     model = fit.load_trained(config, workdir)
     other = reference.load(config, workdir) if config.evaluate.reference else None
-    scorer = _scorer(model, config.evaluate.num_draws, other)
+    score = scorer(model, config.evaluate.num_draws, other)
     for split, path, facts in wanted:
         likelihood.write_score_table(
             path,
-            scorer,
+            score,
             split,
             pipeline.scoring_batches(split, config.evaluate.batch_size),
             facts,
@@ -65,11 +65,16 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         second_order.write(workdir.second_order, slopes, in_facts)
 
 
-def _scorer(
-    model: models.LikelihoodModel, num_draws: int, other: models.LikelihoodModel | None
+def scorer(
+    model: models.LikelihoodModel, num_draws: int, other: models.LikelihoodModel | None = None
 ) -> likelihood.Scorer:
-    """What the model tells of images, the likelihood of another one if there is any, and the size
-    of the images as files."""
+    """A function of images that tells the columns of their score table, in one pass.
+
+    Args:
+      model: initialised, or loaded.
+      num_draws: of noise.
+      other: whose likelihood is told too.
+    """
     statistics = model.scoring_function(num_draws)
     of_other = other.scoring_function(num_draws) if other else None
 
