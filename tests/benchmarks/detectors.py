@@ -14,9 +14,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import numpy as np
+from scipy import stats
+
 from tfp_ood import detectors
+from tfp_ood.evaluation.tables import read_score_table
 from tfp_ood.reporting import summary
 from tfp_ood.reporting.summary import SetSummary, Summary
+from tfp_ood.workdir import open_workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -119,6 +124,37 @@ def tables(root: pathlib.Path) -> str:
     ])  # fmt: skip
 
 
+def false_alarms(root: pathlib.Path) -> str:
+    """Markdown: what the guard flags of own test images, over random halves of the held-out ones.
+
+    Beside it is the 95 % interval of one such share if all images were from one source: the
+    threshold is from few images, and the share of few.
+    """
+    rows = []
+    for name, _ in runs():
+        path = root / name / "report" / "summary.json"
+        if not path.exists():
+            continue
+        places, own = open_workdir(root / name), summary.read(path).in_distribution
+        test = read_score_table(places.score_table(own, "test"))
+        held_out = read_score_table(places.score_table(own, "validation"))
+        row = [name]
+        for rate in (0.01, 0.05, 0.10):
+            guards = [detectors.panel([held_out], [test], rate, seed).guard for seed in range(20)]
+            shares = [np.mean(guard.judge([test]).flagged) for guard in guards]
+            calibration = guards[0].combined.calibration
+            rank = calibration.most_flagged
+            expected = stats.betabinom(test.num_images, rank, calibration.num_images + 1 - rank)
+            low, high = expected.ppf([0.025, 0.975]) / test.num_images
+            inside = sum(low <= share <= high for share in shares)
+            row.append(
+                f"{np.mean(shares):.1%} ({min(shares):.1%} to {max(shares):.1%}); {inside} of 20 in "
+                f"{low:.1%} to {high:.1%}"
+            )
+        rows.append(row)
+    return _table(["run", "at 1 %", "at 5 %", "at 10 %"], rows)
+
+
 def label(text: str) -> str:
     """What an array is called by what it holds."""
     return next((words for name, words in LABELS.items() if name in text), text)
@@ -157,3 +193,5 @@ if __name__ == "__main__":
     make(pathlib.Path(place).absolute(), pathlib.Path(data_folder).absolute(),
          set(names[0].split(",")) if names else set())  # fmt: skip
     print(tables(pathlib.Path(place).absolute()))
+    print("\nShare of own test images that the guard flags, over 20 random halves:\n")
+    print(false_alarms(pathlib.Path(place).absolute()))

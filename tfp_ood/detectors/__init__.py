@@ -65,8 +65,6 @@ LIKELIHOOD = Likelihood.name
 COMBINED = Combined.name
 """The detector that guards."""
 
-_SEED = 0
-
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
@@ -93,7 +91,10 @@ class Panel:
 
 
 def panel(
-    held_out: Sequence[ScoreTable], judged: Sequence[ScoreTable], false_alarm_rate: float = 0.05
+    held_out: Sequence[ScoreTable],
+    judged: Sequence[ScoreTable],
+    false_alarm_rate: float = 0.05,
+    seed: int = 0,
 ) -> Panel:
     """Fits the detectors of single models that these tables allow, and their guard.
 
@@ -104,9 +105,10 @@ def panel(
         detectors that have to see some are then left out.
       judged: tables of all sets to be judged, of one model.
       false_alarm_rate: share of in-distribution images that the guard may flag.
+      seed: of which half is which.
     """
     tables = [*held_out, *judged]
-    parts = [halves(table) for table in held_out]
+    parts = [halves(table, seed) for table in held_out]
     to_fit, to_calibrate = [one for one, _ in parts], [one for _, one in parts]
     made, left_out = {}, {}
     for name, detector in DETECTORS.items():
@@ -132,7 +134,7 @@ def _guard(
         return error
 
 
-def halves(table: ScoreTable, seed: int = _SEED) -> tuple[ScoreTable, ScoreTable]:
+def halves(table: ScoreTable, seed: int = 0) -> tuple[ScoreTable, ScoreTable]:
     """Two random halves of a table; of an odd number they share an image."""
     order = np.random.default_rng(seed).permutation(table.num_images)
     middle = -(-table.num_images // 2)
