@@ -148,8 +148,8 @@ def false_alarms(root: pathlib.Path) -> str:
             low, high = expected.ppf([0.025, 0.975]) / test.num_images
             inside = sum(low <= share <= high for share in shares)
             row.append(
-                f"{np.mean(shares):.1%} ({min(shares):.1%} to {max(shares):.1%}); {inside} of 20 in "
-                f"{low:.1%} to {high:.1%}"
+                f"{np.mean(shares):.1%} ({min(shares):.1%} to {max(shares):.1%}); {inside} of "
+                f"20 in {low:.1%} to {high:.1%}"
             )
         rows.append(row)
     return _table(["run", "at 1 %", "at 5 %", "at 10 %"], rows)
