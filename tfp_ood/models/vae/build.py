@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 from tfp_ood import units
 from tfp_ood.families import VAEConfig
 from tfp_ood.keras import keras
-from tfp_ood.models import dequantize
+from tfp_ood.models import dequantize, whiteness
 from tfp_ood.models.base import LikelihoodModel
 from tfp_ood.models.pixel_cnn import pixels
 from tfp_ood.models.vae.networks import Decoder, Encoder
@@ -132,12 +132,31 @@ class VAE(LikelihoodModel):
         mean_kl = tf.reduce_mean(kl, axis=0)
         if self._options.prior == "gaussian":
             mean_kl = tfd.kl_divergence(posterior, prior)
+        told = {"posterior_mean": normal.loc, "posterior_scale": normal.scale}
+        residual, scores = self._residual(images, normal.loc)
         return {
             "log_prob": tf.reduce_logsumexp(log_weights, axis=0) - math.log(num_draws),
             "elbo": tf.reduce_mean(log_weights, axis=0),
             "kl": mean_kl,
             "reconstruction": tf.reduce_mean(reconstruction, axis=0),
+            **_norms({"residual": residual, **told}),
+            **whiteness.tests(scores, "residual"),
         }
+
+    def _residual(self, images, latents):
+        """What is left of images when those that latents `[B, L]` decode to are taken away.
+
+        Returns:
+          x less the mean of p(x|z), with pixel values from 0 to 1, `[B, D]`; and the normal
+          scores of the pixels given z, `[B, H, W, C]`.
+        """
+        parameters, values = self.decoder(latents), tf.cast(images, tf.int32)
+        residual = tf.cast(images, tf.float32) - self.pixels.mean(parameters)
+        mass = tf.exp(self.pixels.log_prob(parameters, values))
+        noise = dequantize.content_noise(images, tf.constant(0), self.seed)
+        scores = whiteness.normal_scores(self.pixels.below(parameters, values), mass, noise)
+        flat = tf.reshape(residual, [-1, self.num_dims]) / (units.NUM_PIXEL_VALUES - 1)
+        return flat, scores
 
     def _samples(self, num_images, seed, temperature):
         latent_seed, pixel_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
@@ -156,3 +175,12 @@ class VAE(LikelihoodModel):
         chosen = components.sample(num_images, seed=component_seed)
         scale = tf.gather(self._mixture_scale(), chosen)
         return tf.gather(self._mixture_loc, chosen) + scale * noise
+
+
+def _norms(parts):
+    """The sum of magnitudes, and the root of the sum of squares, of each of several `[B, N]`."""
+    return {
+        f"norm_{order}.{name}": tf.norm(values, order, axis=-1)
+        for order in (1, 2)
+        for name, values in parts.items()
+    }
