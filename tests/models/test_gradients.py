@@ -17,7 +17,7 @@ def test_each_image_has_the_gradients_of_its_row_of_the_jacobian(name):
     images = tf.constant(contracts.random_images(CASES[name], 2))
     variables = model.trainable_variables
 
-    @tf.function(autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec([None, *images.shape[1:]], tf.uint8)])
     def ours(images):
         pixels, log_prob = model._differentiable(images)
         return gradients.per_image(log_prob, images, variables, [pixels])

@@ -11,7 +11,14 @@ from tfp_ood import atomic, models
 from tfp_ood.config import Config, fingerprint
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import images, likelihood, second_order, second_order_slopes, tables
+from tfp_ood.evaluation import (
+    images,
+    likelihood,
+    passes,
+    second_order,
+    second_order_slopes,
+    tables,
+)
 from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
 
@@ -42,7 +49,7 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     for split, path, facts in wanted:
         likelihood.write_score_table(
             path,
-            lambda batch: model.statistics(batch, config.evaluate.num_draws),
+            passes.scorer(model, config.evaluate),
             split,
             pipeline.scoring_batches(split, config.evaluate.batch_size),
             facts,
@@ -95,6 +102,7 @@ def _open_sets(
         "kind": trained["log_prob_kind"],
         "num_draws": 1 if trained["log_prob_kind"] == "exact" else config.evaluate.num_draws,
         "seed": config.seed,
+        **passes.facts(config.evaluate),
     }
     return [
         (split, workdir.score_table(split.name, split.split), tables.score_metadata(split, **facts))

@@ -98,7 +98,9 @@ def _meetings(images, variables):
     # Inputs come before what they enter.
     for op in graph.get_operations():
         sources = [tensor.op.name for tensor in op.inputs]
-        if op.name in of_images or not of_images.isdisjoint(sources):
+        # Single numbers, such as those that are made of the images' size, are of no image.
+        has_axes = any(tensor.shape.rank != 0 for tensor in op.outputs)
+        if has_axes and not of_images.isdisjoint([op.name, *sources]):
             of_images.add(op.name)
             uses += [
                 _Use(op, place)
