@@ -1,54 +1,148 @@
 """Detectors, one file each: score tables -> a score per image, higher = more out-of-distribution.
 
-`base.py` has the protocol that all of them keep, `conformal.py` the test that turns scores into
-decisions at a false-alarm rate. May import score tables (`evaluation/tables.py`), `metrics/` and
-the root of the package; never TensorFlow.
+`base.py` has the protocol that all of them keep, `usual.py` what they learn from held-out images,
+`conformal.py` the test that turns scores into decisions at a false-alarm rate, `guard.py` the
+decision of all together. May import score tables (`evaluation/tables.py`), `metrics/` and the root
+of the package; never TensorFlow.
 
 A new detector is a class in a file of its own and a line in `_ALL`: it is then in `summary.json`,
-on every page and in the model card.
+on every page and in the model card; with `is_combined`, in the guard too.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from tfp_ood.detectors.base import ColumnDetector, Detector
-from tfp_ood.detectors.ensemble import WAIC, Mean, Variance
+from tfp_ood.detectors.combined import Combined
+from tfp_ood.detectors.complexity import Complexity
+from tfp_ood.detectors.density import Density
+from tfp_ood.detectors.ensemble import WAIC, Disagreement, Mean
+from tfp_ood.detectors.gradient import Gradient
+from tfp_ood.detectors.guard import Guard, guard
+from tfp_ood.detectors.input_gradient import InputGradient
+from tfp_ood.detectors.latent_fit import LatentFit
 from tfp_ood.detectors.likelihood import Likelihood
+from tfp_ood.detectors.ratio import Ratio
+from tfp_ood.detectors.reconstruction import Reconstruction
+from tfp_ood.detectors.symmetry import Symmetry
+from tfp_ood.detectors.typicality import Typicality
+from tfp_ood.errors import ExportError
 from tfp_ood.evaluation.tables import ScoreTable
 
-__all__ = ["DETECTORS", "LIKELIHOOD", "ColumnDetector", "Detector", "fitted", "of_ensembles"]
+__all__ = [
+    "COMBINED",
+    "DETECTORS",
+    "LIKELIHOOD",
+    "ColumnDetector",
+    "Detector",
+    "Panel",
+    "halves",
+    "of_ensembles",
+    "panel",
+]
 
 _ALL: tuple[type[Detector], ...] = (
     Likelihood,
+    Typicality,
+    Complexity,
+    Density,
+    LatentFit,
+    Reconstruction,
+    Ratio,
+    Symmetry,
+    Gradient,
+    InputGradient,
     Mean,
-    Variance,
+    Disagreement,
     WAIC,
 )
 
-DETECTORS: dict[str, Detector] = {made.name: made() for made in _ALL}
+_ALONE = {made.name: made() for made in _ALL}
+_MEMBERS = tuple(one for one in _ALONE.values() if one.is_combined)
+
+DETECTORS: dict[str, Detector] = {**_ALONE, Combined.name: Combined(_MEMBERS)}
 """Name in `summary.json` -> detector, not fitted."""
 
 LIKELIHOOD = Likelihood.name
 """The detector whose failure the paper is about, and which the sentences of the pages are about."""
 
+COMBINED = Combined.name
+"""The detector that guards."""
 
-def fitted(held_out: Sequence[ScoreTable], judged: Sequence[ScoreTable]) -> dict[str, Detector]:
-    """The detectors of single models that these tables allow, fitted.
+_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """What judges the sets of one model."""
+
+    detectors: Mapping[str, Detector]
+    """Name -> fitted detector, in the order of the registry."""
+    left_out: Mapping[str, tuple[str, ...]]
+    """Name of a detector that cannot judge -> columns that it needs and the tables lack; none
+    where it is held-out images that lack."""
+    found: Guard | ExportError
+    """The guard, or why there is none."""
+
+    @property
+    def guard(self) -> Guard:
+        """The guard.
+
+        Raises:
+          ExportError: there is none.
+        """
+        if isinstance(self.found, ExportError):
+            raise self.found
+        return self.found
+
+
+def panel(
+    held_out: Sequence[ScoreTable], judged: Sequence[ScoreTable], false_alarm_rate: float = 0.05
+) -> Panel:
+    """Fits the detectors of single models that these tables allow, and their guard.
+
+    Half of the held-out images fits, the other half sets the guard's threshold.
 
     Args:
-      held_out: in-distribution images that no weight was trained on, or none: detectors that have
-        to see some are then left out.
+      held_out: the table of in-distribution images that no weight was trained on, or none:
+        detectors that have to see some are then left out.
       judged: tables of all sets to be judged, of one model.
-
-    Returns:
-      Name -> detector, in the order of the registry.
+      false_alarm_rate: share of in-distribution images that the guard may flag.
     """
-    return {
-        name: detector.fit(held_out)
-        for name, detector in DETECTORS.items()
-        if not detector.of_ensembles
-        and detector.is_applicable([*held_out, *judged])
-        and (held_out or not detector.needs_held_out)
-    }
+    tables = [*held_out, *judged]
+    parts = [halves(table) for table in held_out]
+    to_fit, to_calibrate = [one for one, _ in parts], [one for _, one in parts]
+    made, left_out = {}, {}
+    for name, detector in DETECTORS.items():
+        if detector.of_ensembles:
+            continue
+        if not detector.is_applicable(tables) or (detector.needs_held_out and not held_out):
+            lacks = (detector.missing(table.column_names) for table in tables)
+            left_out[name] = tuple(dict.fromkeys(column for part in lacks for column in part))
+        else:
+            made[name] = detector.fit(to_fit)
+    return Panel(made, left_out, _guard(made, to_calibrate, false_alarm_rate))
+
+
+def _guard(
+    made: Mapping[str, Detector], held_out: Sequence[ScoreTable], false_alarm_rate: float
+) -> Guard | ExportError:
+    if COMBINED not in made:
+        return ExportError("There is no guard: no images were held out, or no detector applies.")
+    members = [one for one in made.values() if one.is_combined]
+    try:
+        return guard(made[COMBINED], made[LIKELIHOOD], members, held_out, false_alarm_rate)
+    except ExportError as error:
+        return error
+
+
+def halves(table: ScoreTable, seed: int = _SEED) -> tuple[ScoreTable, ScoreTable]:
+    """Two random halves of a table; of an odd number they share an image."""
+    order = np.random.default_rng(seed).permutation(table.num_images)
+    middle = -(-table.num_images // 2)
+    return table.take(np.sort(order[:middle])), table.take(np.sort(order[-middle:]))
 
 
 def of_ensembles() -> dict[str, Detector]:

@@ -91,6 +91,10 @@ class ColumnDetector(Detector):
           xp: NumPy, or `tensorflow.experimental.numpy` where they are tensors.
         """
 
+    def fit_columns(self, columns: Mapping[str, np.ndarray]) -> "ColumnDetector":
+        """`fit` from the columns of held-out images, float64 [N] each, more than needed or not."""
+        return self
+
     def score(self, tables: Sequence[ScoreTable]) -> np.ndarray:
         """The scores of a set of images under one model, float64 [N]."""
         (table,) = tables
@@ -107,9 +111,13 @@ class FittedDetector(ColumnDetector):
     def fit(self, held_out: Sequence[ScoreTable]) -> "FittedDetector":
         """Learns from the table of a model's held-out images."""
         (table,) = held_out
+        return self.fit_columns(table.columns(table.column_names))
+
+    def fit_columns(self, columns: Mapping[str, np.ndarray]) -> "FittedDetector":
+        """Learns from the columns that it uses."""
         fitted = copy.copy(self)
-        fitted.columns = self.uses(table.column_names)
-        fitted.learn(table.columns(fitted.columns))
+        fitted.columns = self.uses(columns)
+        fitted.learn({name: columns[name] for name in fitted.columns})
         return fitted
 
     def uses(self, names: Collection[str]) -> tuple[str, ...]:

@@ -34,10 +34,10 @@ class Mean(Detector):
         return -_log_prob(tables).mean(0)
 
 
-class Variance(Detector):
+class Disagreement(Detector):
     """Var_e[log p_e(x)] in nats^2: what the models disagree on."""
 
-    name, title, of_ensembles = "variance", "variance of log p", True
+    name, title, of_ensembles = "disagreement", "disagreement, variance of log p", True
 
     def score(self, tables: Sequence[ScoreTable]) -> np.ndarray:
         """float64 [N] from the tables of E >= 2 models."""

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tfp_ood.detectors.base import FittedDetector, robust_scale
+from tfp_ood.detectors import usual
+from tfp_ood.detectors.base import FittedDetector
 
 _LEAST_DEVIATION = 1e-3
 """Of the log of a norm: a tenth of a per cent is no difference."""
@@ -37,7 +38,7 @@ class InputGradient(FittedDetector):
         """Keeps median and robust standard deviation."""
         (values,) = columns.values()
         self._median = float(np.median(values))
-        self._deviation = max(robust_scale(values), _LEAST_DEVIATION)
+        self._deviation = max(usual.robust_deviation(values), _LEAST_DEVIATION)
 
     def of_columns(self, columns: Mapping[str, Any], xp: types.ModuleType) -> Any:
         """See the class; arrays or tensors, [N]."""

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tfp_ood.detectors.base import FittedDetector, matching, robust_scale
+from tfp_ood.detectors import usual
+from tfp_ood.detectors.base import FittedDetector, matching
 
 _FAR = 3.0
 
@@ -39,7 +40,7 @@ class Symmetry(FittedDetector):
     def learn(self, columns: Mapping[str, np.ndarray]) -> None:
         """Keeps the log p under which images are far too unlikely, and the highest score."""
         log_prob = columns["log_prob"]
-        self._least = float(np.median(log_prob) - _FAR * robust_scale(log_prob))
+        self._least = float(np.median(log_prob) - _FAR * usual.robust_deviation(log_prob))
         self._highest = float(np.max(self._stirred(columns)))
 
     def of_columns(self, columns: Mapping[str, Any], xp: types.ModuleType) -> Any:
@@ -48,5 +49,5 @@ class Symmetry(FittedDetector):
         return xp.where(missing > 0.0, xp.maximum(score, self._highest) + missing, score)
 
     def _stirred(self, columns):
-        positions = matching("symmetry.*", columns)
+        positions = matching("symmetry.*", self.columns)
         return sum(columns[name] - columns["log_prob"] for name in positions)

@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfp_ood import atomic, models
 from tfp_ood.config import Config, fingerprint
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import (
+    codecs,
     images,
     likelihood,
     passes,
+    reference,
     second_order,
     second_order_slopes,
     tables,
@@ -46,10 +49,13 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     if not wanted and not wants_slopes:
         return
     model = fit.load_trained(config, workdir)
+    other = reference.load(config, workdir) if config.evaluate.reference else None
+    score = scorer(model, config.evaluate.num_draws, other)
+    score = passes.added(score, model, config.evaluate)
     for split, path, facts in wanted:
         likelihood.write_score_table(
             path,
-            passes.scorer(model, config.evaluate),
+            score,
             split,
             pipeline.scoring_batches(split, config.evaluate.batch_size),
             facts,
@@ -59,6 +65,31 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         mean = images.read_kept(in_path, in_facts).mean
         slopes = second_order_slopes.slopes(model, mean)
         second_order.write(workdir.second_order, slopes, in_facts)
+
+
+def scorer(
+    model: models.LikelihoodModel, num_draws: int, other: models.LikelihoodModel | None = None
+) -> likelihood.Scorer:
+    """A function of images that tells the columns of their score table, in one pass.
+
+    Args:
+      model: initialised, or loaded.
+      num_draws: of noise.
+      other: whose likelihood is told too.
+    """
+    statistics = model.scoring_function(num_draws)
+    of_other = other.scoring_function(num_draws) if other else None
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, *model.image_shape], tf.uint8)], autograph=False
+    )
+    def score(batch: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = {**statistics(batch), "png_bytes": codecs.png_bytes(batch)}
+        if of_other:
+            found[reference.COLUMN] = of_other(batch)["log_prob"]
+        return found
+
+    return score
 
 
 def current_tables(
@@ -104,6 +135,8 @@ def _open_sets(
         "seed": config.seed,
         **passes.facts(config.evaluate),
     }
+    if config.evaluate.reference:
+        facts["reference"] = reference.hash_of(config, workdir)
     return [
         (split, workdir.score_table(split.name, split.split), tables.score_metadata(split, **facts))
         for split in sets

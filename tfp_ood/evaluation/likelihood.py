@@ -1,5 +1,6 @@
 """Model x data set -> score table (see `tables`), streamed."""
 
+import contextlib
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -55,12 +56,13 @@ def write_score_table(
     audit, keeper = _Audit(split), images.Keeper()
     title = f"scoring {audit.key}"
     with (
+        contextlib.closing(images.Measurer()) as measurer,
         atomic.replacing(path) as temporary,
         tqdm.tqdm(
             total=split.num_images, desc=title, unit=" images", leave=False, disable=not progress
         ) as bar,
     ):
-        rows = _scored_rows(scorer, batches, audit, keeper, bar)
+        rows = _scored_rows(scorer, batches, audit, keeper, measurer, bar)
         _write_row_groups(temporary, rows, {tables.METADATA_KEY: tables.encode_metadata(metadata)})
         audit.finish()
         # Before the table: where there is a table, this is there too.
@@ -72,11 +74,13 @@ def _scored_rows(
     batches: Iterable[Mapping[str, Any]],
     audit: "_Audit",
     keeper: images.Keeper,
+    measurer: images.Measurer,
     bar: tqdm.tqdm,
 ) -> Iterator[pa.RecordBatch]:
     """The table's rows, a batch at a time."""
     for batch in batches:
         index, pixels = np.asarray(batch["index"]), np.asarray(batch["image"])
+        measures = measurer.start(pixels)
         statistics = {k: np.asarray(v, np.float64) for k, v in scorer(batch["image"]).items()}
         audit.see(index, statistics)
         log_prob = statistics.pop("log_prob")
@@ -89,7 +93,7 @@ def _scored_rows(
             "log_prob": log_prob,
             "bits_per_dim": units.bits_per_dim(log_prob, pixels[0].size),
             **statistics,
-            **images.columns(pixels),
+            **measures(),
         }
         bar.update(len(index))
         yield pa.RecordBatch.from_pydict(columns)

@@ -1,4 +1,4 @@
-"""What a model is asked of every image: its statistics, and further passes if the config says so.
+"""What a model is asked of every image beyond its statistics, if the config says so.
 
 All columns come from one reading of the images. Symmetries are those of Umapathi et al., 2023
 (stirred images); gradients those of Dauncey et al., 2023, and Bergamin et al., 2022.
@@ -13,16 +13,15 @@ from tfp_ood.evaluation.likelihood import Scorer
 from tfp_ood.models import LikelihoodModel
 
 
-def scorer(model: LikelihoodModel, options: EvaluateConfig) -> Scorer:
-    """What `likelihood.write_score_table` asks of each batch.
+def added(score: Scorer, model: LikelihoodModel, options: EvaluateConfig) -> Scorer:
+    """A scorer that tells the columns of another one and, where the options ask for them, more.
 
-    Besides the model's `statistics` it tells, where the options ask for them:
-    `symmetry.1` to `symmetry.7`: log p in nats of the image in other positions (`symmetric`);
-    `log_gradient_norm.input` and `log_gradient.TENSOR`: `LikelihoodModel.gradient_statistics`.
+    `symmetry.1` to `symmetry.7`: log p in nats of the image in other positions (`symmetric`).
+    `log_gradient_norm.input` and `log_gradient.TENSOR`: see `LikelihoodModel.gradient_statistics`.
     """
 
-    def score(batch: Any) -> dict[str, Any]:
-        found = dict(model.statistics(batch, options.num_draws))
+    def score_more(batch: Any) -> dict[str, Any]:
+        found = dict(score(batch))
         if options.symmetries:
             for number, images in symmetric(np.asarray(batch)).items():
                 found[f"symmetry.{number}"] = model.log_prob(images, options.num_draws)
@@ -30,7 +29,7 @@ def scorer(model: LikelihoodModel, options: EvaluateConfig) -> Scorer:
             found |= model.gradient_statistics(batch)
         return found
 
-    return score
+    return score_more if facts(options) else score
 
 
 def facts(options: EvaluateConfig) -> dict[str, bool]:

@@ -44,7 +44,7 @@ SET_KEYS = (
 )
 """Facts of the images. All other metadata are facts of the model and how it was asked."""
 
-FORMAT = 2
+FORMAT = 3
 """The format of the tables that this version writes and reads; others are made again."""
 
 MODEL_KEYS = ("family", "num_parameters", "config_hash", "kind", "num_draws", "seed")
@@ -57,6 +57,7 @@ KINDS = ("exact", "bound")
 
 _Parsed = TypeVar("_Parsed")
 _SET = ("dataset", "split")  # columns that say the same of every image
+_OF_IMAGES = ("index", "label", "log_prob", "bits_per_dim")  # columns that every table has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +112,19 @@ class ScoreTable:
         """
         found = {"log_prob": self.log_prob, "bits_per_dim": self.bits_per_dim, **self.statistics}
         return {name: found[name] for name in names}
+
+    def take(self, rows: np.ndarray) -> "ScoreTable":
+        """The table of some of its images, given by their place in it."""
+        return dataclasses.replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in _OF_IMAGES},
+            statistics={name: values[rows] for name, values in self.statistics.items()},
+        )
+
+    def without(self, columns: Iterable[str]) -> "ScoreTable":
+        """The table without some of its statistics."""
+        kept = {k: v for k, v in self.statistics.items() if k not in set(columns)}
+        return dataclasses.replace(self, statistics=kept)
 
     def model_facts(self) -> dict[str, Any]:
         """All metadata that must agree between tables that are compared."""
@@ -205,7 +219,7 @@ def _from_arrow(table: pa.Table) -> ScoreTable:
     arrays = {name: table[name].to_numpy() for name in table.column_names if name not in _SET}
     return ScoreTable(
         **{name: table[name][0].as_py() for name in _SET},
-        **{name: arrays.pop(name) for name in ("index", "label", "log_prob", "bits_per_dim")},
+        **{name: arrays.pop(name) for name in _OF_IMAGES},
         statistics=arrays,
         metadata=metadata,
     )

@@ -8,7 +8,7 @@ take 17 (two CPU cores). On one and the same sample both give the same numbers; 
 
 import numpy as np
 
-from tfp_ood.metrics.detection import CAUGHT, joined
+from tfp_ood.metrics.detection import CAUGHT, EXACT, joined
 
 LEVEL = 0.95
 """The share of intervals that hold the truth, in the long run."""
@@ -34,7 +34,7 @@ def intervals(
       seed: of the resampling; the same seed gives the same intervals.
 
     Returns:
-      (low, high) of `auroc`, `auprc_out`, `auprc_in` and `fpr95`.
+      (low, high) of each metric.
 
     Raises:
       EvaluationError: a set is empty or has scores that are not finite.
@@ -67,12 +67,16 @@ def metrics_of_counts(num_in: np.ndarray, num_out: np.ndarray) -> dict[str, floa
     flagged_out = np.cumsum(num_out[::-1])[::-1]
     below_in = flagged_in[0] - flagged_in
     pairs = float(flagged_in[0]) * float(flagged_out[0])
+    # Scores in order, and beyond them a threshold that flags nothing.
+    few = np.flatnonzero(flagged_in <= (1.0 - CAUGHT) * flagged_in[0] + EXACT)
+    accepted = flagged_out[few[0]] if len(few) else 0
     reached = np.flatnonzero(flagged_out >= CAUGHT * flagged_out[0])[-1]
     return {
         "auroc": float(np.sum(num_out * (below_in + 0.5 * num_in)) / pairs),
         "auprc_out": _average_precision(num_out[::-1], num_in[::-1]),
         "auprc_in": _average_precision(num_in, num_out),
         "fpr95": float(flagged_in[reached] / flagged_in[0]),
+        "fpr95_in": float(1.0 - accepted / flagged_out[0]),
     }
 
 

@@ -8,20 +8,23 @@ from sklearn import metrics as sk_metrics
 from tfp_ood.errors import EvaluationError
 
 CAUGHT = 0.95
-"""The share of foreign images that must be caught for FPR95."""
+"""The share of the positive images that must be caught, or accepted, for FPR95."""
+
+EXACT = 1e-9
+"""Slack of comparisons with 1 - 0.95, which is not 0.05 in binary."""
 
 _TWO_SIDED_95 = 1.959964  # standard deviations of a normal that hold 95 % of it
 
 
 def detection_metrics(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str, float]:
-    """AUROC, AUPRC with either set as positive, and FPR95.
+    """AUROC, and AUPRC and FPR95 with either set as positive.
 
-    Two lineages of papers differ in what is "positive". Here it is the out-of-distribution set
-    (Hendrycks et al.): FPR95 is the share of *in-distribution* images that are flagged when the
-    threshold catches at least 95 % of the *out-of-distribution* images. The other lineage (ODIN)
-    accepts 95 % of the in-distribution images and gives the share of out-of-distribution images
-    accepted with them, which is another number. AUROC is the same in both; AUPRC is not and
-    depends on the sizes of the sets, so both are given.
+    Two lineages of papers differ in what is "positive", and so are these, by `_out` and `_in`.
+    Where it is the out-of-distribution set (Hendrycks et al.; OpenOOD, pytorch-ood), FPR95 is the
+    share of *in-distribution* images that are flagged when the threshold catches at least 95 % of
+    the *out-of-distribution* images. The other lineage (ODIN) accepts at least 95 % of the
+    in-distribution images, and FPR95 is the share of out-of-distribution images accepted with
+    them. AUROC is the same in both. AUPRC depends on the sizes of the sets.
 
     Args:
       in_scores: [N] scores of in-distribution images, higher = more out-of-distribution.
@@ -31,7 +34,8 @@ def detection_metrics(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str
       auroc: chance that a foreign image scores above one of the model's own; ties count half.
       auprc_out: average precision, out-of-distribution positive; by chance M / (N + M).
       auprc_in: average precision, in-distribution positive; by chance N / (N + M).
-      fpr95: see above; lower is better.
+      fpr95: see above, out-of-distribution positive; lower is better.
+      fpr95_in: see above, in-distribution positive; lower is better.
 
     Raises:
       EvaluationError: a set is empty or has scores that are not finite.
@@ -45,6 +49,8 @@ def detection_metrics(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str
         "auprc_out": float(sk_metrics.average_precision_score(is_out, scores)),
         "auprc_in": float(sk_metrics.average_precision_score(1 - is_out, -scores)),
         "fpr95": float(flagged[np.argmax(caught >= CAUGHT)]),
+        # The last threshold that flags few enough: thresholds fall.
+        "fpr95_in": float(1.0 - caught[np.flatnonzero(flagged <= 1.0 - CAUGHT + EXACT)[-1]]),
     }
 
 

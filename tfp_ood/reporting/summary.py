@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from tfp_ood import atomic, detectors
+from tfp_ood.detectors import Panel
+from tfp_ood.detectors.guard import Guard
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.metrics import bootstrap
 from tfp_ood.metrics.detection import detection_metrics
 from tfp_ood.reporting import names
 
-FORMAT = 2
+FORMAT = 3
 """The format of the files that this version writes and reads; other reports are made again."""
 
 _CLASS = "predicted_class"
@@ -27,7 +29,12 @@ UNITS = {
     "bits_per_dim": "bits per dimension",
     "bits_per_dim_std": "over images, divided by N",
     "scores": "higher is more out-of-distribution; out-of-distribution is positive in auroc, "
-    "auprc_out and fpr95 (share of in-distribution images flagged when 95 % of the others are)",
+    "auprc_out and fpr95 (share of in-distribution images flagged when 95 % of the others are); "
+    "in-distribution in auprc_in and fpr95_in (share of the others accepted when 95 % of the "
+    "in-distribution images are)",
+    "flagged": "share of images that the guard flags, by detector combined, at the false-alarm "
+    "rate; flagged_interval: 95 % interval over images; flagged_by_likelihood: by a threshold on "
+    "low likelihood at the same rate",
     "interval": f"{bootstrap.LEVEL:.0%} bootstrap interval over images, "
     f"{bootstrap.NUM_RESAMPLES:,} resamples, of this one trained model",
 }
@@ -35,7 +42,7 @@ UNITS = {
 Metrics = Mapping[str, Any]
 """What `metrics.detection_metrics` gives, and of each NAME a NAME_interval, [low, high]."""
 
-SHOWN_METRICS = ("auroc", "fpr95", "auprc_out", "auprc_in")
+SHOWN_METRICS = ("auroc", "fpr95", "fpr95_in", "auprc_out", "auprc_in")
 """In tables; what matters most first."""
 
 
@@ -58,6 +65,17 @@ class SetSummary:
     """What class-conditional models believe of the images' classes; None for other models."""
     scores: Mapping[str, Metrics] = dataclasses.field(default_factory=dict)
     """Detector -> metrics; empty for the in-distribution set."""
+    flagged: float | None = None
+    """The share of its images that the guard flags; None, like the two below, without a guard."""
+    flagged_interval: Sequence[float] | None = None
+    """95 % interval of that share, over images."""
+    flagged_by_likelihood: float | None = None
+    """The share that a threshold on low likelihood would flag, at the same false-alarm rate."""
+
+    @property
+    def combined(self) -> Metrics | None:
+        """The metrics of the combined detector, if there is one."""
+        return self.scores.get(detectors.COMBINED)
 
     @property
     def likelihood(self) -> Metrics:
@@ -77,6 +95,10 @@ class Summary:
     """Facts of the model (`ScoreTable.model_facts`)."""
     datasets: Mapping[str, SetSummary]
     """The in-distribution set first."""
+    false_alarm_rate: float | None = None
+    """Of the guard: the share of in-distribution images that it may flag; None without a guard."""
+    left_out: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    """Detector that could not judge -> columns of the score tables that it lacked."""
     diagnosis: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Section of the report -> what explains the likelihoods."""
 
@@ -100,8 +122,8 @@ def to_json(summary: Summary) -> dict[str, Any]:
     """The content of `summary.json`: plain, finite values."""
     values = dataclasses.asdict(summary)
     for entry in values["datasets"].values():
-        for name in ("classifier", "scores"):
-            if not entry[name]:
+        for name in ("classifier", "scores", *(k for k in entry if k.startswith("flagged"))):
+            if entry[name] is None or entry[name] == {}:
                 del entry[name]
     return {"format": FORMAT, "units": UNITS, **values}
 
@@ -126,36 +148,63 @@ def read(path: str | os.PathLike[str]) -> Summary:
     return Summary(datasets=datasets, **values)
 
 
+def judge(
+    in_table: ScoreTable,
+    out_tables: Sequence[ScoreTable],
+    held_out: Sequence[ScoreTable],
+    false_alarm_rate: float,
+) -> tuple[Panel, Summary]:
+    """Fits what judges the sets of a model, and the figures that it gives.
+
+    Args:
+      in_table: scores of the in-distribution set.
+      out_tables: scores of the sets to tell from it.
+      held_out: scores of in-distribution images that no weight was trained on, or none.
+      false_alarm_rate: of the guard.
+
+    Raises:
+      EvaluationError: as `summarize`.
+    """
+    check_tables([in_table, *out_tables], held_out)
+    panel = detectors.panel(held_out, [in_table, *out_tables], false_alarm_rate)
+    return panel, summarize(in_table, out_tables, panel)
+
+
 def summarize(
-    in_table: ScoreTable, out_tables: Sequence[ScoreTable], held_out: Sequence[ScoreTable] = ()
+    in_table: ScoreTable, out_tables: Sequence[ScoreTable], panel: Panel | None = None
 ) -> Summary:
     """The figures of one model on its own set and on out-of-distribution ones.
 
     Args:
       in_table: scores of the in-distribution set.
       out_tables: scores of the sets to tell from it.
-      held_out: scores of in-distribution images that no weight was trained on, for the detectors
-        that look at them.
+      panel: what judges them; by default the detectors that no held-out images are needed for.
 
     Raises:
       EvaluationError: the tables are of different models or likelihood estimates, one set is
         there twice, or a table is empty or not finite.
     """
     tables = [in_table, *out_tables]
-    _check_same_model([*tables, *held_out])
-    _check_all_different(tables)
+    check_tables(tables)
+    panel = panel or detectors.panel([], tables)
     labels = names.labels([(t.dataset, t.split) for t in tables])
-    judges = detectors.fitted(held_out, tables)
-    in_scores = {name: judge.score([in_table]) for name, judge in judges.items()}
-    datasets = {}
+    in_scores = {name: one.score([in_table]) for name, one in panel.detectors.items()}
+    guard, datasets = panel.found if isinstance(panel.found, Guard) else None, {}
     for table, label in zip(tables, labels, strict=True):
         scores = {
-            name: detection(in_scores[name], judge.score([table]))
-            for name, judge in judges.items()
+            name: detection(in_scores[name], one.score([table]))
+            for name, one in panel.detectors.items()
             if table is not in_table
         }
-        datasets[table.key] = _describe(table, label, scores)
-    return Summary(in_table.dataset, in_table.key, in_table.model_facts(), datasets)
+        datasets[table.key] = _describe(table, label, scores, guard)
+    return Summary(
+        in_table.dataset,
+        in_table.key,
+        in_table.model_facts(),
+        datasets,
+        guard.combined.calibration.false_alarm_rate if guard else None,
+        panel.left_out,
+    )
 
 
 def detection(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str, Any]:
@@ -177,7 +226,17 @@ def auroc_words(metrics: Metrics) -> str:
     return f"{metrics['auroc']:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _describe(table: ScoreTable, label: str, scores: Mapping[str, Metrics]) -> SetSummary:
+def _describe(
+    table: ScoreTable, label: str, scores: Mapping[str, Metrics], guard: Guard | None
+) -> SetSummary:
+    flagged = {}
+    if guard:
+        judged = guard.judge([table])
+        flagged = {
+            "flagged": float(np.mean(judged.flagged)),
+            "flagged_interval": list(judged.share_flagged_interval),
+            "flagged_by_likelihood": float(np.mean(judged.beyond_likelihood)),
+        }
     return SetSummary(
         label=label,
         num_images=table.num_images,
@@ -188,6 +247,7 @@ def _describe(table: ScoreTable, label: str, scores: Mapping[str, Metrics]) -> S
         preprocessing=table.metadata["preprocessing"],
         classifier=_classifier(table) if _CLASS in table.statistics else None,
         scores=scores,
+        **flagged,
     )
 
 
@@ -201,6 +261,16 @@ def _classifier(table: ScoreTable) -> dict[str, float]:
         # Of out-of-distribution images too, where it means nothing unless the classes are the same.
         "label_agreement": float(np.mean(table.statistics[_CLASS] == table.label)),
     }
+
+
+def check_tables(tables: Sequence[ScoreTable], held_out: Sequence[ScoreTable] = ()) -> None:
+    """Refuses tables of different models, and a set that is there twice.
+
+    Raises:
+      EvaluationError: names the sets.
+    """
+    _check_same_model([*tables, *held_out])
+    _check_all_different(tables)
 
 
 def _check_same_model(tables: Sequence[ScoreTable]) -> None:

@@ -20,6 +20,7 @@ from tfp_ood.errors import TrainingError, WorkerLostError
 from tfp_ood.keras import keras
 from tfp_ood.training import optimizers
 from tfp_ood.training.callbacks import StopOnNonFinite, StopWhenAsked, ValidateWithAverage
+from tfp_ood.training.mutation import mutated
 from tfp_ood.training.strategy import connect, distribute
 from tfp_ood.training.tensorboard import dashboard
 from tfp_ood.training.trajectory import ScoreTrajectory
@@ -169,10 +170,15 @@ def _fit_epochs(
 
 
 def _training_stream(job: _Job, first_step: int, shard: pipeline.Shard) -> tf.data.Dataset:
-    train = job.config.train
-    return pipeline.training_stream(
-        job.train_split, train.batch_size, job.config.seed, first_step, shard
-    )
+    train, seed = job.config.train, job.config.seed
+    batches = pipeline.training_stream(job.train_split, train.batch_size, seed, first_step, shard)
+    if not train.mutation_rate:
+        return batches
+    # Other noise for every worker; a shard's batches come one for each of its replicas.
+    each = shard.num_replicas // shard.count
+    made = mutated(batches, train.mutation_rate, seed + shard.index, first_step * each)
+    infinite = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return made.apply(infinite) if shard.num_replicas > 1 else made
 
 
 def _num_validations(job: _Job, batch_size: int) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfp_ood.detectors import Detector
+from tfp_ood.detectors import Panel
 from tfp_ood.reporting import html
 from tfp_ood.reporting.judged import JudgedSet, JudgedSets, without_reduced
 from tfp_ood.reporting.summary import Summary
@@ -32,8 +32,8 @@ class Evidence(JudgedSets):
     sets: Sequence[JudgedSet]
     """The in-distribution set first."""
     summary: Summary
-    detectors: Mapping[str, Detector]
-    """Those that judged the sets, fitted (`detectors.fitted`)."""
+    panel: Panel
+    """What judged the sets."""
     slopes: Mapping[str, np.ndarray] | None = None
     """What `second_order.read` gives."""
     trajectory: Mapping[int, Mapping[str, Scored]] = dataclasses.field(default_factory=dict)

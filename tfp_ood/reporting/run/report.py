@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfp_ood import detectors, trajectory
+from tfp_ood import trajectory
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import second_order
 from tfp_ood.evaluation.tables import ScoreTable
@@ -15,8 +15,14 @@ from tfp_ood.reporting.judged import judged_sets, read_held_out, read_tables
 from tfp_ood.reporting.outcome import outcome
 from tfp_ood.reporting.run.evidence import Evidence, Section
 from tfp_ood.reporting.run.sections import SECTIONS
-from tfp_ood.reporting.summary import summarize, write
+from tfp_ood.reporting.summary import judge, write
 from tfp_ood.workdir import WorkDir, open_workdir
+
+_FURTHER = ("reference", "symmetries", "gradients")
+"""What evaluation adds to the score tables if `config.evaluate` asks for it."""
+
+_FALSE_ALARM_RATE = 0.05
+"""Of the guard, where no config says another."""
 
 
 def write_report(
@@ -80,12 +86,13 @@ def _evidence(
     if config is not None:
         _check_config(tables, config)
     held_out = read_held_out(workdir, tables[0])
-    summary = summarize(tables[0], tables[1:], held_out)
+    rate = (config or {}).get("export", {}).get("false_alarm_rate", _FALSE_ALARM_RATE)
+    panel, summary = judge(tables[0], tables[1:], held_out, rate)
     return Evidence(
         workdir,
         judged_sets(workdir, tables, summary),
         summary,
-        detectors.fitted(held_out, tables),
+        panel,
         second_order.read(workdir.second_order, tables[0].metadata),
         trajectory.read(workdir.trajectory),
         config,
@@ -114,6 +121,10 @@ def _check_config(tables: Sequence[ScoreTable], config: Mapping[str, Any]) -> No
         facts, differs = table.metadata, ""
         if facts["kind"] == "bound" and facts["num_draws"] != num_draws:
             differs = f"config.evaluate.num_draws was {facts['num_draws']}, now {num_draws}"
+        for name in _FURTHER:
+            wanted = config["evaluate"].get(name)
+            if bool(wanted) != bool(facts.get(name)):
+                differs = f"config.evaluate.{name} is now {wanted!r}"
         if num_test and table.num_images > num_test:
             differs = f"config.data.num_test was not {num_test}: they are of {table.num_images:,}"
         if differs:

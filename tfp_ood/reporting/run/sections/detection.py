@@ -10,7 +10,7 @@ _HEADER = ("Set", "AUROC", "FPR95", "bits/dim", "AUPRC out", "AUPRC in", "n")
 
 def section(evidence: Evidence) -> Section:
     """The metrics, with intervals, beside bits/dim."""
-    tables = [_table(evidence, name, one.title) for name, one in evidence.detectors.items()]
+    tables = [_table(evidence, name, one.title) for name, one in evidence.panel.detectors.items()]
     return Section(html.section("Figures", "\n".join(tables)))
 
 

@@ -21,12 +21,12 @@ def section(evidence: Evidence) -> Section | None:
     """A figure for each detector; none where no set but reduced contrast was judged."""
     if len(evidence.shown) < 2:
         return None
-    parts = [_figure(evidence, name) for name in evidence.detectors]
+    parts = [_figure(evidence, name) for name in evidence.panel.detectors]
     return Section(html.section("ROC curves", "\n".join(parts)))
 
 
 def _figure(evidence: Evidence, name: str) -> str:
-    detector = evidence.detectors[name]
+    detector = evidence.panel.detectors[name]
     if name == detectors.LIKELIHOOD:
         part, begins, caption = "", "ROC curves", _OF_LIKELIHOOD
     else:

@@ -1,0 +1,47 @@
+"""Density of statistics: are the numbers that a model tells of an image usual together?"""
+
+import types
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from tfp_ood.detectors import usual
+from tfp_ood.detectors.base import FittedDetector
+
+_TERMS = ("log_prob_latent", "log_det", "reconstruction", "kl")
+_CHANNELS = ("log_prob.red", "log_prob.green", "log_prob.blue")
+_IMAGE = ("png_bytes", "webp_bytes")
+
+
+class Density(FittedDetector):
+    """-log q(statistics of x), q a mixture of Gaussians fitted to held-out images: nats.
+
+    Morningstar et al., "Density of states estimation for out-of-distribution detection", 2021; with
+    the image's complexity among the statistics as in Osada et al., "Understanding likelihood of
+    normalizing flow and image complexity through the lens of out-of-distribution detection", 2024.
+    The statistics are the terms of log p(x) (of a flow log p(z) and log-det, of a VAE the
+    reconstruction and KL, of a PixelCNN its channels, else log p(x) itself) and the sizes of the
+    image as a PNG and a WebP file. It costs nothing beyond the likelihood. High means foreign,
+    whether a statistic is too low or too high. Blind to images whose statistics are all usual.
+    """
+
+    name = "density"
+    title = "Density of statistics"
+    needs = ("log_prob",)
+    is_combined = True
+
+    def uses(self, names: Collection[str]) -> tuple[str, ...]:
+        """The terms and sizes that the table has."""
+        if self.columns or "log_prob" not in names:
+            return self.columns
+        terms = [name for name in (*_TERMS, *_CHANNELS) if name in names] or ["log_prob"]
+        return (*terms, *(name for name in _IMAGE if name in names))
+
+    def learn(self, columns: Mapping[str, np.ndarray]) -> None:
+        """Fits the mixture."""
+        self._density = usual.density(columns)
+
+    def of_columns(self, columns: Mapping[str, Any], xp: types.ModuleType) -> Any:
+        """The negative log density."""
+        return -self._density(columns, xp)
