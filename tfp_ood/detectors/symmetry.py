@@ -48,6 +48,6 @@ class Symmetry(FittedDetector):
         score, missing = self._stirred(columns), self._least - columns["log_prob"]
         return xp.where(missing > 0.0, xp.maximum(score, self._highest) + missing, score)
 
-    def _stirred(self, columns):
+    def _stirred(self, columns: Mapping[str, Any]) -> Any:
         positions = matching("symmetry.*", self.columns)
         return sum(columns[name] - columns["log_prob"] for name in positions)

@@ -3,9 +3,9 @@
 `tape.jacobian` takes a backward pass for each image, and no vectorised one knows the gradient of a
 kernel. But images meet parameters in few operations only. The graph tells which: those that
 depend on the images and have an input that depends on parameters alone. One backward pass gives
-dY for the outputs of all of them; `gradient_rules` makes of each dY the gradient of every image with
-respect to that input; and from there to the parameters lead products of small tensors, for all
-images at once. The models know nothing of it.
+dY for the outputs of all of them; `gradient_rules` makes of each dY the gradient of every image
+with respect to that input; and from there to the parameters lead products of small tensors, for
+all images at once. The models know nothing of it.
 """
 
 from collections.abc import Sequence
