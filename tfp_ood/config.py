@@ -98,6 +98,13 @@ class EvaluateConfig:
     reference: str = ""
     """Work directory of a trained run, any with images of this shape: its log_prob is a column of
     the score tables too, for the detector `ratio`; also --reference. "" for none."""
+    symmetries: bool = option(False)
+    """Score the rotations and flips of every image too, columns `symmetry.1` to `symmetry.7`: seven
+    times the work, or three times for images that are not square."""
+    gradients: bool = option(False)
+    """Take the gradient of every image's likelihood, by its pixels and by every tensor of trained
+    parameters, columns `log_gradient_norm.input` and `log_gradient.*`: more than a training step's
+    work for every image."""
     num_trajectory: int = option(250, low=0)
     """Images of every set, at most, that are scored at every checkpoint of the training too, with
     one draw: the likelihood over training; 0 for none."""

@@ -19,11 +19,14 @@ from tfp_ood.detectors.combined import Combined
 from tfp_ood.detectors.complexity import Complexity
 from tfp_ood.detectors.density import Density
 from tfp_ood.detectors.ensemble import WAIC, Disagreement, Mean
+from tfp_ood.detectors.gradient import Gradient
 from tfp_ood.detectors.guard import Guard, guard
+from tfp_ood.detectors.input_gradient import InputGradient
 from tfp_ood.detectors.latent_fit import LatentFit
 from tfp_ood.detectors.likelihood import Likelihood
 from tfp_ood.detectors.ratio import Ratio
 from tfp_ood.detectors.reconstruction import Reconstruction
+from tfp_ood.detectors.symmetry import Symmetry
 from tfp_ood.detectors.typicality import Typicality
 from tfp_ood.errors import ExportError
 from tfp_ood.evaluation.tables import ScoreTable
@@ -48,6 +51,9 @@ _ALL: tuple[type[Detector], ...] = (
     LatentFit,
     Reconstruction,
     Ratio,
+    Symmetry,
+    Gradient,
+    InputGradient,
     Mean,
     Disagreement,
     WAIC,

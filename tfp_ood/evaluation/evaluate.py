@@ -16,6 +16,7 @@ from tfp_ood.evaluation import (
     codecs,
     images,
     likelihood,
+    passes,
     reference,
     second_order,
     second_order_slopes,
@@ -50,6 +51,7 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     model = fit.load_trained(config, workdir)
     other = reference.load(config, workdir) if config.evaluate.reference else None
     score = scorer(model, config.evaluate.num_draws, other)
+    score = passes.added(score, model, config.evaluate)
     for split, path, facts in wanted:
         likelihood.write_score_table(
             path,
@@ -131,6 +133,7 @@ def _open_sets(
         "kind": trained["log_prob_kind"],
         "num_draws": 1 if trained["log_prob_kind"] == "exact" else config.evaluate.num_draws,
         "seed": config.seed,
+        **passes.facts(config.evaluate),
     }
     if config.evaluate.reference:
         facts["reference"] = reference.hash_of(config, workdir)

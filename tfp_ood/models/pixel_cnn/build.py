@@ -64,6 +64,13 @@ class PixelCNN(LikelihoodModel):
         noise = dequantize.content_noise(images, tf.constant(0), self.seed)
         return log_probs, whiteness.normal_scores(below, tf.exp(log_probs), noise)
 
+    def _differentiable(self, images):
+        """Of the pixels as the network reads them, for all that come after; the pixel that a
+        likelihood is of, and what its head reads of the pixel's channels, are constants."""
+        pixels = tf.cast(images, tf.float32)
+        by_pixel = self._pixel_log_probs(network_inputs(pixels), images)
+        return pixels, tf.reduce_sum(by_pixel, axis=[1, 2])
+
     def _log_prob(self, images, **how):
         by_pixel = self._pixel_log_probs(network_inputs(images), images, **how)
         return tf.reduce_sum(by_pixel, axis=[1, 2])

@@ -110,16 +110,25 @@ class VAE(LikelihoodModel):
             kl = tf.maximum(tf.reduce_mean(kl, axis=0), free)
         return tf.reduce_sum(kl, axis=-1)
 
+    def _one_draw(self, images, posterior, draw):
+        """log p(x|z) and log q(z|x) - log p(z) of a latent z that the image decides: `[B]`."""
+        normal, size = posterior.distribution, self._options.num_latents
+        noise = dequantize.content_normal(images, size, draw, self.seed)
+        latents = normal.loc + normal.scale * noise
+        kl = posterior.log_prob(latents) - self.prior().log_prob(latents)
+        return self._reconstruction(images, latents), kl
+
+    def _differentiable(self, images):
+        """Of the pixels as the encoder reads them; those that are reconstructed are constants."""
+        pixels = tf.cast(images, tf.float32)
+        reconstruction, kl = self._one_draw(images, self.posterior(pixels), tf.constant(0))
+        return pixels, reconstruction - kl
+
     def _scores(self, images, num_draws):
-        posterior, prior = self.posterior(images), self.prior()
-        normal = posterior.distribution
+        posterior = self.posterior(images)
 
         def one_draw(draw):
-            size = self._options.num_latents
-            noise = dequantize.content_normal(images, size, draw, self.seed)
-            latents = normal.loc + normal.scale * noise
-            kl = posterior.log_prob(latents) - prior.log_prob(latents)
-            return self._reconstruction(images, latents), kl
+            return self._one_draw(images, posterior, draw)
 
         # One draw at a time: what is kept of each is two numbers per image.
         reconstruction, kl = tf.map_fn(
@@ -131,7 +140,8 @@ class VAE(LikelihoodModel):
         log_weights = reconstruction - kl
         mean_kl = tf.reduce_mean(kl, axis=0)
         if self._options.prior == "gaussian":
-            mean_kl = tfd.kl_divergence(posterior, prior)
+            mean_kl = tfd.kl_divergence(posterior, self.prior())
+        normal = posterior.distribution
         told = {"posterior_mean": normal.loc, "posterior_scale": normal.scale}
         residual, scores = self._residual(images, normal.loc)
         return {
