@@ -1,5 +1,7 @@
 """The gradients of each image, against the Jacobian, for every family and option."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -37,3 +39,14 @@ def test_each_image_has_the_gradients_of_its_row_of_the_jacobian(name):
         slack = 1e-4 * np.max(np.abs(true))
         np.testing.assert_allclose(found, true, 1e-3, slack, err_msg=variable.name)
     assert by_pixel.shape == images.shape and np.all(np.isfinite(by_pixel)) and np.any(by_pixel)
+
+
+@ALL_CASES
+def test_names_are_those_of_every_model_of_the_config(name):
+    """Whatever was made before in this process, trained or not."""
+    trained, fresh = contracts.shared(name), contracts.build(CASES[name])
+    found = gradients.names(trained)
+    assert found == gradients.names(fresh) and len(set(found)) == len(found)
+    for one, variable in zip(found, trained.trainable_variables, strict=True):
+        own = variable.name.split("/")[-1].split(":")[0]
+        assert re.fullmatch(rf"\d{{3}}_([a-z_]+/)*{own}", one) or "mixture" in own, one

@@ -100,8 +100,8 @@ class LikelihoodModel(keras.Model):
           float32 `[B]` each, never infinite:
           log_gradient_norm.input: log |d log p / d x|, with x in pixel values as
             `_differentiable` says.
-          log_gradient.TENSOR: log |d log p / d theta|^2 for each tensor of trained parameters; its
-            place among the trainable variables and its name.
+          log_gradient.TENSOR: log |d log p / d theta|^2 for each tensor of trained parameters
+            (`gradients.names`).
 
         Raises:
           UninitializedError: neither `initialize`d nor loaded.
@@ -269,7 +269,7 @@ class LikelihoodModel(keras.Model):
         variables = self.trainable_variables
         found, (by_pixel,) = gradients.per_image(log_prob, part["image"], variables, [pixels])
         statistics = {"log_gradient_norm.input": 0.5 * gradients.log_squared_norm(by_pixel)}
-        for name, gradient in zip(gradients.names(variables), found, strict=True):
+        for name, gradient in zip(gradients.names(self), found, strict=True):
             statistics[f"log_gradient.{name}"] = gradients.log_squared_norm(gradient)
         return statistics
 

@@ -8,8 +8,9 @@ with respect to that input; and from there to the parameters lead products of sm
 all images at once. The models know nothing of it.
 """
 
+import collections
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -65,10 +66,27 @@ def log_squared_norm(gradient: tf.Tensor) -> tf.Tensor:
     return tf.math.log(tf.clip_by_value(square, _TINY, _HUGE))
 
 
-def names(variables: Sequence[tf.Variable]) -> list[str]:
-    """Names that differ and are the same in every process: "007_kernel" of the eighth variable."""
-    # Layers are counted on in a process, so that of their names only the last part stays.
-    return [f"{i:03}_{v.name.split('/')[-1].split(':')[0]}" for i, v in enumerate(variables)]
+def names(model: tf.Module) -> list[str]:
+    """What to call the trainable variables of a model, in their order.
+
+    By their place among all, and by attributes on the way there: "002_network/first/kernel". The
+    same for every model of a config, in every process, trained or loaded.
+    """
+    paths: dict[Any, str] = {}
+    seen: dict[int, Any] = {}  # kept, so that no other gets the id of one that is gone
+    waiting = collections.deque([(model, ())])
+    while waiting:
+        part, path = waiting.popleft()
+        for name, child in tf.train.TrackableView(part).children(part).items():
+            if name == "optimizer" or id(child) in seen:
+                continue
+            seen[id(child)] = child
+            if isinstance(child, tf.Variable):
+                paths[child.ref()] = "/".join([*path, name.lstrip("_")])
+            # Numbers of layers, and what is private to libraries, say nothing.
+            told = name.isidentifier() and not name.startswith("_") and name != "distribution"
+            waiting.append((child, (*path, name) if told else path))
+    return [f"{i:03}_{paths[v.ref()]}" for i, v in enumerate(model.trainable_variables)]
 
 
 class _Use(NamedTuple):
