@@ -30,7 +30,6 @@ class Gradient(FittedDetector):
     name = "gradient"
     title = "Gradient"
     needs = ("log_gradient.*",)
-    is_combined = True
     _usual: Mapping[str, tuple[float, float]]
 
     def learn(self, columns: Mapping[str, np.ndarray]) -> None:

@@ -30,7 +30,6 @@ class InputGradient(FittedDetector):
     name = "input_gradient"
     title = "Gradient by the pixels"
     needs = ("log_gradient_norm.input",)
-    is_combined = True
     _median: float
     _deviation: float
 
