@@ -101,7 +101,9 @@ def _bits(bits: Sequence[np.ndarray]) -> dict[str, Any]:
 def _detection(
     detector: ColumnDetector, pairs: Sequence[tuple[Scored, Scored]], steps: Sequence[int]
 ) -> dict[str, Any]:
-    scores = [[detector.of_columns({"log_prob": one.log_prob}, np) for one in pair] for pair in pairs]
+    scores = [
+        [detector.of_columns({"log_prob": one.log_prob}, np) for one in pair] for pair in pairs
+    ]
     ends = [intervals(*pair, num_resamples=_NUM_RESAMPLES)["auroc"] for pair in scores]
     prefers_from = None
     for step, (_, high) in zip(reversed(steps), reversed(ends), strict=True):
