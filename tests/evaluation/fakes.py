@@ -1,5 +1,6 @@
 """Score tables of a model that does not exist, written by the true writer."""
 
+import dataclasses
 import itertools
 import types
 
@@ -12,7 +13,7 @@ from tfp_ood.reporting.summary import summarize
 from tfp_ood.workdir import open_workdir
 
 NUM_DIMS = 12
-IMAGE_COLUMNS = ("pixel_mean", "pixel_variance", "png_bytes")
+IMAGE_COLUMNS = ("pixel_mean", "pixel_variance", "png_bytes", "webp_bytes")
 
 
 def fake_split(name="mnist", split="test", num_images=10, **changes):
@@ -62,6 +63,11 @@ def table(bits, name="mnist", split="test", preprocessing=None, **model):
         statistics={name: np.ones(len(bits)) for name in IMAGE_COLUMNS},
         metadata=facts,
     )
+
+
+def with_columns(made, **columns):
+    """The table with these statistics too."""
+    return dataclasses.replace(made, statistics={**made.statistics, **columns})
 
 
 def judged(tables, kept=()):

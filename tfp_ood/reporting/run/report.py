@@ -18,7 +18,6 @@ from tfp_ood.reporting.run.sections import SECTIONS
 from tfp_ood.reporting.summary import judge, write
 from tfp_ood.workdir import WorkDir, open_workdir
 
-
 _FALSE_ALARM_RATE = 0.05
 """Of the guard, where no config says another."""
 
