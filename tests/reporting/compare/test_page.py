@@ -71,7 +71,7 @@ def test_seeds_of_one_config_are_an_ensemble(workdirs, tmp_path):
     (ensemble,) = facts["ensembles"]
     assert ensemble["members"] == ["Glow (glow_a)", "Glow (glow_b)"]
     scores = ensemble["sets"]["mnist/test"]
-    assert set(scores) == {"Glow (glow_a)", "Glow (glow_b)", "mean", "variance", "waic"}
+    assert set(scores) == {"Glow (glow_a)", "Glow (glow_b)", "mean", "disagreement", "waic"}
     assert 0.0 <= scores["waic"]["auroc_interval"][0] <= scores["waic"]["auroc"] <= 1.0
     said = f"MNIST by WAIC: AUROC {scores['waic']['auroc']:.2f}, where members alone have"
     assert said in result.path.read_text(encoding="utf-8")
