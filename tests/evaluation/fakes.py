@@ -70,9 +70,9 @@ def with_columns(made, **columns):
     return dataclasses.replace(made, statistics={**made.statistics, **columns})
 
 
-def judged(tables, kept=(), panel=None):
+def judged(tables, kept=(), summary=None):
     """`JudgedSet`s of tables, the in-distribution one first, as their summary describes them."""
-    about = summarize(tables[0], tables[1:], panel).datasets
+    about = (summary or summarize(tables[0], tables[1:])).datasets
     pairs = itertools.zip_longest(tables, kept)
     return [JudgedSet(one, about[one.key], images) for one, images in pairs]
 

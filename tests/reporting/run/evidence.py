@@ -62,7 +62,7 @@ def evidence(root, tables, slopes=None, watched=None, config=None, held_out=()):
     panel, summary = judge(tables[0], tables[1:], held_out, RATE)
     return Evidence(
         open_workdir(root),
-        judged(tables, [kept(t, 100.0 - 10 * i) for i, t in enumerate(tables)], panel),
+        judged(tables, [kept(t, 100.0 - 10 * i) for i, t in enumerate(tables)], summary),
         summary,
         panel,
         slopes,

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from tests.evaluation.fakes import table
-from tests.reporting.pages import Parser
+from tests.reporting.pages import DASH, Parser
 from tests.reporting.run.evidence import HELD_OUT, MNIST, OWN, evidence
 from tfp_ood import detectors
 from tfp_ood.detectors.base import Detector
@@ -23,7 +23,7 @@ def test_a_row_for_each_detector_with_the_combined_one_apart(tmp_path):
     about = given.sets[1].about
     for name, detector in given.panel.detectors.items():
         auroc, low, high = re.findall(r"\d\.\d{3}", auroc_words(about.scores[name]))
-        assert f"{detector.title} {auroc} {low}–{high}" in words
+        assert f"{detector.title} {auroc} {low}{DASH}{high}" in words
     assert '<table class="metrics apart">' in made
     last = made.split("</table>")[0].rsplit('<th scope="row">', 1)[1]
     assert last.startswith("<b>All detectors combined</b>")
@@ -36,7 +36,7 @@ def test_shares_of_the_guard_and_of_likelihood_of_the_own_set_too(tmp_path):
     assert "both set to 10 % of false alarms" in words
     for label, one in (("FashionMNIST (own)", given.sets[0]), ("MNIST", given.sets[1])):
         low, high = (100 * end for end in one.about.flagged_interval)
-        shares = f"{label} {100 * one.about.flagged:.1f} % {low:.1f}–{high:.1f} "
+        shares = f"{label} {100 * one.about.flagged:.1f} % {low:.1f}{DASH}{high:.1f} "
         assert f"{shares}{100 * one.about.flagged_by_likelihood:.1f} %" in words
 
 
