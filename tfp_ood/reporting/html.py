@@ -20,7 +20,7 @@ h1 { font-size: 1.6rem; line-height: 1.25; }
 h2 { font-size: 1.2rem; margin-top: 2rem; border-top: 1px solid #999; padding-top: .6rem; }
 .verdict { border-left: .4rem solid #0072b2; padding-left: 1rem; margin-left: 0; list-style: none; }
 .verdict li { margin: .4rem 0; font-size: 1.1rem; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; margin-bottom: 1rem; }
 table { border-collapse: collapse; font-size: .95rem; }
 caption { text-align: left; padding: .3rem 0; }
 th, td { border-bottom: 1px solid #bbb; padding: .35rem .8rem .35rem 0; text-align: right;

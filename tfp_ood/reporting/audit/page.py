@@ -171,18 +171,18 @@ def _reasons_section(
     """The share of each set that each detector finds unusual by itself."""
     rows = []
     for name in facts[judged[0].key]["fired"]:
-        cells = []
+        detector, cells = detectors.DETECTORS[name], []
         for one in judged:
             high, low = (facts[one.key]["fired"][name][side] for side in ("too_high", "too_low"))
-            words = reasons.words(name, 1 if high >= low else -1)
-            is_worth_saying = max(high, low) > _MOST
             share = f"{high + low:.1%}"
-            cells.append(html.with_small(share, words) if is_worth_saying else share)
-        rows.append([detectors.DETECTORS[name].title, *cells])
+            if detector.tails == "both" and high + low > 0:
+                share = html.with_small(share, reasons.words(name, 1 if high >= low else -1))
+            cells.append(share)
+        rows.append([detector.title, *cells])
     header = ["Detector", *(one.label for one in judged)]
     caption = (
         "Shares of images that are unusual by a detector alone, each at "
-        f"{false_alarm_rate:.1%} of false alarms"
+        f"{false_alarm_rate:.1%} of false alarms; small: in which way most are, where both count"
     )
     return html.section("What gives images away", html.table(caption, header, rows, "metrics"))
 

@@ -76,5 +76,6 @@ def _draw_cell(axes: Axes, row: int, column: int, value: float) -> None:
             linewidth=0,
         )
     color = "white" if value >= _DARK else "black"
-    shown = f"{value:.2f}" if value < 0.995 else f"{np.floor(value * 1000) / 1000:.3f}"
-    axes.text(column, row, shown, ha="center", va="center", color=color, fontsize=9)
+    shown = f"{value:.2f}" if value < 0.995 else f"{value:.3f}"
+    box = {"facecolor": _COLORS(value), "edgecolor": "none", "pad": 1.0}
+    axes.text(column, row, shown, ha="center", va="center", color=color, fontsize=9, bbox=box)

@@ -16,7 +16,7 @@ from tfp_ood.reporting.run.evidence import Evidence, Section
 
 _NUM_SHOWN = 8  # of each set
 _NUM_REASONS = 2
-_LETTERS = 17  # in a line below an image
+_LETTERS = 19  # in a line below an image
 
 _Found = Mapping[str, Any]
 
@@ -108,7 +108,7 @@ def _draw_image(axes: Axes, one: JudgedSet, entry: _Found) -> None:
     image = one.kept.spread[np.searchsorted(one.kept.spread_index, entry["index"])]
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.spines[:].set(visible=True, color=figures.OWN_COLOR, linewidth=1)
-    why = reasons.wrapped(entry["reasons"], _NUM_REASONS)
+    why = reasons.wrapped(entry["reasons"], _NUM_REASONS) or ["nothing unusual"]
     lines = [f"p = {entry['p_value']:.2g}"]
-    lines += [line for words in why for line in textwrap.wrap(words, _LETTERS)]
+    lines += [line for words in why for line in textwrap.wrap(f"- {words}", _LETTERS)]
     axes.set_xlabel("\n".join(lines), fontsize=6, labelpad=2)
