@@ -3,9 +3,15 @@ import numpy as np
 from tests.evaluation.fakes import judged, table, with_columns
 from tfp_ood.reporting.by_detector import auroc_table
 
-OWN = with_columns(table([3.0, 3.1, 3.2], "fashion_mnist"), png_bytes=np.full(3, 3.0))
-LIKELY = with_columns(table([2.0, 2.1]), png_bytes=np.full(2, 1.0))
-UNLIKELY = with_columns(table([8.0, 8.1], "noise", "all"), png_bytes=np.full(2, 20.0))
+
+def sized(made, size):
+    """The table with a size of all its images as files."""
+    sizes = np.full(made.num_images, size)
+    return with_columns(made, png_bytes=sizes, webp_bytes=sizes)
+
+
+OWN = sized(table([3.0, 3.1, 3.2], "fashion_mnist"), 3.0)
+LIKELY, UNLIKELY = sized(table([2.0, 2.1]), 1.0), sized(table([8.0, 8.1], "noise", "all"), 20.0)
 
 
 def test_the_best_of_each_set_is_marked():
