@@ -35,6 +35,14 @@ class Detector(abc.ABC):
     is_combined: ClassVar[bool] = False
     """Whether `combined` asks it: a detector of single models that says something of its own."""
 
+    def reason(self, is_high: bool) -> str:
+        """Why an image is foreign whose score is too high, or where that counts too low."""
+        starts_plain = self.title[1:2].islower()
+        title = self.title[0].lower() + self.title[1:] if starts_plain else self.title
+        if self.tails == "both":
+            return f"{title} too {'high' if is_high else 'low'}"
+        return f"unusual {title}"
+
     def fit(self, held_out: Sequence[ScoreTable]) -> "Detector":
         """Returns the detector as it is after a look at images that no weight was trained on.
 
