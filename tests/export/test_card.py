@@ -10,6 +10,7 @@ from tfp_ood.config import Config, DataConfig, ExportConfig, PixelCNNConfig
 from tfp_ood.errors import ExportError
 from tfp_ood.export import card
 from tfp_ood.export.judged import judged, judged_without
+from tfp_ood.reporting.outcome import outcome
 
 TRAINING = {"num_steps": 12_345, "seconds": 678.9, "resumed_at_step": 0}
 RNG = np.random.default_rng(0)
@@ -81,10 +82,8 @@ def test_has_the_failure_of_likelihood(made):
         low, high = entry.likelihood["auroc_interval"]
         cells = row(text, entry.label, "300", f"{entry.bits_per_dim_mean:.2f}")
         assert cells[3] == f"{entry.likelihood['auroc']:.3f} ({low:.3f} to {high:.3f})"
-    gap = (
-        datasets["fashion_mnist/test"].bits_per_dim_mean - datasets["mnist/test"].bits_per_dim_mean
-    )
-    assert f"MNIST gets {gap:.2f} bits/dim more likelihood than FashionMNIST" in text
+    for sentence in outcome(given.exported.summary):
+        assert f"- {sentence}" in text
 
 
 def test_has_all_detectors_figures(made):
@@ -128,8 +127,10 @@ def test_says_what_the_graph_leaves_out_and_what_that_costs(made):
     given, text = made
     assert "- Input complexity does without webp_bytes." in text
     pair = [one.summary.datasets["mnist/test"] for one in (given.full, given.exported)]
-    cells = row(text, "MNIST", f"{pair[0].combined['auroc']:.3f} (")
-    assert cells[2].startswith(f"{pair[1].combined['auroc']:.3f} (")
+    costs = text.split("## What the exported guard goes without")[1]
+    cells = row(costs, "MNIST")
+    for cell, one in zip(cells[1:3], pair, strict=True):
+        assert cell.startswith(f"{one.combined['auroc']:.3f} (")
     assert cells[3:] == [f"{100 * one.flagged:.1f} %" for one in pair]
     whole = card.model_card(dataclasses.replace(given, full=given.exported))
     assert "Nothing: a graph of TensorFlow computes all" in whole
@@ -137,15 +138,12 @@ def test_says_what_the_graph_leaves_out_and_what_that_costs(made):
 
 def test_a_detector_that_the_graph_cannot_compute_is_named():
     given = facts()
-    without = dataclasses.replace(
-        given.exported,
-        panel=dataclasses.replace(
-            given.exported.panel,
-            detectors={k: v for k, v in given.exported.panel.detectors.items() if k != "density"},
-        ),
-    )
+    held_out = with_sizes(HELD_OUT, "fashion_mnist", "validation")
+    without = judged_without(["png_bytes", "webp_bytes"], given.full.tables, held_out, 0.1)
     text = card.model_card(dataclasses.replace(given, exported=without))
-    assert "- Density of statistics is left out: it needs " in text
+    assert "- Input complexity is left out: it needs png_bytes." in text
+    assert "- Density of statistics does without png_bytes, webp_bytes." in text
+    assert "It joins Density of statistics into one score" in text
 
 
 def test_no_guard_no_card():

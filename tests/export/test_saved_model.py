@@ -131,6 +131,22 @@ def test_the_guard_is_that_of_the_tables_for_usual_and_other_images(exported):
     assert all(told["reasons"].numpy()[40:80])
 
 
+def test_the_images_are_encoded_beside_the_model_and_without_python(exported):
+    """No operation of a PNG encoder's waits for a network, and none calls this process."""
+    *_, loaded = exported
+    functions = loaded.signatures["guard"].graph.as_graph_def().library.function
+    found = [{node.name: node for node in function.node_def} for function in functions]
+    kinds = {node.op for nodes in found for node in nodes.values()}
+    assert "EncodePng" in kinds and not {kind for kind in kinds if "PyFunc" in kind}
+    for nodes in found:
+        waiting = [node for node in nodes.values() if node.op == "EncodePng"]
+        while waiting:
+            node = waiting.pop()
+            assert "Call" not in node.op and "Conv" not in node.op
+            names = (name.strip("^").split(":")[0] for name in node.input)
+            waiting += [nodes[name] for name in names if name in nodes]
+
+
 def test_samples_are_those_of_the_model_and_of_the_seed(exported):
     case, model, _, loaded = exported
 

@@ -77,7 +77,7 @@ def verdict_tensors(calibration: Calibration, scores: tf.Tensor) -> Tensors:
     lower = tf.cast(above + not_below, tf.float64) / (2 * count)
     return {
         "percentile": tf.cast(100.0 - 100.0 * lower, tf.float32),
-        "p_value": tf.cast(tf.minimum(1.0, p_value), tf.float32),
+        "p_value": tf.cast(tf.minimum(p_value, 1.0), tf.float32),
         "is_out_of_distribution": rank <= calibration.most_flagged,
     }
 
