@@ -94,6 +94,8 @@ def define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
     flags.DEFINE_string("workdir", None, "Folder of all that this run writes.", flag_values=values)
     flags.DEFINE_list("workdirs", [], "Finished runs to lay side by side.", flag_values=values)
     flags.DEFINE_string("data_dir", None, "Folder of TFDS; TFDS's default.", flag_values=values)
+    told = "Trained run whose likelihood the ratio is to: --config.evaluate.reference."
+    flags.DEFINE_string("reference", None, told, flag_values=values)
     flags.DEFINE_enum("mode", "run", MODES, "Stage to run.", flag_values=values)
     told = "Use the model in --workdir as it was trained, whatever --config says of that."
     flags.DEFINE_boolean("trained_config", False, told, flag_values=values)
@@ -145,6 +147,10 @@ def _run(values: flags.FlagValues) -> None:
         with workdir.locked():
             stages.tell("report", write(values.workdirs, values.workdir))
         return
+    if values.reference:
+        if "evaluate" not in values.config:
+            raise UserError("--reference: this --config has no score tables for a ratio.")
+        values.config.evaluate.reference = values.reference
     experiment, config = _typed(values.config)
     if values.trained_config:
         config = _as_trained(config, workdir)
@@ -288,7 +294,8 @@ def _one_line(error: Exception) -> str:
 
 
 def _help(values: flags.FlagValues) -> str:
-    names = ("config", "workdir", "workdirs", "data_dir", "mode", "trained_config", "help")
+    names = ("config", "workdir", "workdirs", "data_dir", "reference", "mode", "trained_config",
+             "help")  # fmt: skip
     parts = ["Flags:", *(f"  --{name:14} {values[name].help}" for name in names)]
     for experiment in EXPERIMENTS:
         of = f" of configs/{experiment.name}.py" if experiment.name else ""

@@ -72,6 +72,9 @@ class TrainConfig:
     """Exponential moving average of weights used for validation and evaluation; 0 for none."""
     xla: str = option("auto", choices=("auto", "on", "off"))
     """Compile the step with XLA; `auto` is on for GPUs and off for CPUs."""
+    mutation_rate: float = option(0.0, low=0.0, high=1.0, added=True)
+    """Share of pixel values that are replaced in training by evenly drawn ones: of 0.1 to 0.3 it
+    makes a background model, for `evaluate.reference` (Ren et al., 2019); 0 for none."""
     precision: str = option("float32", choices=("float32", "mixed_bfloat16"))
     """Arithmetic of the networks; log-dets and likelihoods are float32 always."""
     strategy: str = option(
@@ -92,6 +95,16 @@ class EvaluateConfig:
     num_draws: int = option(1, low=1)
     """Draws per image, averaged in log space: S of dequantization noise for flows, K of latents
     for VAEs; exact families need none."""
+    reference: str = ""
+    """Work directory of a trained run, any with images of this shape: its log_prob is a column of
+    the score tables too, for the detector `ratio`; also --reference. "" for none."""
+    symmetries: bool = option(False)
+    """Score the rotations and flips of every image too, columns `symmetry.1` to `symmetry.7`: seven
+    times the work, or three times for images that are not square."""
+    gradients: bool = option(False)
+    """Take the gradient of every image's likelihood, by its pixels and by every tensor of trained
+    parameters, columns `log_gradient_norm.input` and `log_gradient.*`: more than a training step's
+    work for every image."""
     num_trajectory: int = option(250, low=0)
     """Images of every set, at most, that are scored at every checkpoint of the training too, with
     one draw: the likelihood over training; 0 for none."""

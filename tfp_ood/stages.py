@@ -8,8 +8,10 @@ import contextlib
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from tfp_ood import cluster, devices, options
 from tfp_ood import config as config_lib
@@ -21,6 +23,7 @@ from tfp_ood.workdir import TrainedConfig, WorkDir
 
 if TYPE_CHECKING:  # loads matplotlib
     from tfp_ood.reporting.html import ReportResult
+    from tfp_ood.training.trajectory import Judge
 
 
 class ExperimentConfig(TrainedConfig, Protocol):
@@ -197,7 +200,26 @@ def _train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     from tfp_ood.training import fit
 
     if not fit.is_trained(workdir):
-        fit.train(config, workdir, data_dir)
+        fit.train(config, workdir, data_dir, _judge())
+
+
+def _judge() -> "Judge":
+    """The combined detector, for training to watch."""
+    from tfp_ood import detectors
+    from tfp_ood.evaluation import codecs, images
+    from tfp_ood.metrics.detection import detection_metrics
+    from tfp_ood.training.trajectory import Columns, Judge
+
+    def measure(pictures: np.ndarray) -> Columns:
+        sizes = np.asarray(codecs.png_bytes(pictures), np.float64)
+        return {**images.columns(pictures), "png_bytes": sizes}
+
+    def aurocs(held_out: Columns, own: Columns, others: Sequence[Columns]) -> list[float]:
+        fitted = detectors.DETECTORS[detectors.COMBINED].fit_columns(held_out)
+        in_scores, *scores = (fitted.of_columns(columns, np) for columns in (own, *others))
+        return [detection_metrics(in_scores, one)["auroc"] for one in scores]
+
+    return Judge(measure, aurocs)
 
 
 def _evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:

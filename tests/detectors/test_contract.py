@@ -9,6 +9,7 @@ import pytest
 from tests.evaluation.fakes import table
 from tfp_ood import detectors
 from tfp_ood.detectors import ColumnDetector
+from tfp_ood.detectors.base import matching
 
 RNG = np.random.default_rng(0)
 
@@ -16,7 +17,10 @@ RNG = np.random.default_rng(0)
 def images(detector, count, seed=0):
     """Tables of the same images, one for each model, with all columns that a detector needs."""
     made = [table(RNG.normal(3, 0.3, count), seed=seed + e) for e in range(2)]
-    further = [name for name in detector.needs if name not in made[0].column_names]
+    # A family's own parts of "NAME.*" are some.
+    parts = [n[:-1] + part for n in detector.needs if n.endswith(".*") for part in ("a", "b")]
+    plain = [name for name in detector.needs if not name.endswith(".*")]
+    further = [name for name in (*plain, *parts) if name not in made[0].column_names]
     made = [
         dataclasses.replace(
             one, statistics={**one.statistics, **{k: RNG.normal(size=count) for k in further}}
@@ -73,15 +77,25 @@ def test_tables_without_its_columns_are_not_judged(detector):
     tables = images(detector, 5)
     assert detector.is_applicable(tables)
     for name in set(detector.needs) - {"log_prob", "bits_per_dim"}:
-        without = {k: v for k, v in tables[0].statistics.items() if k != name}
+        lost = matching(name, tables[0].column_names)
+        without = {k: v for k, v in tables[0].statistics.items() if k not in lost}
         assert not detector.is_applicable([dataclasses.replace(tables[0], statistics=without)])
 
 
 def test_arithmetic_on_columns_is_the_score(detector):
     if isinstance(detector, ColumnDetector):
-        (judged,) = images(detector, 5)
-        found = detector.of_columns(judged.columns(detector.needs), np)
-        np.testing.assert_array_equal(found, detector.score([judged]))
+        (judged,), fitted = images(detector, 5), detector.fit(images(detector, 50))
+        found = fitted.of_columns(judged.columns(fitted.uses(judged.column_names)), np)
+        np.testing.assert_array_equal(found, fitted.score([judged]))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_held_out_images_or_such_as_are_all_the_same_do(detector, count):
+    held_out = images(detector, count)
+    tables = images(detector, 4)
+    assert np.all(np.isfinite(detector.fit(held_out).score(tables)))
+    same = [one.take(np.zeros(5, int)) for one in held_out]
+    assert np.all(np.isfinite(detector.fit(same).score(tables)))
 
 
 def test_likelihood_is_there_and_of_single_models():

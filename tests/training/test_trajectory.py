@@ -15,6 +15,15 @@ from tfp_ood.training import fit
 from tfp_ood.training import trajectory as training_trajectory
 from tfp_ood.workdir import open_workdir
 
+JUDGE = training_trajectory.Judge(
+    lambda images: {"size": images.mean((1, 2, 3))},
+    lambda held_out, own, others: [
+        (len(held_out["log_prob"]) + own["size"].mean() - one["size"].mean()) / 1_000
+        for one in others
+    ],
+)
+"""Not an AUROC, but it says what it was given."""
+
 KEYS = ["fashion_mnist/test", "mnist/test"]
 
 
@@ -30,7 +39,7 @@ def _runs(tmp_path_factory, data_dir):
     found = {}
     for num_images in (0, 100):
         found[num_images] = open_workdir(tmp_path_factory.mktemp("run") / "run")
-        fit.train(watching(num_images), found[num_images], data_dir)
+        fit.train(watching(num_images), found[num_images], data_dir, JUDGE)
     return found
 
 
@@ -59,7 +68,7 @@ def test_training_does_not_depend_on_who_watches(runs):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_tensorboard_shows_a_run_for_every_set(runs):
+def test_tensorboard_shows_a_run_for_every_set(runs, data_dir):
     folder = runs[100].tensorboard / "sets"
     assert sorted(path.name for path in folder.iterdir()) == [key.replace("/", ".") for key in KEYS]
     steps = trajectory.read(runs[100].trajectory)
@@ -72,6 +81,10 @@ def test_tensorboard_shows_a_run_for_every_set(runs):
         assert list(shown["sets/log_prob"]) == [0, 2, 4, 6]
         for step, mean in shown["sets/bits_per_dim"].items():
             assert mean == pytest.approx(steps[step][key].bits_per_dim.mean(), rel=1e-6)
+        assert ("sets/auroc_combined" in shown) == (key != KEYS[0])
+    own, other = (pipeline.load(one)[0].mean() for one in pipeline.open_sets(CONFIG.data, data_dir))
+    given = [float(value) for value in shown["sets/auroc_combined"].values()]
+    assert given == pytest.approx([(4 + own - other) / 1_000] * 4, abs=1e-5)
 
 
 def test_foreign_images_that_do_not_fit_are_named_before_anything_is_written(tmp_path, data_dir):

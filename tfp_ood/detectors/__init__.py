@@ -19,10 +19,14 @@ from tfp_ood.detectors.combined import Combined
 from tfp_ood.detectors.complexity import Complexity
 from tfp_ood.detectors.density import Density
 from tfp_ood.detectors.ensemble import WAIC, Disagreement, Mean
+from tfp_ood.detectors.gradient import Gradient
 from tfp_ood.detectors.guard import Guard, guard
+from tfp_ood.detectors.input_gradient import InputGradient
 from tfp_ood.detectors.latent_fit import LatentFit
 from tfp_ood.detectors.likelihood import Likelihood
+from tfp_ood.detectors.ratio import Ratio
 from tfp_ood.detectors.reconstruction import Reconstruction
+from tfp_ood.detectors.symmetry import Symmetry
 from tfp_ood.detectors.typicality import Typicality
 from tfp_ood.errors import ExportError
 from tfp_ood.evaluation.tables import ScoreTable
@@ -46,6 +50,10 @@ _ALL: tuple[type[Detector], ...] = (
     Density,
     LatentFit,
     Reconstruction,
+    Ratio,
+    Symmetry,
+    Gradient,
+    InputGradient,
     Mean,
     Disagreement,
     WAIC,
@@ -62,8 +70,6 @@ LIKELIHOOD = Likelihood.name
 
 COMBINED = Combined.name
 """The detector that guards."""
-
-_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +97,10 @@ class Panel:
 
 
 def panel(
-    held_out: Sequence[ScoreTable], judged: Sequence[ScoreTable], false_alarm_rate: float = 0.05
+    held_out: Sequence[ScoreTable],
+    judged: Sequence[ScoreTable],
+    false_alarm_rate: float = 0.05,
+    seed: int = 0,
 ) -> Panel:
     """Fits the detectors of single models that these tables allow, and their guard.
 
@@ -102,9 +111,10 @@ def panel(
         detectors that have to see some are then left out.
       judged: tables of all sets to be judged, of one model.
       false_alarm_rate: share of in-distribution images that the guard may flag.
+      seed: of which half is which.
     """
     tables = [*held_out, *judged]
-    parts = [halves(table) for table in held_out]
+    parts = [halves(table, seed) for table in held_out]
     to_fit, to_calibrate = [one for one, _ in parts], [one for _, one in parts]
     made, left_out = {}, {}
     for name, detector in DETECTORS.items():
@@ -130,7 +140,7 @@ def _guard(
         return error
 
 
-def halves(table: ScoreTable, seed: int = _SEED) -> tuple[ScoreTable, ScoreTable]:
+def halves(table: ScoreTable, seed: int = 0) -> tuple[ScoreTable, ScoreTable]:
     """Two random halves of a table; of an odd number they share an image."""
     order = np.random.default_rng(seed).permutation(table.num_images)
     middle = -(-table.num_images // 2)

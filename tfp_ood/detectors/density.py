@@ -29,7 +29,6 @@ class Density(FittedDetector):
     name = "density"
     title = "Density of statistics"
     needs = ("log_prob",)
-    is_combined = True
 
     def uses(self, names: Collection[str]) -> tuple[str, ...]:
         """The terms and sizes that the table has."""

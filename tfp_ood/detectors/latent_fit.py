@@ -17,9 +17,9 @@ class LatentFit(FittedDetector):
     """The squared Mahalanobis distance of tests of the latents from what they usually are.
 
     The tests are those of `models.whiteness`: the Anderson-Darling statistic and the flatness of
-    the spectrum as SITN has them (2026), the autocorrelation, the mean and the
-    kurtosis, of each level's latents (flows; with their mean square, and log-det), of each channel's
-    normal scores (PixelCNN) or of the residuals (VAE). It costs a sort and a Fourier transform of
+    the spectrum as SITN has them (2026), the autocorrelation, the mean and the kurtosis: of each
+    level's latents (flows; with their mean square, and log-det), of each channel's normal scores
+    (PixelCNN) or of the residuals (VAE). It costs a sort and a Fourier transform of
     the latents. High means foreign, in whichever way a test is unusual. Blind to images that the
     model turns into noise like that of its own: the model may be as wrong about both.
     """

@@ -28,6 +28,12 @@ _COMPONENTS = (1, 2, 4)
 _PER_COMPONENT = 25  # images
 
 
+def robust_deviation(values: np.ndarray) -> float:
+    """The median absolute deviation of values [N], times 1.4826: of a normal distribution its
+    standard deviation."""
+    return float(stats.median_abs_deviation(values, scale="normal"))
+
+
 @dataclasses.dataclass(frozen=True)
 class Interpolation:
     """A map that is linear between knots, and beyond them by a slope of its own."""

@@ -23,6 +23,6 @@ def png_bytes(images: tf.Tensor) -> tf.Tensor:
             tf.strings.length(tf.io.encode_png(images[part::_NUM_PARTS], compression=9))
             for part in range(_NUM_PARTS)
         ]
-        count = tf.shape(images)[0]
-        places = [tf.range(part, count, _NUM_PARTS) for part in range(_NUM_PARTS)]
+        index = tf.range(tf.shape(images)[0])
+        places = [index[part::_NUM_PARTS] for part in range(_NUM_PARTS)]
         return tf.cast(tf.dynamic_stitch(places, sizes), tf.float32)

@@ -12,7 +12,16 @@ from tfp_ood import atomic, models
 from tfp_ood.config import Config, fingerprint
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import codecs, images, likelihood, second_order, second_order_slopes, tables
+from tfp_ood.evaluation import (
+    codecs,
+    images,
+    likelihood,
+    passes,
+    reference,
+    second_order,
+    second_order_slopes,
+    tables,
+)
 from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
 
@@ -40,11 +49,13 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     if not wanted and not wants_slopes:
         return
     model = fit.load_trained(config, workdir)
-    scorer = _scorer(model, config.evaluate.num_draws)
+    other = reference.load(config, workdir) if config.evaluate.reference else None
+    score = scorer(model, config.evaluate.num_draws, other)
+    score = passes.added(score, model, config.evaluate)
     for split, path, facts in wanted:
         likelihood.write_score_table(
             path,
-            scorer,
+            score,
             split,
             pipeline.scoring_batches(split, config.evaluate.batch_size),
             facts,
@@ -56,15 +67,27 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         second_order.write(workdir.second_order, slopes, in_facts)
 
 
-def _scorer(model: models.LikelihoodModel, num_draws: int) -> likelihood.Scorer:
-    """What the model tells of images, and what an exported model can tell of the images alone."""
+def scorer(
+    model: models.LikelihoodModel, num_draws: int, other: models.LikelihoodModel | None = None
+) -> likelihood.Scorer:
+    """A function of images that tells the columns of their score table, in one pass.
+
+    Args:
+      model: initialised, or loaded.
+      num_draws: of noise.
+      other: whose likelihood is told too.
+    """
     statistics = model.scoring_function(num_draws)
+    of_other = other.scoring_function(num_draws) if other else None
 
     @tf.function(
         input_signature=[tf.TensorSpec([None, *model.image_shape], tf.uint8)], autograph=False
     )
     def score(batch: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {**statistics(batch), "png_bytes": codecs.png_bytes(batch)}
+        found = {**statistics(batch), "png_bytes": codecs.png_bytes(batch)}
+        if of_other:
+            found[reference.COLUMN] = of_other(batch)["log_prob"]
+        return found
 
     return score
 
@@ -110,7 +133,10 @@ def _open_sets(
         "kind": trained["log_prob_kind"],
         "num_draws": 1 if trained["log_prob_kind"] == "exact" else config.evaluate.num_draws,
         "seed": config.seed,
+        **passes.facts(config.evaluate),
     }
+    if config.evaluate.reference:
+        facts["reference"] = reference.hash_of(config, workdir)
     return [
         (split, workdir.score_table(split.name, split.split), tables.score_metadata(split, **facts))
         for split in sets

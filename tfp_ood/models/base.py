@@ -10,10 +10,14 @@ import tensorflow as tf
 from tfp_ood import units
 from tfp_ood.errors import UserError
 from tfp_ood.keras import keras
+from tfp_ood.models import gradients
 from tfp_ood.models.halves import in_halves
 
 _PART_SEED = 512
 """Between the seeds of a batch's halves: more than there are replicas."""
+_GRADIENT_BATCH = 64
+_GRADIENT_NUMBERS = 2**27
+"""Images, and numbers in the gradients of all of them, that are computed at once: 512 MiB."""
 
 
 class UninitializedError(UserError):
@@ -82,6 +86,33 @@ class LikelihoodModel(keras.Model):
     def log_prob(self, images: Any, num_draws: int = 1) -> tf.Tensor:
         """Log-likelihood of uint8 images `[B, H, W, C]`: nats per image, float32 `[B]`."""
         return self.statistics(images, num_draws)["log_prob"]
+
+    def gradient_statistics(self, images: Any) -> dict[str, tf.Tensor]:
+        """How steep the log-likelihood of each image is; of noise draw 0, where there is noise.
+
+        A function of the image alone, as `statistics`, at the cost of some more of them. What
+        memory it takes has a bound, whatever the number of images.
+
+        Args:
+          images: uint8 `[B, H, W, C]`.
+
+        Returns:
+          float32 `[B]` each, never infinite:
+          log_gradient_norm.input: log |d log p / d x|, with x in pixel values as
+            `_differentiable` says.
+          log_gradient.TENSOR: log |d log p / d theta|^2 for each tensor of trained parameters
+            (`gradients.names`).
+
+        Raises:
+          UninitializedError: neither `initialize`d nor loaded.
+          ValueError: images of another type or shape.
+        """
+        self._require_initialized()
+        images = self._checked(images)
+        size = max(2, min(_GRADIENT_BATCH, _GRADIENT_NUMBERS // self.num_parameters()))
+        starts = range(0, len(images), size)
+        parts = [self._compiled_gradients(images[start : start + size]) for start in starts]
+        return {name: tf.concat([part[name] for part in parts], 0) for name in parts[0]}
 
     def sample(self, num_images: int, seed: int = 0, temperature: float = 1.0) -> tf.Tensor:
         """Images drawn from the model, uint8 `[num_images, H, W, C]`; the same for the same seed.
@@ -179,6 +210,11 @@ class LikelihoodModel(keras.Model):
         self._scores(tf.zeros([1, *self.image_shape], tf.uint8), 1)
         self.built = True
         self._compiled_scores = functools.cache(self._compile_scores)
+        self._compiled_gradients = tf.function(
+            lambda images: in_halves(self._gradients, {"image": images}),
+            input_signature=[tf.TensorSpec([None, *self.image_shape], tf.uint8)],
+            autograph=False,
+        )
         self._compiled_samples = tf.function(
             self._samples,
             input_signature=[
@@ -217,6 +253,25 @@ class LikelihoodModel(keras.Model):
     def _scores(self, images: tf.Tensor, num_draws: int) -> dict[str, tf.Tensor]:
         """See `statistics`."""
         raise NotImplementedError
+
+    def _differentiable(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What is differentiated of uint8 images `[B, H, W, C]`, with noise draw 0 if any.
+
+        Returns:
+          The pixel values that log_prob is differentiated with respect to, float32
+          `[B, H, W, C]`, and log_prob `[B]`: computed from them, without loops.
+        """
+        raise NotImplementedError
+
+    def _gradients(self, part: dict[str, tf.Tensor], number: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `gradient_statistics`; for `in_halves`."""
+        pixels, log_prob = self._differentiable(part["image"])
+        variables = self.trainable_variables
+        found, (by_pixel,) = gradients.per_image(log_prob, part["image"], variables, [pixels])
+        statistics = {"log_gradient_norm.input": 0.5 * gradients.log_squared_norm(by_pixel)}
+        for name, gradient in zip(gradients.names(self), found, strict=True):
+            statistics[f"log_gradient.{name}"] = gradients.log_squared_norm(gradient)
+        return statistics
 
     def _samples(self, num_images: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
         """See `sample`."""

@@ -13,8 +13,9 @@ tfd = tfp.distributions
 TESTS = ("anderson_darling", "flatness", "autocorrelation", "mean", "kurtosis")
 """What `tests` tells, in its order."""
 
-_TINY = 1e-12
-"""Added to variances: an image without any has tests too."""
+_MIN_VARIANCE = 1e-6
+"""Added to variances, and to mean power: an image without any has tests too, whatever rounding
+leaves of its differences."""
 _EDGE = 2.0**-24
 """How near to 0 and 1 a uniform value may come: 5.3 standard deviations."""
 
@@ -38,7 +39,7 @@ def tests(noise: tf.Tensor, part: str) -> dict[str, tf.Tensor]:
       kurtosis: mean fourth power of the standardised values; 3.
     """
     mean, variance = tf.nn.moments(noise, axes=[1, 2, 3], keepdims=True)
-    standardised = (noise - mean) * tf.math.rsqrt(variance + _TINY)
+    standardised = (noise - mean) * tf.math.rsqrt(variance + _MIN_VARIANCE)
     found = (
         _anderson_darling(standardised),
         _flatness(standardised),
@@ -81,7 +82,7 @@ def _flatness(standardised):
     # Without frequency 0, the channel's mean.
     power = tf.reshape(power, [-1, standardised.shape[3], frequencies])[..., 1:]
     mean, variance = tf.nn.moments(power, axes=[1, 2])
-    return tf.sqrt(variance) / (mean + _TINY)
+    return tf.sqrt(variance) / (mean + _MIN_VARIANCE)
 
 
 def _autocorrelation(standardised):

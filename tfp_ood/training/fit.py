@@ -20,9 +20,10 @@ from tfp_ood.errors import TrainingError, WorkerLostError
 from tfp_ood.keras import keras
 from tfp_ood.training import optimizers
 from tfp_ood.training.callbacks import StopOnNonFinite, StopWhenAsked, ValidateWithAverage
+from tfp_ood.training.mutation import mutated
 from tfp_ood.training.strategy import connect, distribute
 from tfp_ood.training.tensorboard import dashboard
-from tfp_ood.training.trajectory import ScoreTrajectory
+from tfp_ood.training.trajectory import Judge, ScoreTrajectory
 from tfp_ood.training.weights import read_facts, read_weights
 from tfp_ood.workdir import WorkDir
 
@@ -67,9 +68,12 @@ class _Job:
     validation: pipeline.Split
     sets: list[pipeline.Split]
     """To be scored on the way (`ScoreTrajectory`)."""
+    judge: Judge | None
 
 
-def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+def train(
+    config: Config, workdir: WorkDir, data_dir: str | None, judge: Judge | None = None
+) -> None:
     """Trains the config's model, from where an earlier call was killed if there was one.
 
     Leaves the weights (their moving average, if there is one) in `workdir.model`. The noise and
@@ -81,6 +85,7 @@ def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
       config: what to train.
       workdir: where to.
       data_dir: of TFDS.
+      judge: of the sets that are scored on the way; None for likelihood alone.
 
     Raises:
       ConfigError: a class-conditional model and images of other classes; a batch that does not
@@ -99,7 +104,7 @@ def train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     sets = pipeline.open_sets(data, data_dir)
     _check_labels(config, train_split)
     process = cluster.of(config)
-    job = _Job(config, workdir, strategy, process, train_split, validation, sets)
+    job = _Job(config, workdir, strategy, process, train_split, validation, sets, judge)
     if process.is_chief:
         workdir.claim(config, train_split.version)
     with _errors_named(strategy), strategy.scope():
@@ -169,10 +174,15 @@ def _fit_epochs(
 
 
 def _training_stream(job: _Job, first_step: int, shard: pipeline.Shard) -> tf.data.Dataset:
-    train = job.config.train
-    return pipeline.training_stream(
-        job.train_split, train.batch_size, job.config.seed, first_step, shard
-    )
+    train, seed = job.config.train, job.config.seed
+    batches = pipeline.training_stream(job.train_split, train.batch_size, seed, first_step, shard)
+    if not train.mutation_rate:
+        return batches
+    # Other noise for every worker; a shard's batches come one for each of its replicas.
+    each = shard.num_replicas // shard.count
+    made = mutated(batches, train.mutation_rate, seed + shard.index, first_step * each)
+    infinite = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return made.apply(infinite) if shard.num_replicas > 1 else made
 
 
 def _num_validations(job: _Job, batch_size: int) -> int | None:
@@ -280,7 +290,11 @@ def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
     shown = next(iter(pipeline.scoring_batches(job.validation, _NUM_SHOWN)))["image"]
     scoring = []
     if config.evaluate.num_trajectory:
-        scoring = [ScoreTrajectory(config, job.workdir, job.sets, resumed, is_chief)]
+        scoring = [
+            ScoreTrajectory(
+                config, job.workdir, job.sets, job.validation, job.judge, resumed, is_chief
+            )
+        ]
     return [
         *scoring,
         ValidateWithAverage(),

@@ -1,6 +1,7 @@
 """Likelihood of own and foreign images while a model is trained."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -15,18 +16,35 @@ from tfp_ood.workdir import WorkDir, slug
 
 _NUM_EXTREMES = 10  # images of each end
 
+Columns = Mapping[str, np.ndarray]
+"""Statistics of images by name, [N] each, as in a score table."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """How to tell sets apart by more than likelihood, from outside: training knows no detectors."""
+
+    measure: Callable[[np.ndarray], Columns]
+    """Columns of uint8 images [N, H, W, C] that need no model."""
+    aurocs: Callable[[Columns, Columns, Sequence[Columns]], Sequence[float]]
+    """Of each of the sets in the last argument, the AUROC against the in-distribution images of the
+    second, when detectors are fitted on the held-out images of the first."""
+
 
 class ScoreTrajectory(keras.callbacks.Callback):
     """Scores some images of every judged set before the first step and after every epoch.
 
     Each time it leaves a file in `workdir.trajectory` and, for TensorBoard, the mean bits/dim, the
-    histogram of log_prob and the most extreme images of every set: a run for each set, so that one
-    chart lays them over each other. The scoring has no influence on the training.
+    histogram of log_prob and the most extreme images of every set, and how well all detectors tell
+    it from the in-distribution one: a run for each set, so that one chart lays them over each
+    other. The scoring has no influence on the training.
 
     Args:
       config: says how many images of every set.
       workdir: whose training it is.
       sets: to take images from (`pipeline.open_sets`).
+      held_out: in-distribution images that no weight is trained on.
+      judge: for `sets/auroc_combined`, the AUROC of all detectors together; None for none.
       resumed: an earlier process has seen the model before the first step.
       writes: whether to leave anything. Of several workers the chief does; the others take part in
         reading weights whose values are spread over all of them.
@@ -37,15 +55,19 @@ class ScoreTrajectory(keras.callbacks.Callback):
         config: Config,
         workdir: WorkDir,
         sets: Sequence[pipeline.Split],
+        held_out: pipeline.Split,
+        judge: Judge | None,
         resumed: bool,
         writes: bool = True,
     ):
         super().__init__()
         self._workdir, self._resumed, self._writes = workdir, resumed, writes
         self._batch_size = config.evaluate.batch_size
-        self._images = [
-            (split, *pipeline.some_images(split, config.evaluate.num_trajectory)) for split in sets
-        ]
+        number, self._judge = config.evaluate.num_trajectory, judge
+        self._images = [(split, *pipeline.some_images(split, number)) for split in sets]
+        self._held_out = pipeline.some_images(held_out, number)[1] if judge else None
+        pictures = [self._held_out, *(images for *_, images in self._images)] if judge else []
+        self._measures = [judge.measure(images) for images in pictures]
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Looks at the model that nothing has trained yet."""
@@ -58,12 +80,14 @@ class ScoreTrajectory(keras.callbacks.Callback):
             self._look(steps_done(self.model))
 
     def _look(self, step: int) -> None:
+        told = [self._statistics(images) for *_, images in self._images]
         found = [
             trajectory.scored(
-                split.name, split.split, index, self._log_prob(images), self.model.num_dims
+                split.name, split.split, index, columns["log_prob"], self.model.num_dims
             )
-            for split, index, images in self._images
+            for columns, (split, index, _) in zip(told, self._images, strict=True)
         ]
+        aurocs = self._aurocs(told) if self._judge else {}
         if not self._writes:
             return
         trajectory.write(self._workdir.trajectory, step, found)
@@ -74,16 +98,33 @@ class ScoreTrajectory(keras.callbacks.Callback):
             with tf.summary.create_file_writer(str(folder)).as_default() as writer:
                 tf.summary.scalar("sets/bits_per_dim", np.mean(one.bits_per_dim), step)
                 tf.summary.histogram("sets/log_prob", one.log_prob, step)
+                if one.key in aurocs:
+                    tf.summary.scalar("sets/auroc_combined", aurocs[one.key], step)
                 for name, chosen in (("likeliest", order), ("unlikeliest", order[::-1])):
                     shown = images[chosen[:_NUM_EXTREMES]]
                     tf.summary.image(f"sets/{name}", grid(tf.constant(shown)), step)
                 writer.close()
 
-    def _log_prob(self, images: np.ndarray) -> np.ndarray:
-        """Nats per image [N], of one draw."""
+    def _statistics(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """What the model tells of images, of one draw: float64 [N] each."""
         starts = range(0, len(images), self._batch_size)
-        parts = [self.model.log_prob(images[start:][: self._batch_size]) for start in starts]
-        return np.concatenate(parts)
+        parts = [self.model.statistics(images[start:][: self._batch_size]) for start in starts]
+        return {
+            name: np.concatenate([part[name] for part in parts]).astype(np.float64)
+            for name in parts[0]
+        }
+
+    def _aurocs(self, told: Sequence[Columns]) -> dict[str, float]:
+        """By key of the out-of-distribution sets; none while a statistic is not a number."""
+        told = [self._statistics(self._held_out), *told]
+        held_out, own, *others = (
+            {**columns, **measures} for columns, measures in zip(told, self._measures, strict=True)
+        )
+        values = [v for columns in (held_out, own, *others) for v in columns.values()]
+        if not all(np.all(np.isfinite(v)) for v in values):
+            return {}
+        keys = [f"{split.name}/{split.split}" for split, *_ in self._images[1:]]
+        return dict(zip(keys, self._judge.aurocs(held_out, own, others), strict=True))
 
 
 def _run_name(one: trajectory.Scored) -> str:

@@ -97,6 +97,33 @@ def test_colours_have_mass_one():
 
 
 @pytest.mark.parametrize("num_channels", [1, 3])
+@pytest.mark.parametrize("scale", [1.0, 10.0, 1000.0])
+def test_channels_add_up_to_log_prob(num_channels, scale):
+    mixture = LogisticMixture(random_parameters(num_channels, 256, scale=scale), num_channels)
+    pixels = np.random.default_rng(1).integers(0, 256, (256, num_channels)).astype(np.float32)
+    pixels[:4], pixels[4:8] = 0.0, 255.0
+    log_probs, below = mixture.conditionals(pixels)
+    assert log_probs.shape == below.shape == pixels.shape
+    np.testing.assert_allclose(
+        np.sum(log_probs, axis=-1), mixture.log_prob(pixels), rtol=1e-5, atol=1e-4
+    )
+    assert np.all((below.numpy() >= 0) & (below.numpy() < 1 + 1e-6))
+
+
+@pytest.mark.parametrize("scale", [1.0, 10.0, 1000.0])
+@pytest.mark.parametrize(("num_channels", "channel"), [(1, 0), (3, 0), (3, 1), (3, 2)])
+def test_every_channel_has_a_distribution_given_those_before_it(num_channels, channel, scale):
+    """Over its 256 values: mass one, and the mass of smaller values is that of their sum."""
+    mixture = LogisticMixture(random_parameters(num_channels, 8, scale=scale), num_channels)
+    pixels = np.full([256, 8, num_channels], 90.0, np.float32)
+    pixels[..., channel] = np.arange(256)[:, np.newaxis]
+    log_probs, below = (found.numpy()[..., channel] for found in mixture.conditionals(pixels))
+    mass = np.exp(np.float64(log_probs))
+    np.testing.assert_allclose(np.sum(mass, 0), 1.0, atol=2e-4)
+    np.testing.assert_allclose(below, np.cumsum(mass, 0) - mass, atol=2e-4)
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
 @pytest.mark.parametrize("value", [0.0, 1.0, 128.0, 254.0, 255.0])
 def test_gradients_are_finite_however_wild_the_parameters(num_channels, value):
     parameters = random_parameters(num_channels, 64, scale=300.0)

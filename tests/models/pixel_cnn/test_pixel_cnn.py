@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests import contracts
 from tfp_ood import units
 from tfp_ood.keras import keras
+from tfp_ood.models import whiteness
 from tfp_ood.models.pixel_cnn import layers as pixel_cnn_layers
 from tfp_ood.models.pixel_cnn.layers import SELF, ShiftedConv, Taps, WholeImage
 
@@ -127,6 +128,70 @@ def test_softmax_of_a_channel_is_given_those_before_it():
         values = pixels[..., channel].astype(np.int32)
         expected += tf.gather(tf.nn.log_softmax(logits), values, batch_dims=3)
     np.testing.assert_allclose(model.log_prob(pixels), tf.reshape(expected, [-1]), rtol=1e-5)
+
+
+@OPTIONS
+@pytest.mark.parametrize("image_shape", [(4, 8, 1), (4, 8, 3)])
+def test_samples_have_normal_scores_of_white_noise(options, image_shape):
+    """What a model drew is what it expects: within five standard errors over 300 images."""
+    model = wild(contracts.initialized(case(options, image_shape)), scale=0.1)
+    images = model.sample(300, seed=1)
+    log_probs, scores = model._normal_scores(images)
+    for values in np.reshape(scores, [-1, image_shape[2]]).T:
+        assert abs(values.mean()) < 5 / np.sqrt(len(values))
+        assert abs(values.var() - 1) < 5 * np.sqrt(2 / len(values))
+    statistics = model.statistics(images)
+    channels = ["gray"] if image_shape[2] == 1 else ["red", "green", "blue"]
+    further = {f"{name}.{c}" for name in ("log_prob", *whiteness.TESTS) for c in channels}
+    assert set(statistics) == {"log_prob"} | further
+    for number, channel in enumerate(channels):
+        np.testing.assert_allclose(
+            statistics[f"log_prob.{channel}"],
+            np.sum(log_probs[..., number], axis=(1, 2)),
+            rtol=1e-4,
+        )
+        of_32_values = {"anderson_darling": 0.38, "autocorrelation": 0.0, "mean": 0.0}
+        for name, expected in {**of_32_values, "kurtosis": 3 * 31 / 33}.items():
+            values = statistics[f"{name}.{channel}"].numpy()
+            assert abs(values.mean() - expected) < 5 * values.std() / np.sqrt(300) + 0.03, name
+
+
+@OPTIONS
+@pytest.mark.parametrize("image_shape", [(4, 8, 1), (4, 8, 3)])
+def test_scores_and_training_have_one_likelihood(options, image_shape):
+    """Summed over channels or in one: the same nats, which the channels' columns add up to."""
+    tiny = case(options, image_shape)
+    model, images = wild(contracts.initialized(tiny)), contracts.random_images(tiny)
+    statistics = model._scores(tf.constant(images), 1)
+    trained = model._training_log_prob(tf.constant(images), None, tf.constant([0, 0]))
+    np.testing.assert_allclose(statistics["log_prob"], trained, rtol=1e-5)
+    by_channel = [v for name, v in statistics.items() if name.startswith("log_prob.")]
+    assert len(by_channel) == image_shape[2]
+    np.testing.assert_allclose(sum(by_channel), trained, rtol=1e-5)
+
+
+@OPTIONS
+@pytest.mark.parametrize("channel", range(3))
+def test_smaller_values_have_the_mass_of_their_sum(options, channel):
+    """Of a pixel's channel given those before: over its 256 values."""
+    model = wild(contracts.initialized(case(options, (1, 1, 3))))
+    pixels = np.full([256, 1, 1, 3], 90, np.uint8)
+    pixels[..., channel] = np.arange(256)[:, None, None]
+    run = WholeImage(pixel_cnn_layers.network_inputs(pixels))
+    found = model.head.conditionals(run, model._features(run), tf.constant(pixels))
+    log_probs, below = (values.numpy()[:, 0, 0, channel] for values in found)
+    mass = np.exp(np.float64(log_probs))
+    assert np.sum(mass) == pytest.approx(1.0, abs=1e-4)
+    np.testing.assert_allclose(below, np.cumsum(mass) - mass, atol=1e-4)
+
+
+@OPTIONS
+def test_training_computes_no_normal_scores(options, monkeypatch):
+    tiny = case(options, (4, 8, 3))
+    model, images = contracts.initialized(tiny), tf.constant(contracts.random_images(tiny))
+    monkeypatch.delattr(whiteness, "tests")
+    monkeypatch.setattr(type(model.head), "conditionals", None)
+    assert np.all(np.isfinite(model._training_log_prob(images, None, tf.constant([0, 0]))))
 
 
 @OPTIONS

@@ -36,6 +36,38 @@ def test_mass_is_one(kind):
 
 
 @pytest.mark.parametrize("kind", pixels.LIKELIHOODS)
+def test_below_is_the_mass_of_all_smaller_values(kind):
+    parameters = random_parameters(kind)
+    wide = tf.repeat(parameters[:, None], 256, axis=1)
+    values = tf.constant(np.broadcast_to(VALUES, (len(parameters), 256)), tf.int32)
+    below = pixels.LIKELIHOODS[kind]().below(wide, values).numpy()
+    mass = np.exp(np.float64(all_log_probs(kind, parameters)))
+    assert below.dtype == np.float32 and np.all(below[:, 0] == 0.0)
+    np.testing.assert_allclose(below, np.cumsum(mass, axis=1) - mass, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", pixels.LIKELIHOODS)
+def test_mean_is_that_of_all_values(kind):
+    """For logistics to half a value, and nearly where they are as wide as one value."""
+    parameters = random_parameters(kind)
+    mass = np.exp(np.float64(all_log_probs(kind, parameters)))
+    difference = np.abs(pixels.LIKELIHOODS[kind]().mean(parameters) - mass @ VALUES)
+    if kind == "logistic":
+        wide = parameters[:, 1] > -np.log(127.5)
+        assert np.max(difference) < 0.501 and 5 < wide.sum() < 35
+        difference = difference[wide]
+    assert np.max(difference) < 0.01
+
+
+def test_mean_of_logistics_beyond_all_bounds():
+    """Locations far outside give the ends, and hopelessly wide ones no more than a finite value."""
+    parameters = np.array([[-1e4, -9], [1e4, -9], [0, 10], [0.5, 80], [-3, 200]], np.float32)
+    mean = pixels.LogisticPixels().mean(parameters).numpy()
+    np.testing.assert_allclose(mean[:3], [0.0, 255.0, 127.5], atol=0.1)
+    assert np.all((mean >= 0) & (mean <= 255))
+
+
+@pytest.mark.parametrize("kind", pixels.LIKELIHOODS)
 def test_log_prob_is_that_of_the_distribution(kind):
     """Where float32 lets TFP's own formula be exact: bins that hold some mass."""
     parameters = random_parameters(kind)

@@ -11,7 +11,7 @@ from tests.models.flows.test_flow import random_images
 from tfp_ood import models
 from tfp_ood.config import Config, DataConfig, TrainConfig, VAEConfig
 from tfp_ood.keras import keras
-from tfp_ood.models import dequantize
+from tfp_ood.models import dequantize, whiteness
 
 tfd = tfp.distributions
 
@@ -97,6 +97,58 @@ def test_kl_is_that_of_many_draws(model):
     # Exact under the Gaussian prior, of 200 draws under the mixture.
     error += np.std(log_ratio, 0) / np.sqrt(200) if model._options.prior == "mixture" else 0
     assert np.all(np.abs(statistics["kl"] - mean) < 5 * error + 1e-3)
+
+
+def test_samples_have_normal_scores_of_white_noise(model):
+    """What the decoder drew of given latents; within five standard errors over 200 images."""
+    latents = model._latent_samples(200, tf.constant([0, 1]), tf.constant(1.0))
+    drawn = model.pixels.distribution(model.decoder(latents)).sample(seed=[1, 2])
+    residual, scores = model._residual(tf.cast(drawn, tf.uint8), latents)
+    count = np.size(scores)
+    assert abs(np.mean(scores)) < 5 / np.sqrt(count)
+    assert abs(np.var(scores) - 1) < 5 * np.sqrt(2 / count)
+    assert abs(np.mean(residual)) < 5 * np.std(residual) / np.sqrt(count) + 0.5 / 255
+    found = whiteness.tests(scores, "residual")
+    for name, expected in {"anderson_darling": 0.38, "autocorrelation": 0.0}.items():
+        values = found[f"{name}.residual"].numpy()
+        assert abs(values.mean() - expected) < 5 * values.std() / np.sqrt(200) + 0.01
+
+
+def test_norms_are_of_residual_and_posterior(model):
+    """And the tests are those of the residual at the posterior's mean, the same for any K."""
+    images = tf.constant(random_images(6, SHAPE))
+    posterior = model.posterior(images)
+    parameters = model.decoder(posterior.mean())
+    parts = {
+        "residual": np.float64(images / 255) - np.float64(model.pixels.mean(parameters)) / 255,
+        "posterior_mean": np.float64(posterior.mean()),
+        "posterior_scale": np.float64(posterior.stddev()),
+    }
+    _, scores = model._residual(images, posterior.mean())
+    tests = whiteness.tests(scores, "residual")
+    for num_draws in (1, 2):
+        statistics = model.statistics(images, num_draws)
+        for name, values in parts.items():
+            flat = values.reshape(6, -1)
+            expected = np.abs(flat).sum(1), np.sqrt(np.square(flat).sum(1))
+            np.testing.assert_allclose(statistics[f"norm_1.{name}"], expected[0], rtol=1e-4)
+            np.testing.assert_allclose(statistics[f"norm_2.{name}"], expected[1], rtol=1e-4)
+        for name, values in tests.items():
+            np.testing.assert_allclose(statistics[name], values, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_statistics_are_finite_however_sure_the_model_is(kind):
+    """Decoders that put all mass into one value, or lie far outside of the range."""
+    model = build(KINDS[kind])
+    images = np.concatenate([random_images(2, SHAPE), np.zeros((1, *SHAPE), np.uint8)])
+    images = np.concatenate([images, 255 - images])
+    last = model.decoder.last
+    last.kernel.assign(tf.zeros_like(last.kernel))
+    for scale in (100.0, -100.0):
+        last.bias.assign(tf.linspace(-scale, scale, last.bias.shape[0]))
+        for name, values in model._scores(tf.constant(images), 1).items():
+            assert np.all(np.isfinite(values)), name
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 3), (28, 28, 1), (32, 32, 3)])

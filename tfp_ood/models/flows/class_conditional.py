@@ -99,6 +99,12 @@ class ClassConditionalFlow(FlowModel):
             "class_entropy": posterior.entropy(),
         }
 
+    def _differentiable(self, images):
+        noise = dequantize.content_noise(images, tf.constant(0), self.seed)
+        pixels = tf.cast(images, tf.float32) + noise
+        by_class, log_det = self._terms(pixels)
+        return pixels, log_mean_exp(by_class, axis=-1) + log_det
+
     def _terms(self, pixels):
         """`log p_z(f(y)|class)` `[B, K]` and `log|det df/dy|` `[B]` of images y in [0, 256)."""
         to_latent = self.distribution.bijector.bijector

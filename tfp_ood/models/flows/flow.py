@@ -89,6 +89,12 @@ class FlowModel(LikelihoodModel):
             fn_output_signature=dict.fromkeys(self._statistic_names(), tf.float32),
         )
 
+    def _differentiable(self, images):
+        """Of the images with their noise, y = x + u: log p(y)."""
+        noise = dequantize.content_noise(images, tf.constant(0), self.seed)
+        pixels = tf.cast(images, tf.float32) + noise
+        return pixels, sum(self._terms(pixels))
+
     def _standardised(self, latents, log_prob_latent):
         """The latents `[B, D]` as they would be if the prior were a standard normal."""
         return latents

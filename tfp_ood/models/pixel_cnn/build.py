@@ -8,6 +8,7 @@ import functools
 import tensorflow as tf
 
 from tfp_ood.families import PixelCNNConfig
+from tfp_ood.models import dequantize, whiteness
 from tfp_ood.models.base import LikelihoodModel
 from tfp_ood.models.pixel_cnn import sampler
 from tfp_ood.models.pixel_cnn.heads import CategoricalHead, LogisticHead
@@ -19,6 +20,9 @@ _PARTS = {
     "logistic_mixture": (PlusPlusNetwork, LogisticHead),
 }
 """By `output`: features of each pixel from those before it, and from them to its likelihood."""
+
+_CHANNELS = {1: ("gray",), 3: ("red", "green", "blue")}
+"""By their number, in the order in which each is given those before it."""
 
 
 class PixelCNN(LikelihoodModel):
@@ -42,7 +46,30 @@ class PixelCNN(LikelihoodModel):
         return self._log_prob(images, dropout=self.dropout, seed=seed)
 
     def _scores(self, images, num_draws):
-        return {"log_prob": self._log_prob(images)}
+        """log_prob, and of every channel, given those before it, its share of log_prob and the
+        tests of `whiteness` of its normal scores, as CHANNEL's columns."""
+        log_probs, scores = self._normal_scores(images)
+        by_channel = tf.reduce_sum(log_probs, axis=[1, 2])
+        found = {"log_prob": tf.reduce_sum(by_channel, axis=-1)}
+        for number, channel in enumerate(_CHANNELS[self.image_shape[2]]):
+            found[f"log_prob.{channel}"] = by_channel[:, number]
+            found |= whiteness.tests(scores[..., number : number + 1], channel)
+        return found
+
+    def _normal_scores(self, images):
+        """log P(x_i | x_<i) of every pixel and channel, nats, and its normal score: `[B, H, W, C]`
+        each."""
+        run = WholeImage(network_inputs(images))
+        log_probs, below = self.head.conditionals(run, self._features(run), images)
+        noise = dequantize.content_noise(images, tf.constant(0), self.seed)
+        return log_probs, whiteness.normal_scores(below, tf.exp(log_probs), noise)
+
+    def _differentiable(self, images):
+        """Of the pixels as the network reads them, for all that come after; the pixel that a
+        likelihood is of, and what its head reads of the pixel's channels, are constants."""
+        pixels = tf.cast(images, tf.float32)
+        by_pixel = self._pixel_log_probs(network_inputs(pixels), images)
+        return pixels, tf.reduce_sum(by_pixel, axis=[1, 2])
 
     def _log_prob(self, images, **how):
         by_pixel = self._pixel_log_probs(network_inputs(images), images, **how)
@@ -51,9 +78,12 @@ class PixelCNN(LikelihoodModel):
     def _pixel_log_probs(self, inputs, images, **how):
         """Nats of each pixel of `images`, `[B, H, W]`, given `inputs` of the network."""
         run = WholeImage(inputs, **how)
+        return self.head.log_prob(run, self._features(run), images)
+
+    def _features(self, run):
+        """What the network tells of each pixel by those before it, float32 `[B, H, W, F]`."""
         self.network.vertical(run)
-        features = tf.cast(self.network.horizontal(run), tf.float32)
-        return self.head.log_prob(run, features, images)
+        return tf.cast(self.network.horizontal(run), tf.float32)
 
     def _samples(self, num_images, seed, temperature):
         noise = sampler.draw_noise(num_images, self.image_shape, self.head, seed)

@@ -25,6 +25,12 @@ class Head(Protocol):
     def log_prob(self, run: WholeImage, features: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         """Nats of uint8 pixels `[..., C]` given features `[..., F]` of those before: `[...]`."""
 
+    def conditionals(
+        self, run: WholeImage, features: tf.Tensor, images: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Of each channel given those before it, the nats, which add up to `log_prob`, and the
+        probability of all smaller values: `[..., C]` each."""
+
     def draw(
         self, run: WholeImage, features: tf.Tensor, noise: tf.Tensor, temperature: tf.Tensor
     ) -> tf.Tensor:
@@ -50,6 +56,12 @@ class LogisticHead(keras.layers.Layer):
     def log_prob(self, run: WholeImage, features: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         """See `Head`."""
         return self.distribution(run, features).log_prob(tf.cast(images, tf.float32))
+
+    def conditionals(
+        self, run: WholeImage, features: tf.Tensor, images: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `Head`."""
+        return self.distribution(run, features).conditionals(images)
 
     def draw(
         self, run: WholeImage, features: tf.Tensor, noise: tf.Tensor, temperature: tf.Tensor
@@ -84,11 +96,18 @@ class CategoricalHead(keras.layers.Layer):
 
     def log_prob(self, run: WholeImage, features: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
         """See `Head`."""
-        total = 0.0
-        for channel, values in enumerate(tf.unstack(tf.cast(images, tf.int32), axis=-1)):
-            logits = self.logits(run, features, images[..., :channel], channel)
-            total += CategoricalPixels().log_prob(logits, values)
-        return total
+        by_channel = self._by_channel(run, features, images)
+        return sum(CategoricalPixels().log_prob(logits, values) for logits, values in by_channel)
+
+    def conditionals(
+        self, run: WholeImage, features: tf.Tensor, images: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `Head`."""
+        of_values, log_probs, below = CategoricalPixels(), [], []
+        for logits, values in self._by_channel(run, features, images):
+            log_probs.append(of_values.log_prob(logits, values))
+            below.append(of_values.below(logits, values))
+        return tf.stack(log_probs, -1), tf.stack(below, -1)
 
     def draw(
         self, run: WholeImage, features: tf.Tensor, noise: tf.Tensor, temperature: tf.Tensor
@@ -100,6 +119,11 @@ class CategoricalHead(keras.layers.Layer):
             drawn = logistic_mixture.choose(_cooled(logits, temperature), noise[..., channel])
             pixels = tf.concat([pixels, drawn[..., tf.newaxis]], axis=-1)
         return pixels
+
+    def _by_channel(self, run, features, images):
+        """For each channel of uint8 images, its logits given those before, and its values."""
+        for channel, values in enumerate(tf.unstack(tf.cast(images, tf.int32), axis=-1)):
+            yield self.logits(run, features, images[..., :channel], channel), values
 
 
 def _cooled(logits, temperature):

@@ -75,25 +75,55 @@ class LogisticMixture(tfd.Distribution):
         return self.locations + tf.stack([tf.zeros_like(of_green), of_green, of_blue], axis=-2)
 
     def _log_prob(self, value):
-        """Nats of pixels `[..., C]` with values 0 to 255: `[...]`.
+        """Nats of pixels `[..., C]` with values 0 to 255: `[...]`."""
+        logs, _ = self._of_components(tf.cast(value, tf.float32))
+        joint = tf.reduce_sum(logs, axis=-2) + self.logits
+        return tf.reduce_logsumexp(joint, -1) - tf.reduce_logsumexp(self.logits, -1)
+
+    def conditionals(self, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Each channel's distribution given the channels before it, at pixels `[..., C]`.
+
+        The mixture's weights of a channel are those given the channels before:
+        P(k | x_<c) is proportional to pi_k prod_(c' < c) P(x_c' | k, x_<c').
+
+        Args:
+          value: 0 to 255, `[..., C]`.
+
+        Returns:
+          log P(x_c | x_<c), whose sum over channels is `log_prob`, in nats, and the probability
+          P(X_c < x_c | x_<c) of all smaller values; float32 `[..., C]` each.
+        """
+        value = tf.cast(value, tf.float32)
+        logs, lower_ends = self._of_components(value)
+        below = tf.where(value[..., tf.newaxis] > 0.0, tf.sigmoid(lower_ends), 0.0)
+        log_probs, shares, joint = [], [], self.logits
+        for channel in range(self._num_channels):
+            weights = tf.nn.log_softmax(joint)
+            log_probs.append(tf.reduce_logsumexp(weights + logs[..., channel, :], -1))
+            shares.append(tf.reduce_sum(tf.exp(weights) * below[..., channel, :], -1))
+            joint += logs[..., channel, :]
+        return tf.stack(log_probs, -1), tf.stack(shares, -1)
+
+    def _of_components(self, value):
+        """Of each channel under each logistic, given the channels before, the nats of its value and
+        where the lower end of the value's bin is in the standard logistic: `[..., C, K]` each.
 
         With a and b the upper and the lower end of the bin, s(a) - s(b) = s(a) s(-b) (1 - e^(b-a)),
         in which nothing cancels and a - b depends on the scale alone; the factors that an open end
         makes 1 are left out.
         """
-        value = tf.cast(value, tf.float32)
         pixels = _scaled(value)
         centred = pixels[..., tf.newaxis] - self.component_locations(pixels)
         inverse_scales = tf.exp(-self.log_scales)
         upper = tf.nn.softplus((-0.5 / _HALF - centred) * inverse_scales)
-        lower = tf.nn.softplus((-0.5 / _HALF + centred) * inverse_scales)
+        lower_ends = (-0.5 / _HALF + centred) * inverse_scales
+        lower = tf.nn.softplus(lower_ends)
         width = tf.math.log(-tf.math.expm1(inverse_scales * (-1.0 / _HALF)))
         # Weights of 0 and 1 rather than a choice: all terms are finite.
         below_top = tf.cast(value < _MAX, tf.float32)[..., tf.newaxis]
         above_bottom = tf.cast(value > 0.0, tf.float32)[..., tf.newaxis]
         logs = below_top * (above_bottom * width - upper) - above_bottom * lower
-        joint = tf.reduce_sum(logs, axis=-2) + self.logits
-        return tf.reduce_logsumexp(joint, -1) - tf.reduce_logsumexp(self.logits, -1)
+        return logs, lower_ends
 
     def draw(self, noise: tf.Tensor, temperature: tf.Tensor | float = 1.0) -> tf.Tensor:
         """Pixels made of given noise.

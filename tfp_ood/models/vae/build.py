@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 from tfp_ood import units
 from tfp_ood.families import VAEConfig
 from tfp_ood.keras import keras
-from tfp_ood.models import dequantize
+from tfp_ood.models import dequantize, whiteness
 from tfp_ood.models.base import LikelihoodModel
 from tfp_ood.models.pixel_cnn import pixels
 from tfp_ood.models.vae.networks import Decoder, Encoder
@@ -110,16 +110,25 @@ class VAE(LikelihoodModel):
             kl = tf.maximum(tf.reduce_mean(kl, axis=0), free)
         return tf.reduce_sum(kl, axis=-1)
 
+    def _one_draw(self, images, posterior, draw):
+        """log p(x|z) and log q(z|x) - log p(z) of a latent z that the image decides: `[B]`."""
+        normal, size = posterior.distribution, self._options.num_latents
+        noise = dequantize.content_normal(images, size, draw, self.seed)
+        latents = normal.loc + normal.scale * noise
+        kl = posterior.log_prob(latents) - self.prior().log_prob(latents)
+        return self._reconstruction(images, latents), kl
+
+    def _differentiable(self, images):
+        """Of the pixels as the encoder reads them; those that are reconstructed are constants."""
+        pixels = tf.cast(images, tf.float32)
+        reconstruction, kl = self._one_draw(images, self.posterior(pixels), tf.constant(0))
+        return pixels, reconstruction - kl
+
     def _scores(self, images, num_draws):
-        posterior, prior = self.posterior(images), self.prior()
-        normal = posterior.distribution
+        posterior = self.posterior(images)
 
         def one_draw(draw):
-            size = self._options.num_latents
-            noise = dequantize.content_normal(images, size, draw, self.seed)
-            latents = normal.loc + normal.scale * noise
-            kl = posterior.log_prob(latents) - prior.log_prob(latents)
-            return self._reconstruction(images, latents), kl
+            return self._one_draw(images, posterior, draw)
 
         # One draw at a time: what is kept of each is two numbers per image.
         reconstruction, kl = tf.map_fn(
@@ -131,13 +140,33 @@ class VAE(LikelihoodModel):
         log_weights = reconstruction - kl
         mean_kl = tf.reduce_mean(kl, axis=0)
         if self._options.prior == "gaussian":
-            mean_kl = tfd.kl_divergence(posterior, prior)
+            mean_kl = tfd.kl_divergence(posterior, self.prior())
+        normal = posterior.distribution
+        told = {"posterior_mean": normal.loc, "posterior_scale": normal.scale}
+        residual, scores = self._residual(images, normal.loc)
         return {
             "log_prob": tf.reduce_logsumexp(log_weights, axis=0) - math.log(num_draws),
             "elbo": tf.reduce_mean(log_weights, axis=0),
             "kl": mean_kl,
             "reconstruction": tf.reduce_mean(reconstruction, axis=0),
+            **_norms({"residual": residual, **told}),
+            **whiteness.tests(scores, "residual"),
         }
+
+    def _residual(self, images, latents):
+        """What is left of images when those that latents `[B, L]` decode to are taken away.
+
+        Returns:
+          x less the mean of p(x|z), with pixel values from 0 to 1, `[B, D]`; and the normal
+          scores of the pixels given z, `[B, H, W, C]`.
+        """
+        parameters, values = self.decoder(latents), tf.cast(images, tf.int32)
+        residual = tf.cast(images, tf.float32) - self.pixels.mean(parameters)
+        mass = tf.exp(self.pixels.log_prob(parameters, values))
+        noise = dequantize.content_noise(images, tf.constant(0), self.seed)
+        scores = whiteness.normal_scores(self.pixels.below(parameters, values), mass, noise)
+        flat = tf.reshape(residual, [-1, self.num_dims]) / (units.NUM_PIXEL_VALUES - 1)
+        return flat, scores
 
     def _samples(self, num_images, seed, temperature):
         latent_seed, pixel_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
@@ -156,3 +185,12 @@ class VAE(LikelihoodModel):
         chosen = components.sample(num_images, seed=component_seed)
         scale = tf.gather(self._mixture_scale(), chosen)
         return tf.gather(self._mixture_loc, chosen) + scale * noise
+
+
+def _norms(parts):
+    """The sum of magnitudes, and the root of the sum of squares, of each of several `[B, N]`."""
+    return {
+        f"norm_{order}.{name}": tf.norm(values, order, axis=-1)
+        for order in (1, 2)
+        for name, values in parts.items()
+    }

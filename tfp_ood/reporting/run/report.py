@@ -18,6 +18,8 @@ from tfp_ood.reporting.run.sections import SECTIONS
 from tfp_ood.reporting.summary import judge, write
 from tfp_ood.workdir import WorkDir, open_workdir
 
+_FURTHER = ("reference", "symmetries", "gradients")
+"""What evaluation adds to the score tables if `config.evaluate` asks for it."""
 
 _FALSE_ALARM_RATE = 0.05
 """Of the guard, where no config says another."""
@@ -119,6 +121,10 @@ def _check_config(tables: Sequence[ScoreTable], config: Mapping[str, Any]) -> No
         facts, differs = table.metadata, ""
         if facts["kind"] == "bound" and facts["num_draws"] != num_draws:
             differs = f"config.evaluate.num_draws was {facts['num_draws']}, now {num_draws}"
+        for name in _FURTHER:
+            wanted = config["evaluate"].get(name)
+            if bool(wanted) != bool(facts.get(name)):
+                differs = f"config.evaluate.{name} is now {wanted!r}"
         if num_test and table.num_images > num_test:
             differs = f"config.data.num_test was not {num_test}: they are of {table.num_images:,}"
         if differs:

@@ -1,0 +1,197 @@
+"""Every detector on every pair of the small models: python -m tests.benchmarks.detectors ROOT DATA
+
+Trains, scores and reports what is missing under ROOT, one run after the other (hours on two cores),
+then prints the tables of docs/detectors.md, made of the runs' `summary.json`. DATA is a folder with
+svhn_cropped_test.npy, celeb_a32_test.npy, tiny_imagenet32_test.npy, cifar100_part.npy and
+not_mnist_test.npy: uint8 [N, H, W, C]. With a third argument only runs that it names, such as
+glow_fashion_mnist,vae_cifar10, are made; the tables show what there is.
+"""
+
+import dataclasses
+import pathlib
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import stats
+
+from tfp_ood import detectors
+from tfp_ood.evaluation.tables import read_score_table
+from tfp_ood.reporting import summary
+from tfp_ood.reporting.summary import SetSummary, Summary
+from tfp_ood.workdir import open_workdir
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+FAMILIES = ("glow", "real_nvp", "pixel_cnn", "vae")
+
+LABELS = {
+    "svhn_cropped_test": "SVHN",
+    "celeb_a32_test": "CelebA",
+    "tiny_imagenet32_test": "Tiny ImageNet",
+    "cifar100_part": "CIFAR-100",
+    "not_mnist_test": "notMNIST",
+}
+"""Array files -> what they hold."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A set to train on, what is judged against it, and the pair of `paper.py` that is nearest."""
+
+    name: str
+    pair: str
+    own: str
+    foreign: tuple[str, ...]
+
+
+PAIRS = (
+    Pair("fashion_mnist", "fashion_mnist", "fashion_mnist", ("mnist", "not_mnist_test")),
+    Pair("mnist", "fashion_mnist", "mnist", ("fashion_mnist", "not_mnist_test")),
+    Pair("cifar10", "cifar10", "cifar10",
+         ("svhn_cropped_test", "celeb_a32_test", "tiny_imagenet32_test", "cifar100_part")),
+    Pair("svhn", "cifar10", "svhn_cropped_test", ("cifar10",)),
+)  # fmt: skip
+
+
+def runs() -> Iterator[tuple[str, list[str]]]:
+    """The name of each run and the arguments of its command, arrays as array:NAME.npy."""
+    quick = Pair("quickstart", "", "fashion_mnist", ("mnist", "not_mnist_test"))
+    back = Pair("quickstart_mnist", "", "mnist", ("fashion_mnist", "not_mnist_test"))
+    for pair in (quick, back):
+        yield pair.name, ["--config=configs/quickstart.py", *_sets(pair)]
+    for pair in PAIRS:
+        for family in FAMILIES:
+            config = f"--config=configs/paper.py:{family},{pair.pair},small"
+            further = ["--config.data.num_test=1000"] if family == "vae" else []
+            yield f"{family}_{pair.name}", [config, *_sets(pair), *further]
+
+
+def _sets(pair: Pair) -> list[str]:
+    def named(name: str) -> str:
+        return f"array:{name}.npy" if name in LABELS else name
+
+    foreign = ",".join(map(named, pair.foreign))
+    return [
+        f"--config.data.in_distribution={named(pair.own)}",
+        f"--config.data.out_of_distribution={foreign}",
+    ]
+
+
+def make(root: pathlib.Path, data: pathlib.Path, only: set[str]) -> None:
+    """Makes the runs whose report is missing."""
+    for name, arguments in runs():
+        if (only and name not in only) or (root / name / "report" / "summary.json").exists():
+            continue
+        placed = [one.replace("array:", f"array:{data}/") for one in arguments]
+        command = [sys.executable, "main.py", f"--workdir={root / name}", *placed]
+        print(shlex.join(command), file=sys.stderr, flush=True)
+        subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
+
+
+def tables(root: pathlib.Path) -> str:
+    """Markdown: AUROC by detector, what the guard flags, and the commands."""
+    found = {
+        name: summary.read(path)
+        for name, _ in runs()
+        if (path := root / name / "report" / "summary.json").exists()
+    }
+    used = [
+        name
+        for name in detectors.DETECTORS
+        if any(name in one.detector_names for one in found.values())
+    ]
+    header = ["run", "foreign set", *(name.replace("_", " ") for name in used)]
+    aurocs = [
+        [name, label(entry.label), *(_auroc(entry, used_name) for used_name in used)]
+        for name, one in found.items()
+        for entry in one.out_sets
+    ]
+    flagged = [row for name, one in found.items() for row in _flagged(name, one)]
+    commands = [
+        f"python main.py --workdir=runs/{name} " + shlex.join(arguments)
+        for name, arguments in runs()
+        if name in found
+    ]
+    return "\n\n".join([
+        "AUROC, with half the width of its 95 % bootstrap interval over images:",
+        _table(header, aurocs),
+        "Share flagged at 5 % of false alarms, with its 95 % interval over images:",
+        _table(["run", "set", "images", "by the guard", "by low likelihood"], flagged),
+        "```sh\n" + "\n".join(commands) + "\n```",
+    ])  # fmt: skip
+
+
+def false_alarms(root: pathlib.Path) -> str:
+    """Markdown: what the guard flags of own test images, over random halves of the held-out ones.
+
+    Beside it is the 95 % interval of one such share if all images were from one source: the
+    threshold is from few images, and the share of few.
+    """
+    rows = []
+    for name, _ in runs():
+        path = root / name / "report" / "summary.json"
+        if not path.exists():
+            continue
+        places, own = open_workdir(root / name), summary.read(path).in_distribution
+        test = read_score_table(places.score_table(own, "test"))
+        held_out = read_score_table(places.score_table(own, "validation"))
+        row = [name]
+        for rate in (0.01, 0.05, 0.10):
+            guards = [detectors.panel([held_out], [test], rate, seed).guard for seed in range(20)]
+            shares = [np.mean(guard.judge([test]).flagged) for guard in guards]
+            calibration = guards[0].combined.calibration
+            rank = calibration.most_flagged
+            expected = stats.betabinom(test.num_images, rank, calibration.num_images + 1 - rank)
+            low, high = expected.ppf([0.025, 0.975]) / test.num_images
+            inside = sum(low <= share <= high for share in shares)
+            row.append(
+                f"{np.mean(shares):.1%} ({min(shares):.1%} to {max(shares):.1%}); {inside} of "
+                f"20 in {low:.1%} to {high:.1%}"
+            )
+        rows.append(row)
+    return _table(["run", "at 1 %", "at 5 %", "at 10 %"], rows)
+
+
+def label(text: str) -> str:
+    """What an array is called by what it holds."""
+    return next((words for name, words in LABELS.items() if name in text), text)
+
+
+def _auroc(entry: SetSummary, detector: str) -> str:
+    if detector not in entry.scores:
+        return ""
+    metrics = entry.scores[detector]
+    low, high = metrics["auroc_interval"]
+    return f"{metrics['auroc']:.3f} ±{(high - low) / 2:.3f}"
+
+
+def _flagged(name: str, one: Summary) -> Iterator[list[str]]:
+    for entry in (one.in_set, *one.out_sets):
+        if entry.flagged is None:
+            continue
+        low, high = entry.flagged_interval
+        own = " (own)" if entry is one.in_set else ""
+        yield [
+            name,
+            label(entry.label) + own,
+            f"{entry.num_images:,}",
+            f"{entry.flagged:.1%} ({low:.1%} to {high:.1%})",
+            f"{entry.flagged_by_likelihood:.1%}",
+        ]
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    place, data_folder, *names = sys.argv[1:]
+    make(pathlib.Path(place).absolute(), pathlib.Path(data_folder).absolute(),
+         set(names[0].split(",")) if names else set())  # fmt: skip
+    print(tables(pathlib.Path(place).absolute()))
+    print("\nShare of own test images that the guard flags, over 20 random halves:\n")
+    print(false_alarms(pathlib.Path(place).absolute()))

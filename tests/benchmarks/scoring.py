@@ -1,0 +1,90 @@
+"""What detectors' statistics cost: python -m tests.benchmarks.scoring
+
+Images/s of scoring with everything that the score table holds, against the likelihood and Pillow's
+PNG alone, one after the other, as scoring was before there were detectors. Weights are untrained.
+"""
+
+import io
+import json
+from collections.abc import Callable
+
+import numpy as np
+import PIL.Image
+import tensorflow as tf
+
+from tests.benchmarks.timing import interleaved_seconds
+from tfp_ood import devices, models
+from tfp_ood.config import from_config_dict
+from tfp_ood.evaluation import evaluate, images
+from tfp_ood.experiments import experiment
+
+BATCH = 250
+
+
+def cases() -> dict[str, models.LikelihoodModel]:
+    """Both sizes of Glow of the speed table, and the small model of each family."""
+    found = {}
+    for hidden in (64, 256):
+        config = experiment("glow", "cifar10", "small")
+        config.model.update({"num_steps": 4, "num_hidden": hidden})
+        found[f"glow, hidden {hidden}, 32x32x3"] = config
+    for family in ("glow", "real_nvp", "pixel_cnn", "vae"):
+        for pair, shape in (("fashion_mnist", "28x28x1"), ("cifar10", "32x32x3")):
+            config = experiment(family, pair, "small")
+            config.evaluate.num_draws = 1
+            found[f"{family}, small, {shape}"] = config
+    return {name: models.build(from_config_dict(config)) for name, config in found.items()}
+
+
+def pictures(shape: tuple[int, int, int]) -> np.ndarray:
+    """Images that compress about as photographs do: smooth, with some noise."""
+    rng = np.random.default_rng(0)
+    height, width, channels = shape
+    waves = np.cumsum(np.cumsum(rng.normal(size=(BATCH, height, width, channels)), 1), 2)
+    scaled = 128 + 60 * waves / np.std(waves, axis=(1, 2, 3), keepdims=True)
+    return np.clip(scaled + rng.normal(0, 4, scaled.shape), 0, 255).astype(np.uint8)
+
+
+def before(model: models.LikelihoodModel, batch: np.ndarray) -> Callable[[], object]:
+    """Likelihood, then PNG sizes: nothing else is computed."""
+    statistics = model.scoring_function()
+    spec = tf.TensorSpec([None, *model.image_shape], tf.uint8)
+    log_prob = tf.function(
+        lambda given: statistics(given)["log_prob"], input_signature=[spec], autograph=False
+    )
+
+    def score() -> object:
+        found = log_prob(batch).numpy()
+        for image in batch:
+            with io.BytesIO() as file:
+                picture = image[..., 0] if image.shape[-1] == 1 else image
+                PIL.Image.fromarray(picture).save(file, "PNG", compress_level=9)
+        return found
+
+    return score
+
+
+def now(model: models.LikelihoodModel, batch: np.ndarray) -> Callable[[], object]:
+    """As `evaluation` scores."""
+    scorer, measurer = evaluate.scorer(model, 1), images.Measurer()
+
+    def score() -> object:
+        measures = measurer.start(batch)
+        found = {name: values.numpy() for name, values in scorer(batch).items()}
+        return {**found, **measures()}
+
+    return score
+
+
+if __name__ == "__main__":
+    devices.share_cores()
+    results = {}
+    for name, model in cases().items():
+        batch = pictures(model.image_shape)
+        model.initialize(batch)
+        rivals = {"before": before(model, batch), "now": now(model, batch)}
+        seconds = interleaved_seconds(rivals, rounds=8, round_seconds=1.0)
+        speeds = {key: round(BATCH / value, 1) for key, value in seconds.items()}
+        results[name] = {**speeds, "ratio": round(seconds["before"] / seconds["now"], 3)}
+        print(name, results[name], flush=True)
+    print(json.dumps(results, indent=1))
