@@ -74,7 +74,10 @@ import json, pathlib, sys
 import numpy as np
 from tests.evaluation.fakes import NUM_DIMS, table, with_columns, write
 from tfp_ood import detectors, units
+from tfp_ood.config import Config, DataConfig
 from tfp_ood.detectors.combined import Combined
+from tfp_ood.export.card import Facts, model_card
+from tfp_ood.export.judged import judged
 from tfp_ood.metrics.detection import detection_metrics
 from tfp_ood.reporting.audit.page import write_audit
 from tfp_ood.reporting.compare.page import write_comparison
@@ -97,6 +100,11 @@ write_audit(root / "run", sets, 0.1)
 write_comparison([root / "run"], root / "all")
 
 own, mnist, held_out = tables
+all_of_it = judged([own, mnist], held_out, 0.1)
+config = Config(data=DataConfig(out_of_distribution=("mnist",)))
+facts = Facts(config, {"num_steps": 1, "seconds": 1}, all_of_it, all_of_it, ["log_prob"])
+(root / "card.md").write_text(model_card(facts))
+
 members = [one for one in detectors.DETECTORS.values() if one.is_combined]
 aurocs = {}
 for name in ("with", "without"):
@@ -179,7 +187,8 @@ def test_a_detector_is_in_the_comparison(root):
     assert "toy" in facts["runs"][0]["datasets"]["mnist/test"]["scores"]
 
 
-def test_a_detector_is_in_the_audit(root):
+def test_a_detector_is_in_the_audit_and_on_the_card(root):
+    assert "| Toy distance |" in (root / "card.md").read_text()
     said = words(root / "run" / "audit" / "index.html")
     assert re.search(r"Toy distance \d\.\d{3} \d", said)
     # What guards gives reasons too.

@@ -15,14 +15,14 @@ GIVEN = judgement([1, 1, 1, 0], complexity=[1, 1, 0, 1], log_prob=[-1, 0, -1, 1]
 
 
 def test_reasons_of_an_image():
-    assert reasons.of_image(GIVEN, 0) == ["input complexity too high", "too likely"]
-    assert reasons.of_image(GIVEN, 3) == ["input complexity too high", "too unlikely"]
+    assert reasons.of_image(GIVEN, 0) == ["unusual input complexity", "too likely"]
+    assert reasons.of_image(GIVEN, 3) == ["unusual input complexity", "too unlikely"]
     assert reasons.of_image(judgement([1], density=[0]), 0) == []
 
 
 def test_the_main_reason_is_that_of_most_flagged_images():
     words, share = reasons.main(GIVEN)
-    assert words == "input complexity too high" and share == pytest.approx(2 / 3)
+    assert words == "unusual input complexity" and share == pytest.approx(2 / 3)
     assert reasons.main(judgement([0, 0], density=[1, 1])) is None
     assert reasons.main(judgement([1, 1], density=[0, 0])) == ("all together", 1.0)
 

@@ -11,8 +11,6 @@ from tfp_ood.detectors.guard import Judgement
 NONE_ALONE = "all together"
 """The reason where no detector finds an image unusual by itself, and the combination does."""
 
-_OF_LIKELIHOOD = {1: "too unlikely", -1: "too likely"}  # its score is -log p
-
 
 def words(name: str, side: int) -> str:
     """What it means that a detector fired.
@@ -21,10 +19,7 @@ def words(name: str, side: int) -> str:
       name: of the detector.
       side: 1 where its score is too high, -1 where it is too low.
     """
-    if name == detectors.LIKELIHOOD:
-        return _OF_LIKELIHOOD[side]
-    title = detectors.DETECTORS[name].title
-    return f"{title[0].lower()}{title[1:]} too {'high' if side > 0 else 'low'}"
+    return detectors.DETECTORS[name].reason(side > 0)
 
 
 def of_image(judgement: Judgement, place: int) -> list[str]:

@@ -68,7 +68,7 @@ class Toy(Detector):
 def test_what_gives_a_column_is_said(monkeypatch):
     monkeypatch.setitem(detectors.DETECTORS, "toy", Toy())
     assert detection.left_out({"toy": ("toy",), "reconstruction": ("norm_1.*",)}) == [
-        "Left out: Toy. It needs config.evaluate.toys.",
+        "Left out: Toy. Needed: config.evaluate.toys.",
         "Left out: Norms of the reconstruction. Not for this family of models.",
     ]
     assert detection.left_out({}) == []

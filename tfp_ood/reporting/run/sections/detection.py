@@ -48,7 +48,7 @@ def left_out(missing: Mapping[str, Sequence[str]]) -> list[str]:
         if not columns:
             reason = _HELD_OUT
         else:
-            reason = f"It needs {detector.how_to_get}" if detector.how_to_get else _FAMILY
+            reason = f"Needed: {detector.how_to_get}" if detector.how_to_get else _FAMILY
         by_reason[reason].append(detector.title)
     return [f"Left out: {', '.join(titles)}. {reason}." for reason, titles in by_reason.items()]
 
