@@ -11,9 +11,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests import contracts
+from tests import contracts, guards
 from tests.contracts import CASES
-from tests.guards import likelihood_guard, verdicts
 from tfp_ood import units
 from tfp_ood.beam import __main__ as beam_score
 from tfp_ood.config import DataConfig
@@ -43,8 +42,8 @@ def _made(tmp_path_factory):
     model.initialize(rng.integers(0, 256, (32, *SHAPE), np.uint8))
     for variable in model.trainable_variables:
         variable.assign_add(rng.normal(0, 0.01, variable.shape))
-    held_out = model.log_prob(rng.integers(0, 256, (50, *SHAPE), np.uint8))
-    guard = likelihood_guard(held_out.numpy(), 0.1)
+    held_out = guards.columns_of(model, rng.integers(0, 256, (80, *SHAPE), np.uint8))
+    guard = guards.guard_of(held_out, 0.1)
     saved_model.write(path / "model", model, 1, guard)
     return model, guard, path
 
@@ -76,18 +75,19 @@ def _score(made, tmp_path, capsys):
 def check(table, pixels, made):
     """All columns that are made of the pixels, against the model in this process."""
     model, guard, _ = made
-    told = {k: v.numpy() for k, v in model.statistics(pixels, 1).items()}
+    told = guards.columns_of(model, pixels)
     assert table.num_rows == len(pixels)
-    for name, values in told.items():
+    for name in ("log_prob", *model.terms, "png_bytes"):
         assert table.schema.field(name).type == pa.float64()
-        np.testing.assert_allclose(table[name], values, rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(table[name], told[name], rtol=1e-5, atol=1e-4)
     bits = units.bits_per_dim(table["log_prob"].to_numpy(), model.num_dims)
     np.testing.assert_array_equal(table["bits_per_dim"], bits)
     for name, values in images.columns(pixels).items():
         np.testing.assert_array_equal(table[name], values)
-    expected = verdicts(guard, table["log_prob"].to_numpy())
-    for name, values in expected.items():
-        np.testing.assert_allclose(table[name], values, rtol=1e-6)
+    expected = guards.verdicts(guard, told)
+    judged = {name: np.array(table[name].to_pylist()) for name in expected}
+    judged["reasons"] = [words.encode() for words in judged["reasons"].tolist()]
+    guards.check(judged, expected)
 
 
 def png(array):
@@ -132,8 +132,9 @@ def test_a_tfds_set_has_the_numbers_of_this_process(score, made, data_dir):
     ]
     assert table.column_names == [
         *("dataset", "split", "index", "label", "log_prob", "bits_per_dim"),
-        *("log_det", "log_prob_latent", "pixel_mean", "pixel_variance", "png_bytes"),
-        *("percentile", "typicality_p_value", "is_out_of_distribution", "source"),
+        *("log_det", "log_prob_latent", "pixel_mean", "pixel_variance", "webp_bytes"),
+        *("p_value", *sorted(f"p_value.{name}" for name in made[1].reasons)),
+        *("percentile", "png_bytes", "score", "is_out_of_distribution", "reasons", "source"),
     ]
     facts = json.loads(table.schema.metadata[rows.METADATA_KEY])
     assert facts["preprocessing"] == {
@@ -272,9 +273,10 @@ def test_everything_may_be_on_a_remote_file_system(score, made, tmp_path):
 
 def test_scores_that_are_not_finite_are_left_out(made):
     place = sources.Place("a.tfrecord", 3, 1)
-    told = {"log_prob": 1.0, "log_det": float("nan"), "log_prob_latent": 2.0}
-    prediction = beam.ml.inference.base.PredictionResult(np.zeros(SHAPE, np.uint8), told)
     export = inference.open_export(str(made[2]))
+    told = dict.fromkeys(("log_prob", *export.terms, *export.verdicts), 1.0)
+    told["log_det"] = float("nan")
+    prediction = beam.ml.inference.base.PredictionResult(np.zeros(SHAPE, np.uint8), told)
     source = sources.Input("*", "tfrecord", "a", "all")
     (tagged,) = rows.ToRow(source, export).process((place, prediction))
     assert tagged.tag == sources.SKIPPED
@@ -337,7 +339,7 @@ def test_a_wrong_export_is_named(score, tmp_path):
 
 
 def test_an_export_whose_guard_tells_too_little_is_named(score, tmp_path):
-    """As exports were before the guard told what log_prob does."""
+    """As exports were before the guard joined several detectors."""
 
     def telling(*keys):
         return tf.function(
@@ -350,12 +352,13 @@ def test_an_export_whose_guard_tells_too_little_is_named(score, tmp_path):
         str(tmp_path / "export"),
         signatures={
             "log_prob": telling("bits_per_dim", "log_prob"),
-            "guard": telling("bits_per_dim"),
+            "guard": telling("bits_per_dim", "log_prob", "percentile", "typicality_p_value"),
         },
     )
     Image.new("L", (28, 28)).save(tmp_path / "a.png")
     code, said, *_ = score(f"--input={tmp_path}/a.png", export=tmp_path / "export")
-    assert code == 2 and "does not tell log_prob, as those of earlier versions" in said
+    assert code == 2 and "does not tell is_out_of_distribution, p_value, png_bytes, reasons" in said
+    assert "as those of earlier versions" in said
 
 
 @pytest.mark.parametrize("old", ["out-00001-of-00003.parquet", "out-skipped-00000-of-00001.jsonl"])

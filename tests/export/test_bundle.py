@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from tests.damaged import change_a_bit
-from tests.guards import likelihood_guard, verdicts
+from tests.guards import check, verdicts
+from tfp_ood import detectors
 from tfp_ood.config import Config, DataConfig, ExportConfig, GlowConfig, TrainConfig
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError, ExportError, TrainingError, UserError
@@ -20,7 +21,7 @@ from tfp_ood.training import fit
 from tfp_ood.workdir import open_workdir
 
 CONFIG = Config(
-    data=DataConfig(num_validation=4, out_of_distribution=("mnist", "constant")),
+    data=DataConfig(num_validation=12, out_of_distribution=("mnist", "constant")),
     model=GlowConfig(num_levels=1, num_steps=1, num_hidden=4),
     train=TrainConfig(batch_size=8, num_steps=2, steps_per_epoch=2, warmup_steps=1),
     export=ExportConfig(false_alarm_rate=0.4),
@@ -50,15 +51,17 @@ def test_everything_is_there_and_nothing_else(workdir):
     assert not list(workdir.root.glob(".*"))
 
 
-def test_the_guard_is_calibrated_with_the_validation_images(workdir, data_dir):
+def test_the_guard_is_calibrated_with_half_of_the_validation_images(workdir, data_dir):
     images = images_of(data_dir, "validation")
-    assert len(images) == 4
+    assert len(images) == 12
     table = tables.read_score_table(workdir.score_table("fashion_mnist", "validation"))
     signatures = tf.saved_model.load(str(workdir.export / "model")).signatures
-    log_prob = signatures["log_prob"](images=tf.constant(images))["log_prob"]
-    np.testing.assert_allclose(log_prob, table.log_prob, rtol=1e-5)
     told = signatures["guard"](images=tf.constant(images))
-    assert sorted(told["percentile"].numpy()) == [12.5, 37.5, 62.5, 87.5]
+    np.testing.assert_allclose(told["log_prob"], table.log_prob, rtol=1e-5)
+    np.testing.assert_array_equal(told["png_bytes"], table.statistics["png_bytes"])
+    _, half = detectors.halves(table)
+    percentiles = sorted(told["percentile"].numpy()[half.index])
+    np.testing.assert_allclose(percentiles, 100 * (np.arange(6) + 0.5) / 6, rtol=1e-6)
 
 
 def test_exported_likelihoods_are_those_of_the_tables(workdir, data_dir):
@@ -85,10 +88,17 @@ def test_the_client_runs(workdir, data_dir, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["0", "1", "2", "3", "4"]
-    assert "OUT OF DISTRIBUTION (too unlikely)" in lines[4]
-    assert [line.endswith(": usual") for line in lines].count(True) == 4
-    assert all("bits/dim" in line and "p = " in line for line in lines)
+    assert [line.split(":")[0] for line in lines] == [str(i) for i in range(13)]
+    told = tf.saved_model.load(str(workdir.export / "model")).signatures["guard"](
+        images=tf.constant(images)
+    )
+    for i, line in enumerate(lines):
+        assert f"{told['bits_per_dim'][i]:.3f} bits/dim" in line
+        assert f"p = {told['p_value'][i]:.4f}: " in line
+        reasons = told["reasons"][i].numpy().decode() or "all detectors together"
+        flagged = told["is_out_of_distribution"][i]
+        assert line.endswith(f": OUT OF DISTRIBUTION ({reasons})" if flagged else ": usual")
+    assert "OUT OF DISTRIBUTION (unusual " in lines[12] and ": usual" in "".join(lines[:12])
 
 
 def test_it_is_written_anew_with_another_rate(workdir, data_dir):
@@ -103,7 +113,7 @@ def test_it_is_written_anew_with_another_rate(workdir, data_dir):
 
 def test_a_failed_export_leaves_the_old_one(workdir, data_dir, monkeypatch):
     card = (workdir.export / "model_card.md").read_text()
-    with pytest.raises(ExportError, match=r"valid is at least 0\.4"):
+    with pytest.raises(ExportError, match=r"valid is at least 0\.286, .* at least 78 val"):
         bundle.write_export(
             dataclasses.replace(CONFIG, export=ExportConfig(0.05)), workdir, data_dir
         )
@@ -171,12 +181,23 @@ def test_the_card_has_the_rates_of_the_exported_guard(workdir, data_dir):
     assert f"| MNIST | foreign | {table.num_images} | {100 * share:.1f} % (" in card
 
 
-def test_the_reference_says_the_same(workdir, data_dir):
-    held_out = tables.read_score_table(workdir.score_table("fashion_mnist", "validation"))
-    guard = likelihood_guard(held_out.log_prob, 0.4)
-    images = tf.constant(images_of(data_dir, "test"))
-    signatures = tf.saved_model.load(str(workdir.export / "model")).signatures
-    told = signatures["guard"](images=images)
-    own = tables.read_score_table(workdir.score_table("fashion_mnist", "test"))
-    for name, values in verdicts(guard, own.log_prob).items():
-        np.testing.assert_allclose(told[name], values, rtol=1e-6)
+def test_the_verdict_is_that_of_the_tables(workdir, data_dir):
+    """Of raw images here, and there of what evaluation wrote of them, where the graph has it."""
+    sets = [("fashion_mnist", "test"), ("mnist", "out"), ("constant", "out")]
+    paths = [workdir.score_table(name, "test") for name, _ in sets]
+    paths.append(workdir.score_table("fashion_mnist", "validation"))
+    lacks = ["webp_bytes", "pixel_mean", "pixel_variance"]
+    *judged, held_out = (tables.read_score_table(path).without(lacks) for path in paths)
+    guard = detectors.panel([held_out], judged, 0.4).guard
+    model = tf.saved_model.load(str(workdir.export / "model"))
+    for (name, role), table in zip(sets, judged, strict=True):
+        images = tf.constant(images_of(data_dir, role, name))
+        check(model.signatures["guard"](images=images), verdicts(guard, table))
+    assert {"complexity", "density", "latent_fit"} <= set(guard.reasons)
+
+
+def test_the_card_says_what_is_left_out(workdir):
+    card = (workdir.export / "model_card.md").read_text()
+    assert "- Input complexity does without webp_bytes." in card
+    assert "- Density of statistics does without webp_bytes." in card
+    assert "is left out" not in card

@@ -6,40 +6,48 @@ import numpy as np
 import pytest
 
 from tests.evaluation.fakes import table
-from tfp_ood import detectors
 from tfp_ood.config import Config, DataConfig, ExportConfig, PixelCNNConfig
-from tfp_ood.detectors import conformal
+from tfp_ood.errors import ExportError
 from tfp_ood.export import card
-from tfp_ood.reporting.summary import summarize
+from tfp_ood.export.judged import judged, judged_without
+from tfp_ood.reporting.outcome import outcome
 
 TRAINING = {"num_steps": 12_345, "seconds": 678.9, "resumed_at_step": 0}
 RNG = np.random.default_rng(0)
 OWN = RNG.normal(4.0, 0.3, 400)
-HELD_OUT = RNG.normal(4.0, 0.3, 199)
+HELD_OUT = RNG.normal(4.0, 0.3, 398)
 FOREIGN = {
     "mnist": RNG.normal(2.0, 0.2, 300),  # too likely, all of them
     "noise": RNG.normal(8.0, 0.1, 300),  # too unlikely
     "kmnist": RNG.normal(4.0, 0.2, 300),  # as likely as its own
-    "omniglot": RNG.normal(3.4, 0.05, 300),  # at the edge
 }
+FEW = {"mnist": FOREIGN["mnist"][:50]}
 
 
-def facts(foreign=FOREIGN, rate=0.1, **model):
-    own = table(OWN, "fashion_mnist", **model)
-    tables = [own, *(table(bits, name, **model) for name, bits in foreign.items())]
+def with_sizes(bits, *named, **how):
+    """A table with sizes of files that say nothing."""
+    made = table(bits, *named, **how)
+    sizes = np.random.default_rng(len(bits)).normal(400, 30, (2, len(bits)))
+    files = dict(zip(("png_bytes", "webp_bytes"), sizes, strict=True))
+    return dataclasses.replace(made, statistics={**made.statistics, **files})
+
+
+def facts(foreign=FEW, rate=0.1, how=None, **model):
+    tables = [with_sizes(OWN, "fashion_mnist", **model)]
+    tables += [with_sizes(bits, name, preprocessing=how, **model) for name, bits in foreign.items()]
+    held_out = with_sizes(HELD_OUT, "fashion_mnist", "validation", **model)
     return card.Facts(
         Config(data=DataConfig(out_of_distribution=tuple(foreign)), export=ExportConfig(rate)),
         TRAINING,
-        summarize(tables[0], tables[1:]),
-        tables,
-        conformal.guard(detectors.DETECTORS["log_prob"], [table(HELD_OUT)], rate),
+        judged(tables, held_out, rate),
+        judged_without(["webp_bytes"], tables, held_out, rate),
         ["log_prob", "log_prob_latent", "log_det"],
     )
 
 
 @pytest.fixture(scope="module", name="made")
 def _made():
-    given = facts()
+    given = facts(FOREIGN)
     return given, card.model_card(given)
 
 
@@ -68,69 +76,104 @@ def test_names_the_model_and_its_training(made):
 
 def test_has_the_failure_of_likelihood(made):
     given, text = made
+    datasets = given.full.summary.datasets
     for name in FOREIGN:
-        entry = given.summary.datasets[f"{name}/test"]
-        metrics = entry.scores["log_prob"]
-        low, high = metrics["auroc_interval"]
+        entry = datasets[f"{name}/test"]
+        low, high = entry.likelihood["auroc_interval"]
         cells = row(text, entry.label, "300", f"{entry.bits_per_dim_mean:.2f}")
-        assert cells[3] == f"{metrics['auroc']:.3f} ({low:.3f} to {high:.3f})"
-    own, mnist = (given.summary.datasets[f"{n}/test"] for n in ("fashion_mnist", "mnist"))
-    gap = own.bits_per_dim_mean - mnist.bits_per_dim_mean
-    assert f"- MNIST gets {gap:.2f} bits/dim more likelihood than FashionMNIST" in text
-    assert "AUROC 0.00; likelihood alone would let it through" in text
+        assert cells[3] == f"{entry.likelihood['auroc']:.3f} ({low:.3f} to {high:.3f})"
+    for sentence in outcome(given.exported.summary):
+        assert f"- {sentence}" in text
 
 
-def test_has_the_guards_rates_from_the_tables(made):
+def test_has_all_detectors_figures(made):
     given, text = made
-    labels = {"fashion_mnist": "FashionMNIST", "mnist": "MNIST", "noise": "noise"}
-    labels |= {"kmnist": "KMNIST", "omniglot": "Omniglot"}
-    held_out = -given.guard.calibration.scores.astype(np.float64)
-    for one in given.tables:
-        unlikely = [np.sum(held_out <= x) + 1 for x in one.log_prob]
-        likely = [np.sum(held_out >= x) + 1 for x in one.log_prob]
-        shares = [np.mean(np.array(rank) <= 10) for rank in (unlikely, likely)]
-        role = "own, test" if one.dataset == "fashion_mnist" else "foreign"
-        cells = row(text, labels[one.dataset], role)
-        assert cells[3].startswith(f"{100 * sum(shares):.1f} % (")
-        assert cells[4:] == [f"{100 * share:.1f} %" for share in shares]
+    titles = ["Likelihood", "Typicality", "Input complexity", "Density of statistics"]
+    cells = row(text, "foreign set", *titles)
+    assert cells[-1] == "All detectors combined"
+    for name in FOREIGN:
+        entry = given.full.summary.datasets[f"{name}/test"]
+        aurocs = [f"{scores['auroc']:.3f}" for scores in entry.scores.values()]
+        assert row(text, entry.label, *aurocs)
+    assert "the score tables have no anderson_darling.*, flatness.*" in text
+
+
+def test_has_the_exported_guards_rates_from_the_tables(made):
+    given, text = made
+    for judgement, entry in zip(
+        given.exported.judgements(), given.exported.summary.datasets.values(), strict=True
+    ):
+        role = "own, test" if entry.label == "FashionMNIST" else "foreign"
+        cells = row(text, entry.label, role)
+        assert cells[3].startswith(f"{100 * np.mean(judgement.flagged):.1f} % (")
+        assert cells[4] == f"{100 * np.mean(judgement.beyond_likelihood):.1f} %"
+    assert row(text, "MNIST", "foreign")[4] == "0.0 %"
+    assert row(text, "MNIST", "foreign")[5].endswith("(100 % of the flagged)")
 
 
 def test_says_what_the_guard_catches_and_what_it_does_not(made):
     _, text = made
-    assert "- Catches MNIST: 100.0 % flagged, mostly as too likely." in text
-    assert "- Catches noise: 100.0 % flagged, mostly as too unlikely." in text
+    caught = "100.0 % flagged; low likelihood alone would flag"
+    assert f"- Catches MNIST: {caught} 0.0 %." in text
+    assert f"- Catches noise: {caught} 100.0 %." in text
     assert "- Does not catch KMNIST, most of whose images pass: " in text
     assert "False alarms: " in text and "of the test images of FashionMNIST" in text
+    assert "It joins Input complexity and Density of statistics into one score" in text
+    assert "those of the other half, 199 images" in text and "is at most 0.1," in text
     assert "no proof" in text
 
 
-def test_nothing_flagged_has_no_side():
-    given = facts({"kmnist": np.full(30, np.median(HELD_OUT))})
-    assert "most of whose images pass: 0.0 % flagged." in card.model_card(given)
+def test_says_what_the_graph_leaves_out_and_what_that_costs(made):
+    given, text = made
+    assert "- Input complexity does without webp_bytes." in text
+    pair = [one.summary.datasets["mnist/test"] for one in (given.full, given.exported)]
+    costs = text.split("## What the exported guard goes without")[1]
+    cells = row(costs, "MNIST")
+    for cell, one in zip(cells[1:3], pair, strict=True):
+        assert cell.startswith(f"{one.combined['auroc']:.3f} (")
+    assert cells[3:] == [f"{100 * one.flagged:.1f} %" for one in pair]
+    whole = card.model_card(dataclasses.replace(given, full=given.exported))
+    assert "Nothing: a graph of TensorFlow computes all" in whole
+
+
+def test_a_detector_that_the_graph_cannot_compute_is_named():
+    given = facts()
+    held_out = with_sizes(HELD_OUT, "fashion_mnist", "validation")
+    without = judged_without(["png_bytes", "webp_bytes"], given.full.tables, held_out, 0.1)
+    text = card.model_card(dataclasses.replace(given, exported=without))
+    assert "- Input complexity is left out: it needs png_bytes." in text
+    assert "- Density of statistics does without png_bytes, webp_bytes." in text
+    assert "It joins Density of statistics into one score" in text
+
+
+def test_no_guard_no_card():
+    tables = [with_sizes(OWN, "fashion_mnist")]
+    made = judged(tables, with_sizes(HELD_OUT[:8], "fashion_mnist", "validation"), 0.1)
+    with pytest.raises(ExportError, match="at least 38 validation images"):
+        card.model_card(dataclasses.replace(facts(), exported=made))
 
 
 def test_an_exact_likelihood_has_no_noise():
-    text = card.model_card(facts(kind="exact", num_draws=1))
+    given = facts(kind="exact", num_draws=1)
+    text = card.model_card(given)
     assert "discrete image, exact" in text and "noise per image" not in text
     assert "other noise" not in text
     config = Config(model=PixelCNNConfig())
-    text = card.model_card(dataclasses.replace(facts(kind="exact", num_draws=1), config=config))
+    text = card.model_card(dataclasses.replace(given, config=config))
     assert text.startswith("# Model card: PixelCNN of FashionMNIST")
 
 
 def test_no_path_of_this_computer_is_shipped(tmp_path):
-    given = facts({f"folder:{tmp_path}/photos": OWN[:50], "mnist": OWN[:50]})
+    given = facts({f"folder:{tmp_path}/photos": OWN[:50], **FEW})
     data = DataConfig(f"folder:{tmp_path}/mine")
     text = card.model_card(dataclasses.replace(given, config=Config(data=data)))
     assert row(text, "photos", "foreign") and str(tmp_path) not in text
 
 
 def test_own_images_that_were_changed_are_not_called_foreign():
-    given = facts({"mnist": OWN[:50]})
     reduction = {"reduction": {"of": "fashion_mnist", "kind": "contrast", "factor": 0.5}}
-    tables = [given.tables[0], table(OWN[:50], "contrast:0.5", preprocessing=reduction)]
-    changed = dataclasses.replace(given, tables=tables, summary=summarize(tables[0], tables[1:]))
-    assert row(card.model_card(changed), "own, contrast to 0.5", "own, changed")
+    given = facts({"contrast:0.5": OWN[:50]}, how=reduction)
+    assert row(card.model_card(given), "own, contrast to 0.5", "own, changed")
 
 
 def test_without_foreign_sets_says_that_nothing_is_known():

@@ -16,13 +16,14 @@ from packaging.requirements import Requirement
 
 from tests import contracts
 from tests.contracts import CASES
-from tests.guards import likelihood_guard, verdicts
+from tests.guards import check, columns_of, guard_of, verdicts
 from tfp_ood import units
 from tfp_ood.config import MODEL_CONFIGS
 from tfp_ood.errors import ExportError
 from tfp_ood.export import saved_model
 
 NUM_DRAWS = 2
+RATE = 0.1
 NAMES = list({case.family: name for name, case in CASES.items()}.values())  # of each the last
 ELSEWHERE = pathlib.Path(__file__).with_name("elsewhere.py")
 FORBIDDEN = ("tensorflow_probability", "tf_keras", "tfp_ood")
@@ -46,8 +47,8 @@ def export(name, path):
     """A case, a model, its guard, and where it was exported to."""
     case = CASES[name]
     model = moved(case)
-    held_out = model.log_prob(contracts.random_images(case, 50, seed=8), NUM_DRAWS)
-    guard = likelihood_guard(held_out.numpy(), 0.1)
+    held_out = columns_of(model, contracts.random_images(case, 80, seed=8), NUM_DRAWS)
+    guard = guard_of(held_out, RATE)
     saved_model.write(path, model, NUM_DRAWS, guard)
     return case, model, guard, path
 
@@ -64,17 +65,19 @@ def test_every_family_is_exported():
 
 
 def test_signatures_have_these_names_types_and_shapes(exported):
-    case, model, _, loaded = exported
+    case, model, guard, loaded = exported
     assert set(loaded.signatures) == set(saved_model.SIGNATURES)
     images = tf.TensorSpec([None, *case.image_shape], tf.uint8, "images")
     terms = sorted(model.terms)
     floats = {"log_prob": ["bits_per_dim", "log_prob", *terms]}
-    floats["guard"] = [*floats["log_prob"], "percentile", "typicality_p_value"]
+    alone = [f"p_value.{name}" for name in guard.reasons]
+    floats["guard"] = [*floats["log_prob"], "percentile", "score", "p_value", *alone, "png_bytes"]
     for name in ("log_prob", "guard"):
         assert loaded.signatures[name].structured_input_signature == ((), {"images": images})
         outputs = dict(loaded.signatures[name].structured_outputs)
         if name == "guard":
             assert outputs.pop("is_out_of_distribution").dtype == tf.bool
+            assert outputs.pop("reasons").dtype == tf.string
         assert sorted(outputs) == sorted(floats[name])
         assert {spec.dtype for spec in outputs.values()} == {tf.float32}
     sample = loaded.signatures["sample"]
@@ -103,8 +106,7 @@ def test_likelihoods_are_those_of_the_model(exported, count):
     judged = loaded.signatures["guard"](images=tf.constant(images))
     for name, values in told.items():
         np.testing.assert_array_equal(judged[name], values)
-    for name, values in verdicts(guard, told["log_prob"].numpy()).items():
-        np.testing.assert_allclose(judged[name], values, rtol=1e-6)
+    check(judged, verdicts(guard, columns_of(model, images, NUM_DRAWS)))
 
 
 def test_no_images_have_no_likelihoods(exported):
@@ -115,19 +117,34 @@ def test_no_images_have_no_likelihoods(exported):
 
 
 def test_the_guard_is_that_of_the_tables_for_usual_and_other_images(exported):
-    case, _, guard, loaded = exported
+    case, model, guard, loaded = exported
     own = contracts.random_images(case, 40, seed=10)
     noise = np.random.default_rng(0).integers(0, 256, own.shape).astype(np.uint8)
     constant = np.broadcast_to(
         np.arange(0, 250, 50, np.uint8)[:, None, None, None], (5, *own[0].shape)
     )
-    images = tf.constant(np.concatenate([own, noise, constant]))
-    told = loaded.signatures["guard"](images=images)
-    log_prob = loaded.signatures["log_prob"](images=images)["log_prob"].numpy()
-    for name, values in verdicts(guard, log_prob).items():
-        np.testing.assert_allclose(told[name], values, rtol=1e-6)
+    images = np.concatenate([own, noise, constant])
+    told = loaded.signatures["guard"](images=tf.constant(images))
+    check(told, verdicts(guard, columns_of(model, images, NUM_DRAWS)))
     foreign = told["is_out_of_distribution"].numpy()
-    assert np.mean(foreign[:40]) <= 0.25 and np.any(foreign[40:])
+    assert np.mean(foreign[:40]) <= 0.25 and np.mean(foreign[40:]) > 0.9
+    assert all(told["reasons"].numpy()[40:80])
+
+
+def test_the_images_are_encoded_beside_the_model_and_without_python(exported):
+    """No operation of a PNG encoder's waits for a network, and none calls this process."""
+    *_, loaded = exported
+    functions = loaded.signatures["guard"].graph.as_graph_def().library.function
+    found = [{node.name: node for node in function.node_def} for function in functions]
+    kinds = {node.op for nodes in found for node in nodes.values()}
+    assert "EncodePng" in kinds and not {kind for kind in kinds if "PyFunc" in kind}
+    for nodes in found:
+        waiting = [node for node in nodes.values() if node.op == "EncodePng"]
+        while waiting:
+            node = waiting.pop()
+            assert "Call" not in node.op and "Conv" not in node.op
+            names = (name.strip("^").split(":")[0] for name in node.input)
+            waiting += [nodes[name] for name in names if name in nodes]
 
 
 def test_samples_are_those_of_the_model_and_of_the_seed(exported):
@@ -173,7 +190,7 @@ def test_weights_in_bfloat16_are_exported_too(tmp_path):
     model = moved(case, precision="mixed_bfloat16")
     images = contracts.random_images(case, 50)
     log_prob = model.log_prob(images)
-    saved_model.write(tmp_path / "m", model, 1, likelihood_guard(log_prob.numpy(), 0.1))
+    saved_model.write(tmp_path / "m", model, 1, guard_of({"log_prob": log_prob}, RATE))
     told = tf.saved_model.load(str(tmp_path / "m")).signatures["log_prob"](
         images=tf.constant(images)
     )
@@ -192,8 +209,18 @@ def test_what_calls_python_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr(model, "scoring_function", lambda num_draws: in_python)
     with pytest.raises(ExportError, match=r"cannot be exported: its log_prob calls back into Pyth"):
-        saved_model.write(tmp_path / "m", model, 1, likelihood_guard(np.arange(50.0), 0.1))
+        saved_model.write(tmp_path / "m", model, 1, guard_of({"log_prob": np.arange(50.0)}, RATE))
     assert not (tmp_path / "m").exists()
+
+
+def test_a_guard_of_what_the_graph_does_not_tell_is_refused(tmp_path):
+    model, rng = contracts.initialized(CASES["glow"]), np.random.default_rng(0)
+    names = ("log_prob", "png_bytes", "webp_bytes")
+    guard = guard_of({name: rng.normal(size=80) for name in names}, RATE)
+    with pytest.raises(ExportError, match=r"its detector combined needs webp_bytes, which the exp"):
+        saved_model.write(tmp_path / "m", model, 1, guard)
+    assert names[2] not in saved_model.computable(model, 1)
+    assert {*names[:2], "log_det", "mean.level_1"} <= saved_model.computable(model, 1)
 
 
 def distributions(root):
@@ -247,13 +274,12 @@ def run(python, *args, **how):
     return done.stdout
 
 
-def check(model, guard, images, told):
+def check_all(model, guard, images, told):
     """Results from elsewhere, as arrays by signature and output."""
-    log_prob = model.log_prob(images, NUM_DRAWS).numpy()
-    np.testing.assert_allclose(told["log_prob.log_prob"], log_prob, rtol=1e-5)
-    expected = verdicts(guard, log_prob)
-    for name in expected:
-        np.testing.assert_allclose(told[f"guard.{name}"], expected[name], atol=1e-5)
+    columns = columns_of(model, images, NUM_DRAWS)
+    np.testing.assert_allclose(told["log_prob.log_prob"], columns["log_prob"], rtol=1e-5)
+    judged = {k.removeprefix("guard."): v for k, v in told.items() if k.startswith("guard.")}
+    check(judged, verdicts(guard, columns))
     difference = np.abs(np.int32(told["sample.images"]) - np.int32(model.sample(3, 7, 0.8)))
     assert told["sample.images"].dtype == np.uint8 and np.mean(difference > 1) < 0.01
 
@@ -264,7 +290,7 @@ def test_runs_where_this_package_is_forbidden(glow, tmp_path):
     out = tmp_path / "told.npz"
     images = path.with_name("images.npy")
     run(sys.executable, ELSEWHERE, path, images, out, *FORBIDDEN)
-    check(model, guard, np.load(images), dict(np.load(out)))
+    check_all(model, guard, np.load(images), dict(np.load(out)))
 
 
 def test_runs_in_an_environment_that_has_tensorflow_alone(glow, bare_python, tmp_path):
@@ -273,7 +299,7 @@ def test_runs_in_an_environment_that_has_tensorflow_alone(glow, bare_python, tmp
     code = f"import importlib.util as u; print([n for n in {FORBIDDEN} if u.find_spec(n)])"
     assert run(bare_python, "-c", code).strip() == "[]"
     run(bare_python, ELSEWHERE, path, images, out)
-    check(model, guard, np.load(images), dict(np.load(out)))
+    check_all(model, guard, np.load(images), dict(np.load(out)))
 
 
 # Runs `saved_model_cli` with each of several lists of arguments, after one import of TensorFlow.
@@ -307,4 +333,4 @@ def test_saved_model_cli_runs_it_there(glow, bare_python, tmp_path):
     run(bare_python, "-c", SAVED_MODEL_CLI, json.dumps(commands))
     for name in inputs:
         told |= {f"{name}.{p.stem}": np.load(p) for p in (tmp_path / name).glob("*.npy")}
-    check(model, guard, np.load(images), told)
+    check_all(model, guard, np.load(images), told)

@@ -20,6 +20,8 @@ SIGNATURES = ("log_prob", "guard")
 """What an export has; the guard tells what log_prob does and more, so it alone is asked."""
 
 _IN_EVERY_LOG_PROB = {"log_prob", "bits_per_dim"}
+_IN_EVERY_GUARD = {"png_bytes", "p_value", "score", "is_out_of_distribution", "reasons"}
+_NOT_NUMBERS = {"is_out_of_distribution", "reasons"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Export:
     image_shape: tuple[int, int, int]
     terms: tuple[str, ...]
     """What it tells beside log_prob and bits_per_dim, sorted: log_det, ..."""
+    verdicts: tuple[str, ...]
+    """The numbers that the guard tells further, sorted: p_value, png_bytes, score, ..."""
     fingerprint: str
     """TensorFlow's, of the graphs and weights: another one for another model."""
 
@@ -67,14 +71,16 @@ def open_export(path: str) -> Export:
             "[N, H, W, C]; valid is what --mode=export writes."
         )
     outputs = set(signatures["log_prob"].structured_outputs)
-    untold = sorted(outputs - set(signatures["guard"].structured_outputs))
+    judged = set(signatures["guard"].structured_outputs)
+    untold = sorted((outputs | _IN_EVERY_GUARD) - judged)
     if untold:
         raise ExportError(
             f"--export: the guard of the SavedModel in {model} does not tell {', '.join(untold)}, "
             "as those of earlier versions; valid is what --mode=export writes now."
         )
     terms = tuple(sorted(outputs - _IN_EVERY_LOG_PROB))
-    return Export(model, tuple(images.shape[1:]), terms, fingerprint)
+    verdicts = tuple(sorted(judged - outputs - _NOT_NUMBERS))
+    return Export(model, tuple(images.shape[1:]), terms, verdicts, fingerprint)
 
 
 def _saved_model(path: str, given: str) -> str:
@@ -96,8 +102,8 @@ def _saved_model(path: str, given: str) -> str:
 class ExportedModel(ModelHandler[np.ndarray, PredictionResult, Any]):
     """Runs the signature `guard` on batches of images, uint8 `Export.image_shape` each.
 
-    The inference of an image is a dict of what they tell, Python numbers: float for float32, and
-    bool for is_out_of_distribution.
+    The inference of an image is a dict of what they tell, Python values: float for float32, bool
+    for is_out_of_distribution, str for reasons.
     """
 
     export: Export
@@ -123,6 +129,7 @@ class ExportedModel(ModelHandler[np.ndarray, PredictionResult, Any]):
         images = tf.constant(np.stack(batch))
         outputs = model.signatures["guard"](images=images)
         told = {key: values.numpy().tolist() for key, values in outputs.items()}
+        told["reasons"] = [words.decode() for words in told["reasons"]]
         for i, image in enumerate(batch):
             yield PredictionResult(image, {k: v[i] for k, v in told.items()}, self.export.path)
 

@@ -27,8 +27,7 @@ hold one whole set in order, with facts of the training that an exported model d
 SCORED = "scored"
 """The name of the metric that counts rows."""
 
-_GUARD = ("percentile", "typicality_p_value")
-_IMAGE = ("pixel_mean", "pixel_variance", "png_bytes")
+_IMAGE = ("pixel_mean", "pixel_variance", "webp_bytes")  # of `images.columns`
 
 
 def schema(source: Input, export: Export, data: DataConfig) -> pa.Schema:
@@ -40,7 +39,7 @@ def schema(source: Input, export: Export, data: DataConfig) -> pa.Schema:
       data: the model's shape, and how images are brought to it.
     """
     name = pa.dictionary(pa.int32(), pa.string())
-    floats = ("log_prob", "bits_per_dim", *export.terms, *_IMAGE, *_GUARD)
+    floats = ("log_prob", "bits_per_dim", *export.terms, *_IMAGE, *export.verdicts)
     fields = [
         ("dataset", name),
         ("split", name),
@@ -48,6 +47,7 @@ def schema(source: Input, export: Export, data: DataConfig) -> pa.Schema:
         ("label", pa.int64()),
         *((column, pa.float64()) for column in floats),
         ("is_out_of_distribution", pa.bool_()),
+        ("reasons", pa.string()),
         ("source", pa.string()),
     ]
     facts = {
@@ -124,7 +124,8 @@ class ToRow(beam.DoFn):
         """Makes the row of one image."""
         place, result = element
         told = result.inference
-        bad = [name for name in ("log_prob", *self.export.terms) if not math.isfinite(told[name])]
+        numbers = ("log_prob", *self.export.terms, *self.export.verdicts)
+        bad = [name for name in numbers if not math.isfinite(told[name])]
         if bad:
             yield skipped(place, f"{bad[0]} is not a finite number")
             return

@@ -26,6 +26,9 @@ class Detector(abc.ABC):
     needs: ClassVar[tuple[str, ...]] = ("log_prob",)
     """Columns of the score table. "NAME.*" is every column NAME.PART, of which a family of models
     has its own parts; there must be one at least."""
+    how_to_get: ClassVar[str] = ""
+    """What gives a table the columns that not every run has, such as a key of the config; "" where
+    it is the family of the model that has them or has not."""
     tails: ClassVar[str] = "high"
     """Which scores mean foreign when images are judged: "high", or "both"."""
     of_ensembles: ClassVar[bool] = False
@@ -34,6 +37,14 @@ class Detector(abc.ABC):
     """Whether `fit` has to look at held-out images."""
     is_combined: ClassVar[bool] = False
     """Whether `combined` asks it: a detector of single models that says something of its own."""
+
+    def reason(self, is_high: bool) -> str:
+        """Why an image is foreign whose score is too high, or where that counts too low."""
+        starts_plain = self.title[1:2].islower()
+        title = self.title[0].lower() + self.title[1:] if starts_plain else self.title
+        if self.tails == "both":
+            return f"{title} too {'high' if is_high else 'low'}"
+        return f"unusual {title}"
 
     def fit(self, held_out: Sequence[ScoreTable]) -> "Detector":
         """Returns the detector as it is after a look at images that no weight was trained on.

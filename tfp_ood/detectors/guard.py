@@ -11,6 +11,9 @@ from tfp_ood.detectors.conformal import Calibration
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.metrics.detection import share_interval
 
+REASON_SEPARATOR = "; "
+"""Between the reasons of an image."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
@@ -68,6 +71,18 @@ class Guard:
             {name: _tails(test.verdicts(tables)) for name, test in self.reasons.items()},
         )
 
+    def words(self, judgement: Judgement) -> list[str]:
+        """Why each image is foreign, such as "unusual input complexity; too likely".
+
+        The detectors that fired, in order, whether the guard flags the image or not; "" where none
+        did. The exported guard says the same (`export.guard_graph`).
+        """
+        found = [
+            [self.reasons[name].detector.reason(side > 0) if side else "" for side in sides]
+            for name, sides in judgement.fired.items()
+        ]
+        return [REASON_SEPARATOR.join(filter(None, one)) for one in zip(*found, strict=True)]
+
 
 def _tails(found: Mapping[str, np.ndarray]) -> np.ndarray:
     """See `Judgement.fired`."""
@@ -100,8 +115,11 @@ def guard(
         scores = detector.score(held_out)
         return Test(detector, conformal.calibrate(scores, false_alarm_rate, tails))
 
+    # Of both tails first: it takes the most images, and says how many.
+    of_likelihood = test(likelihood, likelihood.tails)
+    reasons = {one.name: test(one, one.tails) for one in members}
     return Guard(
         test(combined, "high"),
         test(likelihood, "high"),
-        {one.name: test(one, one.tails) for one in (*members, likelihood)},
+        {**reasons, likelihood.name: of_likelihood},
     )

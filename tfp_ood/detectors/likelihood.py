@@ -18,6 +18,10 @@ class Likelihood(ColumnDetector):
     title = "Likelihood"
     tails = "both"
 
+    def reason(self, is_high: bool) -> str:
+        """Of -log p(x)."""
+        return "too unlikely" if is_high else "too likely"
+
     def of_columns(self, columns: Mapping[str, Any], xp: types.ModuleType) -> Any:
         """-log p(x) of arrays or tensors, [N]."""
         return -columns["log_prob"]

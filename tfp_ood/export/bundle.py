@@ -3,13 +3,12 @@
 import pathlib
 import shutil
 
-from tfp_ood import atomic, detectors
+from tfp_ood import atomic
 from tfp_ood.config import Config
-from tfp_ood.detectors import conformal
 from tfp_ood.evaluation import evaluate
 from tfp_ood.export import saved_model
 from tfp_ood.export.card import Facts, model_card
-from tfp_ood.reporting.summary import summarize
+from tfp_ood.export.judged import judged, judged_without
 from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
 
@@ -19,7 +18,8 @@ _CLIENT = pathlib.Path(__file__).with_name("client.py")
 def write_export(config: Config, workdir: WorkDir, data_dir: str | None) -> pathlib.Path:
     """Writes WORKDIR/export, whole or not at all: model, model_card.md and client.py.
 
-    The guard is calibrated with the held-out images; the test images and the other sets measure it.
+    The guard is fitted and calibrated with the held-out images, on the columns that a graph can
+    compute; the test images and the other sets measure it.
 
     Args:
       config: of the run.
@@ -38,15 +38,15 @@ def write_export(config: Config, workdir: WorkDir, data_dir: str | None) -> path
     """
     tables, held_out = evaluate.current_tables(config, workdir, data_dir)
     model = fit.load_trained(config, workdir)
-    likelihood = detectors.DETECTORS[detectors.LIKELIHOOD]
-    guard = conformal.guard(likelihood, [held_out], config.export.false_alarm_rate)
-    summary = summarize(tables[0], tables[1:], [held_out])
-    shipped = saved_model.shipped(model, guard.detector)
-    training = fit.training_facts(workdir)
-    card = model_card(Facts(config, training, summary, tables, guard, shipped))
+    num_draws = held_out.metadata["num_draws"]  # as the tables were scored: 1 for exact likelihoods
+    rate = config.export.false_alarm_rate
+    lacks = set(held_out.statistics) - saved_model.computable(model, num_draws)
+    exported = judged_without(lacks, tables, held_out, rate)
+    guard = exported.panel.guard
+    full = judged(tables, held_out, rate)
+    shipped = saved_model.shipped(model)
+    card = model_card(Facts(config, fit.training_facts(workdir), full, exported, shipped))
     with atomic.replacing_folder(workdir.export) as folder:
-        # As the tables were scored: 1 draw for exact likelihoods.
-        num_draws = held_out.metadata["num_draws"]
         saved_model.write(folder / "model", model, num_draws, guard)
         (folder / "model_card.md").write_text(card, encoding="utf-8")
         shutil.copyfile(_CLIENT, folder / _CLIENT.name)

@@ -17,10 +17,9 @@ images = np.load(sys.argv[1])
 for start in range(0, len(images), BATCH):
     told = {k: v.numpy() for k, v in guard(tf.constant(images[start : start + BATCH])).items()}
     for i, foreign in enumerate(told["is_out_of_distribution"]):
-        side = "too likely" if told["percentile"][i] > 50 else "too unlikely"
+        reasons = told["reasons"][i].decode() or "all detectors together"
         print(
             f"{start + i}: {told['bits_per_dim'][i]:.3f} bits/dim, likelier than "
-            f"{told['percentile'][i]:.1f} % of held-out images, "
-            f"p = {told['typicality_p_value'][i]:.4f}: "
-            + (f"OUT OF DISTRIBUTION ({side})" if foreign else "usual")
+            f"{told['percentile'][i]:.1f} % of held-out images, p = {told['p_value'][i]:.4f}: "
+            + (f"OUT OF DISTRIBUTION ({reasons})" if foreign else "usual")
         )

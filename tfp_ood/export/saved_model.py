@@ -1,21 +1,27 @@
 """A trained model as a SavedModel: graphs and weights, for any program with TensorFlow alone."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
 from tfp_ood import units
-from tfp_ood.detectors import ColumnDetector, Detector
-from tfp_ood.detectors.conformal import Guard
+from tfp_ood.detectors.guard import Guard
 from tfp_ood.errors import ExportError
-from tfp_ood.export.guard_graph import verdict_tensors
+from tfp_ood.evaluation import codecs
+from tfp_ood.export.guard_graph import judgement_tensors
 from tfp_ood.models import LikelihoodModel
 
 SIGNATURES = ("log_prob", "sample", "guard")
 
+PNG_BYTES = "png_bytes"
+"""The column that the guard tells of the image itself."""
+
 _PROCESS_BOUND = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 """Operations that call Python functions of the process that made them: they cannot be shipped."""
+
+_Told = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+"""uint8 images `[N, H, W, C]` -> `[N]` each."""
 
 
 def write(
@@ -24,37 +30,43 @@ def write(
     """Writes a SavedModel with the signatures `SIGNATURES`.
 
     `log_prob`: images uint8 `[N, H, W, C]` -> bits_per_dim and the columns that `shipped` names,
-    float32 `[N]` each. `guard`: images -> the same, and percentile, typicality_p_value and
-    is_out_of_distribution of `conformal.verdicts`, `[N]` each. `sample`: num_images int32 `[]`,
-    seed int32 `[]`, temperature float32 `[]` -> images uint8 `[num_images, H, W, C]`, those of
+    float32 `[N]` each. `guard`: images -> the same, png_bytes (the size as a PNG file, float32
+    `[N]`), and all of `guard_graph.judgement_tensors`. `sample`: num_images int32 `[]`, seed int32
+    `[]`, temperature float32 `[]` -> images uint8 `[num_images, H, W, C]`, those of
     `LikelihoodModel.sample`. N is free, 0 included.
 
     Args:
       path: folder.
       model: initialised, or loaded.
       num_draws: noise draws per image, where the model needs any; as the guard's images had.
-      guard: fitted.
+      guard: fitted to columns that are `computable`.
 
     Raises:
-      ExportError: the model or the guard's detector computes in ways that only this process can.
+      ExportError: the model or a detector of the guard computes in ways that only this process
+        can, or a detector needs what is not computable.
       UninitializedError: the model has no weights yet.
     """
     module = tf.Module()
     # The variables alone: the model's own classes would ask for this package where it is loaded.
     module.weights = list(model.variables)
-    told = _statistics(model, num_draws, shipped(model, guard.detector))
+    score, names = model.scoring_function(num_draws), shipped(model)
+
+    def told(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        bits = units.bits_per_dim(columns["log_prob"], model.num_dims)
+        return {**{name: columns[name] for name in names}, "bits_per_dim": bits}
 
     def judged(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        columns = told(images)
-        scores = guard.detector.of_columns(columns, tf.experimental.numpy)
-        return {**columns, **verdict_tensors(guard.calibration, scores)}
+        # Neither waits for the other.
+        columns = {**score(images), PNG_BYTES: codecs.png_bytes(images)}
+        further = {PNG_BYTES: columns[PNG_BYTES], **judgement_tensors(guard, columns)}
+        return {**told(columns), **further}
 
     images = tf.TensorSpec([None, *model.image_shape], tf.uint8)
     number, factor = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
     made = {
-        "log_prob": (told, [images]),
+        "log_prob": (_of_any_number(lambda images: told(score(images))), [images]),
         "sample": (_sample(model), [number, number, factor]),
-        "guard": (judged, [images]),
+        "guard": (_of_any_number(judged), [images]),
     }
     signatures = {
         name: tf.function(function, given, autograph=False).get_concrete_function()
@@ -64,42 +76,37 @@ def write(
     tf.saved_model.save(module, os.fspath(path), signatures=signatures)
 
 
-def shipped(model: LikelihoodModel, detector: Detector) -> list[str]:
-    """The columns that an exported model tells: log_prob, its terms, and what the detector needs.
+def shipped(model: LikelihoodModel) -> list[str]:
+    """The columns that an exported model tells: log_prob and its terms."""
+    return ["log_prob", *model.terms]
 
-    Raises:
-      ExportError: the detector cannot leave the score tables.
+
+def computable(model: LikelihoodModel, num_draws: int) -> frozenset[str]:
+    """The columns of a score table that a graph can compute of an image.
+
+    Args:
+      model: initialised, or loaded.
+      num_draws: noise draws per image.
     """
-    if not isinstance(detector, ColumnDetector):
-        raise ExportError(
-            f"The detector {detector.name} cannot be exported: its score is no arithmetic on "
-            "columns (detectors.ColumnDetector)."
-        )
-    return list(dict.fromkeys(["log_prob", *model.terms, *detector.needs]))
+    told = model.scoring_function(num_draws).get_concrete_function().structured_outputs
+    return frozenset([*told, PNG_BYTES])
 
 
-def _statistics(model: LikelihoodModel, num_draws: int, columns: Sequence[str]) -> Callable:
-    """A function of any number of images that tells these columns, and bits_per_dim.
+def _of_any_number(told: _Told) -> _Told:
+    """A function of any number of images from one of at least one.
 
-    An empty batch gets a black image, whose scores are dropped: cheaper than a branch.
+    An empty batch gets a black image, of which nothing is told: cheaper than a branch.
     """
-    score = model.scoring_function(num_draws)
 
-    def told(images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def of_any_number(images: tf.Tensor) -> dict[str, tf.Tensor]:
         # TensorFlow does not hold a caller to the signature's shape; its message names both.
         images = tf.ensure_shape(images, images.shape)
         count = tf.shape(images)[0]
         padding = [[0, tf.maximum(0, 1 - count)], [0, 0], [0, 0], [0, 0]]
         padded = tf.ensure_shape(tf.pad(images, padding), images.shape)
-        scores = {name: values[:count] for name, values in score(padded).items()}
-        if missing := sorted(set(columns) - set(scores)):
-            raise ExportError(
-                f"The guard cannot be exported: the model does not tell {', '.join(missing)}."
-            )
-        bits = {"bits_per_dim": units.bits_per_dim(scores["log_prob"], model.num_dims)}
-        return {**{name: scores[name] for name in columns}, **bits}
+        return {name: values[:count] for name, values in told(padded).items()}
 
-    return told
+    return of_any_number
 
 
 def _sample(model: LikelihoodModel) -> Callable:
