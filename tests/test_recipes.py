@@ -6,6 +6,7 @@ They are added to a copy of the package: a file each, and a line with its import
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,21 @@ class Toy(Detector):
         return np.abs(tables[0].statistics["png_bytes"] - self.mean)
 '''
 
+NOISE = '''
+"""A toy that says nothing."""
+
+from tfp_ood.detectors.base import ColumnDetector
+
+
+class Noise(ColumnDetector):
+    """Noise with heavy tails, a function of the image."""
+
+    name, title, is_combined = "noise", "Pure noise", True
+
+    def of_columns(self, columns, xp):
+        return 1.0 / (1e-9 + xp.abs(xp.sin(1e6 * columns["log_prob"])))
+'''
+
 SECTION = '''
 """A toy."""
 
@@ -56,10 +72,13 @@ def section(evidence: Evidence) -> Section:
 PROGRAM = """
 import json, pathlib, sys
 import numpy as np
-from tests.evaluation.fakes import table, write
+from tests.evaluation.fakes import NUM_DIMS, table, with_columns, write
+from tfp_ood import detectors, units
 from tfp_ood.config import Config, DataConfig
+from tfp_ood.detectors.combined import Combined
 from tfp_ood.export.card import Facts, model_card
 from tfp_ood.export.judged import judged
+from tfp_ood.metrics.detection import detection_metrics
 from tfp_ood.reporting.audit.page import write_audit
 from tfp_ood.reporting.compare.page import write_comparison
 from tfp_ood.reporting.run.report import write_report
@@ -68,19 +87,32 @@ root, rng = pathlib.Path(sys.argv[1]), np.random.default_rng(0)
 sets = [("fashion_mnist", "test"), ("mnist", "test")]
 tables = []
 for name, split in [*sets, ("fashion_mnist", "validation")]:
-    bits = rng.normal(2.0 if name == "mnist" else 3.0, 0.1, 60)
-    write(root / "run", bits, name, split)
-    tables.append(table(bits, name, split))
+    bits, size = rng.normal(2.0 if name == "mnist" else 3.0, 0.1, 200), rng.normal(90, 9, 200)
+    volume = rng.normal(size=200)
+    terms = {"log_prob_latent": units.log_prob_from_bits(bits, NUM_DIMS) - volume}
+    columns = {"png_bytes": size, "log_det": volume, **terms}
+    write(root / "run", bits, name, split, columns)
+    tables.append(with_columns(table(bits, name, split), webp_bytes=size, **columns))
 train = {"num_steps": 1, "batch_size": 1}
 (root / "run" / "config.json").write_text(json.dumps({"seed": 0, "train": train}))
 write_report(root / "run", sets)
 write_audit(root / "run", sets, 0.1)
 write_comparison([root / "run"], root / "all")
+
 own, mnist, held_out = tables
 all_of_it = judged([own, mnist], held_out, 0.1)
 config = Config(data=DataConfig(out_of_distribution=("mnist",)))
 facts = Facts(config, {"num_steps": 1, "seconds": 1}, all_of_it, all_of_it, ["log_prob"])
 (root / "card.md").write_text(model_card(facts))
+
+members = [one for one in detectors.DETECTORS.values() if one.is_combined]
+aurocs = {}
+for name in ("with", "without"):
+    combined = Combined(tuple(members)).fit([held_out])
+    scores = combined.score([own]), combined.score([mnist])
+    aurocs[name] = detection_metrics(*scores)["auroc"]
+    members = [one for one in members if one.name != "noise"]
+(root / "aurocs.json").write_text(json.dumps(aurocs))
 """
 
 
@@ -93,7 +125,8 @@ def add(package, path, text, registry, line, before):
     content = content.replace(before, line + before)
     module = path.removesuffix(".py").replace("/", ".")
     parent, _, last = module.rpartition(".")
-    imported = "from tfp_ood.detectors.toy import Toy" if last == "toy" else ""
+    is_detector = parent == "detectors"
+    imported = f"from tfp_ood.{module} import {last.title()}" if is_detector else ""
     imported = imported or f"from tfp_ood.{parent} import {last}"
     marker = "\nfrom tfp_ood."
     names.write_text(content.replace(marker, f"\n{imported}{marker}", 1))
@@ -106,7 +139,9 @@ def _root(tmp_path_factory):
         skipped = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, copy / name, ignore=skipped)
     package = copy / "tfp_ood"
-    add(package, "detectors/toy.py", DETECTOR, "detectors/__init__.py", "    Toy,\n", "    Mean,\n")
+    for name, text in (("toy", DETECTOR), ("noise", NOISE)):
+        line, registry = f"    {name.title()},\n", "detectors/__init__.py"
+        add(package, f"detectors/{name}.py", text, registry, line, "    Mean,\n")
     add(
         package,
         "reporting/run/sections/a_toy.py",
@@ -135,27 +170,36 @@ def words(path):
 def test_a_detector_is_in_the_summary(root):
     summary = json.loads((root / "run" / "report" / "summary.json").read_text())
     scores = summary["datasets"]["mnist/test"]["scores"]
-    assert list(scores) == ["log_prob", "toy"]
+    assert list(scores)[-3:] == ["toy", "noise", "combined"]
     assert set(scores["toy"]) == set(scores["log_prob"])
 
 
 def test_a_detector_is_on_the_run_s_page(root):
     said = words(root / "run" / "report" / "index.html")
     assert "Toy distance as a detector" in said
-    assert (root / "run" / "report" / "roc-toy.png").exists()
+    assert re.search(r"Toy distance \d\.\d{3} \d", said)
 
 
 def test_a_detector_is_in_the_comparison(root):
     said = words(root / "all" / "report" / "index.html")
-    assert "Toy distance as a detector." in said
+    assert "Toy distance" in said
     facts = json.loads((root / "all" / "report" / "comparison.json").read_text())
     assert "toy" in facts["runs"][0]["datasets"]["mnist/test"]["scores"]
-    assert (root / "all" / "report" / "roc-toy.png").exists()
 
 
 def test_a_detector_is_in_the_audit_and_on_the_card(root):
-    assert "AUROC, Toy distance" in words(root / "run" / "audit" / "index.html")
     assert "| Toy distance |" in (root / "card.md").read_text()
+    said = words(root / "run" / "audit" / "index.html")
+    assert re.search(r"Toy distance \d\.\d{3} \d", said)
+    # What guards gives reasons too.
+    facts = json.loads((root / "run" / "audit" / "audit.json").read_text())
+    assert "noise" in facts["sets"]["mnist/test"]["fired"]
+
+
+def test_a_detector_that_is_all_noise_takes_little_away(root):
+    aurocs = json.loads((root / "aurocs.json").read_text())
+    assert aurocs["with"] != aurocs["without"]
+    assert aurocs["with"] > aurocs["without"] - 0.02 > 0.9
 
 
 def test_a_section_is_on_the_page_and_its_numbers_in_the_summary(root):

@@ -1,12 +1,13 @@
 """What every registered detector keeps, without knowing which it is."""
 
-import dataclasses
 import re
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import tensorflow.experimental.numpy as tnp
 
-from tests.evaluation.fakes import table
+from tests.evaluation.fakes import table, with_columns
 from tfp_ood import detectors
 from tfp_ood.detectors import ColumnDetector
 from tfp_ood.detectors.base import matching
@@ -14,17 +15,21 @@ from tfp_ood.detectors.base import matching
 RNG = np.random.default_rng(0)
 
 
-def images(detector, count, seed=0):
+def columns(detector):
+    """What a detector needs, two of each kind that a family has its own parts of; of the combined
+    one what all need."""
+    asked = detectors.DETECTORS.values() if detector.name == detectors.COMBINED else [detector]
+    needs = dict.fromkeys(need for one in asked for need in one.needs)
+    parts = ([f"{need[:-1]}a", f"{need[:-1]}b"] if need.endswith("*") else [need] for need in needs)
+    return [name for part in parts for name in part]
+
+
+def images(detector, count, seed=0, spread=1.0):
     """Tables of the same images, one for each model, with all columns that a detector needs."""
-    made = [table(RNG.normal(3, 0.3, count), seed=seed + e) for e in range(2)]
-    # A family's own parts of "NAME.*" are some.
-    parts = [n[:-1] + part for n in detector.needs if n.endswith(".*") for part in ("a", "b")]
-    plain = [name for name in detector.needs if not name.endswith(".*")]
-    further = [name for name in (*plain, *parts) if name not in made[0].column_names]
+    made = [table(RNG.normal(3, 0.3 * spread, count), seed=seed + e) for e in range(2)]
+    further = [name for name in columns(detector) if name not in ("log_prob", "bits_per_dim")]
     made = [
-        dataclasses.replace(
-            one, statistics={**one.statistics, **{k: RNG.normal(size=count) for k in further}}
-        )
+        with_columns(one, **{name: 5.0 + RNG.normal(size=count) * spread for name in further})
         for one in made
     ]
     return made if detector.of_ensembles else made[:1]
@@ -39,6 +44,7 @@ def test_it_says_what_it_is(detector):
     assert detectors.DETECTORS[detector.name] is detector
     assert re.fullmatch(r"[a-z][a-z0-9_]*", detector.name) and detector.title
     assert detector.needs and detector.__doc__
+    assert detector.tails in ("high", "both")
 
 
 def test_one_finite_number_per_image(detector):
@@ -49,20 +55,21 @@ def test_one_finite_number_per_image(detector):
         assert np.all(np.isfinite(score))
 
 
+@pytest.mark.parametrize(("count", "spread"), [(1, 1.0), (2, 1.0), (50, 0.0)])
+def test_few_or_equal_held_out_images_are_enough(detector, count, spread):
+    fitted = detector.fit(images(detector, count, spread=spread))
+    for given in (
+        images(detector, 4),
+        images(detector, 4, spread=0.0),
+        images(detector, 4, spread=1e6),
+    ):
+        assert np.all(np.isfinite(fitted.score(given)))
+
+
 def test_a_score_is_of_its_image_whatever_the_others(detector):
     fitted, tables = detector.fit(images(detector, 50)), images(detector, 6)
-    chosen = [4, 1]
-    part = [
-        dataclasses.replace(
-            one,
-            index=one.index[chosen],
-            label=one.label[chosen],
-            log_prob=one.log_prob[chosen],
-            bits_per_dim=one.bits_per_dim[chosen],
-            statistics={name: values[chosen] for name, values in one.statistics.items()},
-        )
-        for one in tables
-    ]
+    chosen = np.array([4, 1])
+    part = [one.take(chosen) for one in tables]
     np.testing.assert_allclose(fitted.score(part), fitted.score(tables)[chosen])
 
 
@@ -71,34 +78,46 @@ def test_fitting_changes_nothing_in_the_registry(detector):
     first = detector.fit(held_out).score(tables)
     detector.fit(images(detector, 40, seed=7))
     np.testing.assert_array_equal(detector.fit(held_out).score(tables), first)
+    assert not getattr(detectors.DETECTORS[detector.name], "columns", ())
 
 
 def test_tables_without_its_columns_are_not_judged(detector):
     tables = images(detector, 5)
-    assert detector.is_applicable(tables)
-    for name in set(detector.needs) - {"log_prob", "bits_per_dim"}:
-        lost = matching(name, tables[0].column_names)
-        without = {k: v for k, v in tables[0].statistics.items() if k not in lost}
-        assert not detector.is_applicable([dataclasses.replace(tables[0], statistics=without)])
+    assert detector.is_applicable(tables) and not detector.missing(tables[0].column_names)
+    for need in set(detector.needs) - {"log_prob", "bits_per_dim"}:
+        without = tables[0].without(matching(need, tables[0].column_names))
+        assert not detector.is_applicable([without]) and detector.missing(without.column_names)
 
 
-def test_arithmetic_on_columns_is_the_score(detector):
+def test_arithmetic_on_columns_is_the_score_in_a_graph_too(detector):
     if isinstance(detector, ColumnDetector):
-        (judged,), fitted = images(detector, 5), detector.fit(images(detector, 50))
-        found = fitted.of_columns(judged.columns(fitted.uses(judged.column_names)), np)
-        np.testing.assert_array_equal(found, fitted.score([judged]))
+        fitted, (judged,) = detector.fit(images(detector, 60)), images(detector, 5)
+        given = judged.columns(fitted.uses(judged.column_names))
+        np.testing.assert_array_equal(fitted.of_columns(given, np), fitted.score([judged]))
+        told = tf.function(lambda columns: fitted.of_columns(columns, tnp))(
+            {name: tf.constant(values) for name, values in given.items()}
+        )
+        assert told.dtype == tf.float64
+        np.testing.assert_allclose(told.numpy(), fitted.score([judged]), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_few_held_out_images_or_such_as_are_all_the_same_do(detector, count):
-    held_out = images(detector, count)
-    tables = images(detector, 4)
-    assert np.all(np.isfinite(detector.fit(held_out).score(tables)))
-    same = [one.take(np.zeros(5, int)) for one in held_out]
-    assert np.all(np.isfinite(detector.fit(same).score(tables)))
+def test_a_graph_of_a_detector_that_few_images_fitted(detector):
+    if isinstance(detector, ColumnDetector):
+        for spread in (1.0, 0.0):
+            fitted, (judged,) = detector.fit(images(detector, 2, 0, spread)), images(detector, 3)
+            given = judged.columns(fitted.uses(judged.column_names))
+            tensors = {name: tf.constant(values) for name, values in given.items()}
+            told = fitted.of_columns(tensors, tnp).numpy()
+            np.testing.assert_allclose(told, fitted.score([judged]), rtol=1e-9, atol=1e-9)
+
+
+def test_a_detector_of_the_combination_is_of_single_models(detector):
+    assert not (detector.is_combined and detector.of_ensembles)
+    if detector.is_combined:
+        assert isinstance(detector, ColumnDetector)
 
 
 def test_likelihood_is_there_and_of_single_models():
     assert not detectors.DETECTORS[detectors.LIKELIHOOD].of_ensembles
-    assert detectors.LIKELIHOOD in detectors.fitted([], [table([1.0])])
-    assert not set(detectors.of_ensembles()) & set(detectors.fitted([], [table([1.0])]))
+    assert detectors.LIKELIHOOD in detectors.panel([], [table([1.0])]).detectors
+    assert list(detectors.DETECTORS)[-1] == detectors.COMBINED

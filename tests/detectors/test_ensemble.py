@@ -10,14 +10,14 @@ def scores(tables):
     return {name: one.score(tables) for name, one in detectors.of_ensembles().items()}
 
 
-def test_mean_variance_and_waic_by_hand():
+def test_mean_disagreement_and_waic_by_hand():
     first, second = table([1.0, 2.0], seed=0), table([3.0, 2.0], seed=1)
     found = scores([first, second])
     a, b = first.log_prob[0], second.log_prob[0]
-    assert {"mean", "variance", "waic"} <= set(found)
+    assert {"mean", "disagreement", "waic"} <= set(found)
     np.testing.assert_allclose(found["mean"], [-(a + b) / 2, -second.log_prob[1]])
-    np.testing.assert_allclose(found["variance"], [(a - b) ** 2 / 4, 0.0], atol=1e-9)
-    np.testing.assert_allclose(found["waic"], found["mean"] + found["variance"])
+    np.testing.assert_allclose(found["disagreement"], [(a - b) ** 2 / 4, 0.0], atol=1e-9)
+    np.testing.assert_allclose(found["waic"], found["mean"] + found["disagreement"])
 
 
 @pytest.mark.parametrize("name", detectors.of_ensembles())

@@ -1,5 +1,6 @@
 """Score tables of a model that does not exist, written by the true writer."""
 
+import dataclasses
 import itertools
 import types
 
@@ -12,7 +13,7 @@ from tfp_ood.reporting.summary import summarize
 from tfp_ood.workdir import open_workdir
 
 NUM_DIMS = 12
-IMAGE_COLUMNS = ("pixel_mean", "pixel_variance", "png_bytes")
+IMAGE_COLUMNS = ("pixel_mean", "pixel_variance", "png_bytes", "webp_bytes")
 
 
 def fake_split(name="mnist", split="test", num_images=10, **changes):
@@ -64,20 +65,29 @@ def table(bits, name="mnist", split="test", preprocessing=None, **model):
     )
 
 
-def judged(tables, kept=()):
+def with_columns(made, **columns):
+    """The table with these statistics too."""
+    return dataclasses.replace(made, statistics={**made.statistics, **columns})
+
+
+def judged(tables, kept=(), summary=None):
     """`JudgedSet`s of tables, the in-distribution one first, as their summary describes them."""
-    about = summarize(tables[0], tables[1:]).datasets
+    about = (summary or summarize(tables[0], tables[1:])).datasets
     pairs = itertools.zip_longest(tables, kept)
     return [JudgedSet(one, about[one.key], images) for one, images in pairs]
 
 
-def write(workdir, bits, name="mnist", split="test", **model):
-    """A table on disk with these bits per dimension, one image per batch."""
+def write(workdir, bits, name="mnist", split="test", columns=None, **model):
+    """A table on disk with these bits per dimension and further columns, of at most 256 images."""
     made = fake_split(name, split, len(bits))
+    columns = {"png_bytes": np.full(len(bits), 70.0), **(columns or {})}
     values = units.log_prob_from_bits(np.asarray(bits), NUM_DIMS)
     likelihood.write_score_table(
         open_workdir(workdir).score_table(name, split),
-        lambda image: {"log_prob": values[image[:, 0, 0, 0]]},
+        lambda image: {
+            "log_prob": values[image[:, 0, 0, 0]],
+            **{name: column[image[:, 0, 0, 0]] for name, column in columns.items()},
+        },
         made,
         batches(len(bits)),
         metadata(made, **model),

@@ -1,3 +1,4 @@
+import contextlib
 import io
 
 import numpy as np
@@ -21,15 +22,28 @@ def test_columns(channels):
     np.testing.assert_allclose(found["pixel_mean"], flat.mean(1))
     np.testing.assert_allclose(found["pixel_variance"], flat.var(1))
     file = io.BytesIO()
-    PIL.Image.fromarray(given[1].squeeze()).save(file, "PNG", compress_level=9)
-    assert found["png_bytes"][1] == len(file.getvalue()) > found["png_bytes"][0]
+    given = given.repeat(3 // channels, -1)
+    PIL.Image.fromarray(given[1]).save(file, "WEBP", lossless=True, quality=0, method=1)
+    assert found["webp_bytes"][1] == len(file.getvalue()) > found["webp_bytes"][0]
+    np.testing.assert_array_equal(np.asarray(PIL.Image.open(file)), given[1])
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_columns_are_taken_in_threads_in_order(count):
+    given = RNG.integers(0, 256, (count, 6, 4, 3), np.uint8)
+    with contextlib.closing(images.Measurer()) as measurer:
+        waits = [measurer.start(given), measurer.start(given[::-1])]
+        for wait, expected in zip(waits, (given, given[::-1]), strict=True):
+            found = wait()
+            for name, values in images.columns(expected).items():
+                np.testing.assert_array_equal(found[name], values, name)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100])
 def test_extremes_and_moments_of_any_batches(batch_size):
     given = RNG.integers(0, 256, (50, 3, 2, 1), np.uint8)
     log_prob = np.round(RNG.normal(size=50), 1)  # with ties
-    keeper = images.Keeper()
+    keeper = images.Keeper(50)
     for start in range(0, 50, batch_size):
         part = slice(start, start + batch_size)
         keeper.see(np.arange(50)[part], given[part], log_prob[part])
@@ -40,16 +54,31 @@ def test_extremes_and_moments_of_any_batches(batch_size):
         np.testing.assert_array_equal(kept.extremes[end], given[expected])
     np.testing.assert_allclose(kept.mean, given.mean(0))
     np.testing.assert_allclose(kept.variance, given.var(0))
+    np.testing.assert_array_equal(kept.spread, given)
+    np.testing.assert_array_equal(kept.spread_index, np.arange(50))
+
+
+@pytest.mark.parametrize("count", [257, 1000])
+def test_images_spread_over_the_set_are_kept_too(count):
+    given = RNG.integers(0, 256, (count, 2, 2, 3), np.uint8)
+    keeper = images.Keeper(count)
+    for start in range(0, count, 64):
+        part = slice(start, start + 64)
+        keeper.see(np.arange(count)[part], given[part], np.zeros(len(given[part])))
+    kept = keeper.kept()
+    assert kept.spread.shape == (256, 2, 2, 3) and len(set(kept.spread_index)) == 256
+    np.testing.assert_array_equal(kept.spread, given[kept.spread_index])
+    assert set(np.diff(kept.spread_index)) <= {count // 256, count // 256 + 1}
 
 
 def test_a_set_smaller_than_what_is_kept():
-    keeper = images.Keeper()
+    keeper = images.Keeper(2)
     keeper.see(np.arange(2), RNG.integers(0, 9, (2, 1, 1, 1), np.uint8), np.array([1.0, 2.0]))
     assert keeper.kept().extreme_index.tolist() == [[1, 0], [0, 1]]
 
 
 def test_what_is_written_is_read_for_its_own_table_only(tmp_path):
-    keeper = images.Keeper()
+    keeper = images.Keeper(3)
     keeper.see(np.arange(3), RNG.integers(0, 9, (3, 2, 2, 3), np.uint8), np.arange(3.0))
     path = images.write_kept(tmp_path / "a.parquet", keeper.kept(), FACTS)
     assert path == tmp_path / "a.npz"

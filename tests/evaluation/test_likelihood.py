@@ -29,7 +29,7 @@ def test_columns_types_values_and_metadata(tmp_path):
     table = pq.ParquetFile(path).read()
     assert table.column_names == [
         "dataset", "split", "index", "label", "log_prob", "bits_per_dim", "log_prob_latent",
-        "log_det", "pixel_mean", "pixel_variance", "png_bytes",
+        "log_det", "pixel_mean", "pixel_variance", "webp_bytes",
     ]  # fmt: skip
     assert pa.types.is_dictionary(table.schema.field("dataset").type)
     assert table.schema.field("log_prob").type == pa.float64()
@@ -175,3 +175,4 @@ def test_the_images_are_measured_and_kept_in_the_same_pass(tmp_path):
     kept = images.read_kept(path, table.metadata)
     assert kept.extreme_index[:, :3].tolist() == [[0, 1, 2], [19, 18, 17]]
     np.testing.assert_allclose(kept.mean, np.full((2, 2, 3), 9.5))
+    assert kept.spread[:, 0, 0, 0].tolist() == kept.spread_index.tolist() == list(range(20))

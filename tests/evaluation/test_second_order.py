@@ -53,8 +53,7 @@ def test_the_prediction_is_the_gap_of_a_linear_flow(linear):
     mean = rng.uniform(90, 150, COLOR)
     deviation = {"own": rng.uniform(8, 12, COLOR), "other": rng.uniform(2, 9, COLOR)}
     kept = {
-        name: Kept(np.zeros(0), np.zeros(0), mean, np.square(value))
-        for name, value in deviation.items()
+        name: Kept(*[np.zeros(0)] * 4, mean, np.square(value)) for name, value in deviation.items()
     }
     found = second_order.predicted_gap(
         second_order_slopes.slopes(linear, mean), kept["own"], kept["other"]
@@ -84,7 +83,7 @@ def test_prediction_from_moments_by_channel(linear):
     found = second_order_slopes.slopes(linear, np.full(COLOR, 100.0))
     own, other = (60.0, 50.0, 40.0), (50.0, 55.0, 10.0)
     kepts = [
-        Kept(np.zeros(0), np.zeros(0), np.zeros(COLOR), np.broadcast_to(np.square(std), COLOR))
+        Kept(*[np.zeros(0)] * 4, np.zeros(COLOR), np.broadcast_to(np.square(std), COLOR))
         for std in (own, other)
     ]
     expected = second_order.predicted_gap(found, *kepts)["variance_term"]

@@ -30,6 +30,13 @@ def fpr95(own, foreign):
     return min(np.mean(own >= t) for t in thresholds)
 
 
+def fpr95_in(own, foreign):
+    """The smallest share of foreign images accepted by thresholds that accept 95 % of the own."""
+    thresholds = [*own, *foreign, np.inf]
+    kept = [t for t in thresholds if np.mean(own < t) >= 0.95]
+    return min(np.mean(foreign < t) for t in kept)
+
+
 @pytest.mark.parametrize("levels", [3, 10, 10**9], ids=["many ties", "ties", "no ties"])
 @pytest.mark.parametrize("shift", [-1.0, 0.0, 2.0])
 @pytest.mark.parametrize("sizes", [(40, 40), (100, 20), (7, 61)])
@@ -42,23 +49,30 @@ def test_brute_force(levels, shift, sizes):
     assert found["auprc_out"] == pytest.approx(average_precision(foreign, own))
     assert found["auprc_in"] == pytest.approx(average_precision(-own, -foreign))
     assert found["fpr95"] == pytest.approx(fpr95(own, foreign))
+    assert found["fpr95_in"] == pytest.approx(fpr95_in(own, foreign))
 
 
 def test_higher_scores_of_foreign_images_are_good():
     found = detection_metrics(np.zeros(5), np.ones(5))
-    assert found == {"auroc": 1.0, "auprc_out": 1.0, "auprc_in": 1.0, "fpr95": 0.0}
+    perfect = {"auroc": 1.0, "auprc_out": 1.0, "auprc_in": 1.0, "fpr95": 0.0, "fpr95_in": 0.0}
+    assert found == perfect
     assert detection_metrics(np.ones(5), np.zeros(5))["auroc"] == 0.0
 
 
 def test_constant_scores_are_a_coin():
     found = detection_metrics(np.zeros(30), np.zeros(10))
-    assert found == {"auroc": 0.5, "auprc_out": 0.25, "auprc_in": 0.75, "fpr95": 1.0}
+    coin = {"auroc": 0.5, "auprc_out": 0.25, "auprc_in": 0.75, "fpr95": 1.0, "fpr95_in": 1.0}
+    assert found == coin
 
 
 def test_fpr95_flags_own_images_and_not_the_other_way_round():
     own = np.array([0.0] * 9 + [5.0])
     foreign = np.array([1.0] * 20)
-    assert detection_metrics(own, foreign)["fpr95"] == pytest.approx(0.1)
+    found = detection_metrics(own, foreign)
+    assert found["fpr95"] == pytest.approx(0.1)
+    # Of 10 own images none may be flagged.
+    assert found["fpr95_in"] == 1.0
+    assert detection_metrics(np.array([0.0] * 19 + [5.0]), foreign)["fpr95_in"] == 0.0
 
 
 def test_exactly_95_percent_is_enough():

@@ -1,5 +1,7 @@
 """What every family of models promises (`LikelihoodModel`): one test for each clause."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,7 +14,7 @@ from tfp_ood import units
 from tfp_ood.config import MODEL_CONFIGS
 from tfp_ood.families import FlowConfig
 from tfp_ood.keras import keras
-from tfp_ood.models import UninitializedError, dequantize
+from tfp_ood.models import UninitializedError, dequantize, gradients
 from tfp_ood.models.flows.flow import FlowModel
 from tfp_ood.models.pixel_cnn import build as pixel_cnn
 
@@ -111,6 +113,41 @@ def test_gradients_of_every_trainable_variable_are_finite(name):
 
 
 @ALL_CASES
+def test_gradients_of_each_image_are_those_of_its_row_of_the_jacobian(trained):
+    case, model = trained
+    images = tf.constant(contracts.random_images(case, 3))
+    found = {name: values.numpy() for name, values in model.gradient_statistics(images).items()}
+    variables = model.trainable_variables
+    with tf.GradientTape(persistent=True) as tape:
+        pixels, log_prob = model._differentiable(images[:2])
+        rows = tf.unstack(log_prob)
+    assert pixels.shape == images[:2].shape
+    np.testing.assert_allclose(log_prob, model.log_prob(images[:2]), rtol=1e-5)
+    for image, row in enumerate(rows):
+        for i, gradient in enumerate(tape.gradient(row, variables)):
+            name = f"log_gradient.{gradients.names(model)[i]}"
+            expected = np.log(np.sum(np.square(gradient)) + 1e-30)
+            np.testing.assert_allclose(found[name][image], expected, 0.0, 2e-3, err_msg=name)
+    # A function of the image alone, float32 of shape [B] and finite.
+    alone = model.gradient_statistics(images[2:])
+    for name, values in found.items():
+        assert values.dtype == np.float32 and np.all(np.isfinite(values))
+        np.testing.assert_allclose(values[2:], alone[name], 1e-3, 1e-3, err_msg=name)
+    assert len(found) == 1 + len(variables) and "log_gradient_norm.input" in found
+
+
+@ALL_CASES
+def test_gradients_are_called_the_same_in_every_model_of_a_config(name, trained):
+    """Whatever was made before in this process, trained or not."""
+    _, model = trained
+    found = gradients.names(model)
+    assert found == gradients.names(contracts.shared(name, "fresh"))
+    for one, variable in zip(found, model.trainable_variables, strict=True):
+        own = variable.name.split("/")[-1].split(":")[0]
+        assert re.fullmatch(rf"\d{{3}}_([a-z_]+/)*({own}|\w*mixture\w*)", one), one
+
+
+@ALL_CASES
 def test_fit_lowers_the_loss_and_reaches_every_weight(name, trained):
     case, model = trained
     images, start = contracts.random_images(case), contracts.shared(name, "initialized")
@@ -133,6 +170,7 @@ def test_uninitialised_model_refuses(name):
     for call in (
         lambda: model.log_prob(contracts.random_images(CASES[name], 1)),
         lambda: model.sample(1),
+        lambda: model.gradient_statistics(contracts.random_images(CASES[name], 1)),
     ):
         with pytest.raises(UninitializedError, match="initialize"):
             call()

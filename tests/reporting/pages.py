@@ -2,6 +2,8 @@
 
 import html.parser
 
+DASH = "\u2013"
+"""Between the ends of an interval."""
 VOID = {"meta", "img", "br"}
 
 

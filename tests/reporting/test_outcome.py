@@ -1,8 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from tests.evaluation.fakes import table
-from tfp_ood.reporting.outcome import changes, outcome
+from tfp_ood.reporting.outcome import changes, outcome, percent
 from tfp_ood.reporting.summary import summarize
 
 OWN_BITS = np.linspace(2, 4, 101)
@@ -50,6 +52,54 @@ def test_words_go_by_the_number_shown(auroc, words):
     summary = summarize(table([2.0], "fashion_mnist"), [table([1.0], "mnist")])
     summary.datasets["mnist/test"].scores["log_prob"]["auroc"] = auroc
     assert words in outcome(summary)[0]
+
+
+def guarded(flagged, auroc=0.987, rate=0.05):
+    """The second sentence of a set of which the guard flags this share."""
+    summary = summarize(table(OWN_BITS, "fashion_mnist"), [table(OWN_BITS - 1.2, "mnist")])
+    own, mnist = summary.datasets.values()
+    scores = {**mnist.scores, "combined": {**mnist.likelihood, "auroc": auroc}}
+    datasets = {
+        "fashion_mnist/test": dataclasses.replace(own, flagged=0.0512),
+        "mnist/test": dataclasses.replace(mnist, scores=scores, flagged=flagged),
+    }
+    (said,) = outcome(dataclasses.replace(summary, datasets=datasets, false_alarm_rate=rate))
+    first, second = said.split("through. ")
+    assert first == judge(OWN_BITS - 1.2)[0].removesuffix("through.")
+    return second
+
+
+@pytest.mark.parametrize(
+    ("flagged", "words"),
+    [
+        (0.97, "The guard catches 97 % of MNIST at 5 % of false alarms"),
+        (0.946, "The guard catches 95 % of MNIST at"),
+        (0.944, "The guard catches only 94 % of MNIST at"),
+        (0.496, "The guard catches only 50 % of MNIST at"),
+        (0.08, "The guard does not catch MNIST: it flags 8 % and passes most of it, at 5 %"),
+        (0.0, "The guard does not catch MNIST: it flags 0 % and passes most of it, at 5 %"),
+    ],
+)
+def test_what_the_guard_does_is_said_plainly(flagged, words):
+    said = guarded(flagged)
+    assert said.startswith(words)
+    assert said.endswith(
+        "of false alarms (own test images flagged: 5.1 %); AUROC of all detectors combined 0.99."
+    )
+
+
+def test_too_few_held_out_images_for_a_guard():
+    assert guarded(None) == (
+        "AUROC of all detectors combined 0.99; too few images were held out for a guard."
+    )
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "words"),
+    [(0.05, 0, "5 %"), (0.0512, 1, "5.1 %"), (0.001, 0, "0.1 %"), (0.0, 0, "0 %"), (1, 0, "100 %")],
+)
+def test_percents(share, digits, words):
+    assert percent(share, digits) == words
 
 
 def test_unequal_preparation_is_a_caution():

@@ -4,9 +4,9 @@ import json
 import numpy as np
 import pytest
 
-from tests.evaluation.fakes import NUM_DIMS, table
+from tests.evaluation.fakes import NUM_DIMS, table, with_columns
 from tfp_ood.errors import EvaluationError
-from tfp_ood.reporting.summary import FORMAT, read, summarize, to_json, write
+from tfp_ood.reporting.summary import FORMAT, judge, read, summarize, to_json, write
 
 OWN = table([2.0, 3.0, 4.0], "fashion_mnist")
 
@@ -25,7 +25,7 @@ def test_numbers_and_shape():
     assert own.log_prob_mean == pytest.approx(-3.0 * NUM_DIMS * np.log(2))
     assert not own.scores and "scores" not in to_json(summary)["datasets"]["fashion_mnist/test"]
     assert mnist.scores["log_prob"]["auroc"] == pytest.approx(1 / 6)
-    metrics = {"auroc", "auprc_out", "auprc_in", "fpr95"}
+    metrics = {"auroc", "auprc_out", "auprc_in", "fpr95", "fpr95_in"}
     assert set(mnist.scores["log_prob"]) == metrics | {f"{name}_interval" for name in metrics}
     low, high = mnist.scores["log_prob"]["auroc_interval"]
     assert 0.0 <= low <= mnist.scores["log_prob"]["auroc"] <= high <= 1.0
@@ -88,7 +88,52 @@ def test_it_is_read_as_it_was_written(tmp_path):
     found = read(tmp_path / "summary.json")
     assert to_json(found) == json.loads((tmp_path / "summary.json").read_text())
     assert found.out_sets[0].likelihood == made.out_sets[0].likelihood
-    assert found.in_set.label == "FashionMNIST" and found.detector_names == ["log_prob"]
+    assert found.in_set.label == "FashionMNIST" and found.detector_names == [
+        "log_prob",
+        "complexity",
+    ]
+
+
+RNG = np.random.default_rng(0)
+
+
+def drawn(name, split="test", mean=3.0, **facts):
+    """A table of 200 images around this mean."""
+    made = table(RNG.normal(mean, 0.2, 200), name, split, **facts)
+    return with_columns(made, png_bytes=RNG.normal(70, 5, 200))
+
+
+def test_the_guard_s_figures_are_there_of_the_own_set_too(tmp_path):
+    own, mnist = drawn("fashion_mnist"), drawn("mnist", mean=1.0)
+    panel, made = judge(own, [mnist], [drawn("fashion_mnist", "validation")], 0.1)
+    write(tmp_path / "a.json", made)
+    values = json.loads((tmp_path / "a.json").read_text())
+    assert values["false_alarm_rate"] == 0.1 and "reconstruction" in values["left_out"]
+    ours, theirs = values["datasets"].values()
+    assert list(theirs["scores"]) == list(panel.detectors) and "combined" in theirs["scores"]
+    told = panel.guard.judge([mnist])
+    assert theirs["flagged"] == np.mean(told.flagged) > 0.95
+    assert theirs["flagged_by_likelihood"] == np.mean(told.beyond_likelihood) < 0.05
+    low, high = ours["flagged_interval"]
+    assert 0 < low < ours["flagged"] < high < 0.3
+    assert read(tmp_path / "a.json").in_set.flagged == ours["flagged"]
+    assert read(tmp_path / "a.json").out_sets[0].combined["auroc"] > 0.95
+
+
+def test_without_a_guard_nothing_is_said_of_one():
+    _, made = judge(OWN, [table([1.0], "mnist")], [], 0.05)
+    values = to_json(made)
+    assert values["false_alarm_rate"] is None
+    assert not any("flagged" in key for entry in values["datasets"].values() for key in entry)
+    few = table([3.0, 3.1], "fashion_mnist", "validation")
+    _, made = judge(OWN, [table([1.0], "mnist")], [few], 0.05)
+    assert made.false_alarm_rate is None and made.out_sets[0].combined is not None
+
+
+def test_held_out_images_of_another_model_are_refused():
+    other = drawn("fashion_mnist", "validation", config_hash="other")
+    with pytest.raises(EvaluationError, match="config_hash"):
+        judge(OWN, [table([1.0], "mnist")], [other], 0.05)
 
 
 @pytest.mark.parametrize("change", [{"format": FORMAT + 1}, {"format": None}, {"new": 1}])

@@ -26,6 +26,9 @@ class Detector(abc.ABC):
     needs: ClassVar[tuple[str, ...]] = ("log_prob",)
     """Columns of the score table. "NAME.*" is every column NAME.PART, of which a family of models
     has its own parts; there must be one at least."""
+    how_to_get: ClassVar[str] = ""
+    """What gives a table the columns that not every run has, such as a key of the config; "" where
+    it is the family of the model that has them or has not."""
     tails: ClassVar[str] = "high"
     """Which scores mean foreign when images are judged: "high", or "both"."""
     of_ensembles: ClassVar[bool] = False

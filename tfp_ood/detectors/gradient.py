@@ -30,7 +30,7 @@ class Gradient(FittedDetector):
     name = "gradient"
     title = "Gradient"
     needs = ("log_gradient.*",)
-    is_combined = True
+    how_to_get = "config.evaluate.gradients"
     _usual: Mapping[str, tuple[float, float]]
 
     def learn(self, columns: Mapping[str, np.ndarray]) -> None:

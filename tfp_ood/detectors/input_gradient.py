@@ -30,7 +30,7 @@ class InputGradient(FittedDetector):
     name = "input_gradient"
     title = "Gradient by the pixels"
     needs = ("log_gradient_norm.input",)
-    is_combined = True
+    how_to_get = "config.evaluate.gradients"
     _median: float
     _deviation: float
 

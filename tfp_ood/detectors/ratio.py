@@ -21,7 +21,7 @@ class Ratio(ColumnDetector):
     name = "ratio"
     title = "Likelihood ratio to a reference"
     needs = ("log_prob", "reference_log_prob")
-    is_combined = True
+    how_to_get = "another run to compare with (--reference)"
 
     def of_columns(self, columns: Mapping[str, Any], xp: types.ModuleType) -> Any:
         """The log ratio."""

@@ -33,6 +33,7 @@ class Symmetry(FittedDetector):
     name = "symmetry"
     title = "Symmetry"
     needs = ("log_prob", "symmetry.*")
+    how_to_get = "config.evaluate.symmetries"
     is_combined = True
     _least: float
     _highest: float

@@ -106,8 +106,7 @@ class Distance:
 def distance(columns: Mapping[str, np.ndarray]) -> Distance:
     """Learns what is usual of statistics [N] of held-out images."""
     maps = {name: normal_scores(values) for name, values in columns.items()}
-    scores = _mapped(maps, columns, np)
-    found = LedoitWolf().fit(scores)
+    found = LedoitWolf().fit(_at_least_two(_mapped(maps, columns, np)))
     return Distance(maps, found.location_, found.precision_)
 
 
@@ -141,9 +140,7 @@ def density(columns: Mapping[str, np.ndarray], seed: int = 0) -> Density:
     """
     maps = {name: normal_scores(values) for name, values in columns.items()}
     scores = _mapped(maps, columns, np)
-    most = max(1, len(scores) // _PER_COMPONENT)
-    if len(scores) == 1:  # which has no spread; any will do
-        scores = np.concatenate([scores, scores])
+    most, scores = max(1, len(scores) // _PER_COMPONENT), _at_least_two(scores)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         fits = [
@@ -156,6 +153,11 @@ def density(columns: Mapping[str, np.ndarray], seed: int = 0) -> Density:
     log_dets = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(1)
     constants = log_dets - 0.5 * scores.shape[1] * math.log(2 * math.pi)
     return Density(maps, np.log(best.weights_) + constants, best.means_, factors)
+
+
+def _at_least_two(scores: np.ndarray) -> np.ndarray:
+    """The scores [N, D]; of one image, which has no spread, it twice."""
+    return scores if len(scores) > 1 else np.concatenate([scores, scores])
 
 
 def _mapped(maps: Mapping[str, Interpolation], columns: Mapping[str, Any], xp: Any) -> Any:

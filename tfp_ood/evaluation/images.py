@@ -1,8 +1,8 @@
 """What is kept of a set's images while they are scored, so that no later stage reads them again.
 
 Plain measures of every image become columns of its score table (`columns`). Beside the table lies
-NAME.SPLIT.npz with what is no column: the likeliest and unlikeliest images, and the moments of
-every pixel over the set (`Kept`).
+NAME.SPLIT.npz with what is no column: the likeliest and unlikeliest images, some that are spread
+evenly over the set, and the moments of every pixel (`Kept`).
 """
 
 import concurrent.futures
@@ -21,6 +21,7 @@ from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import tables
 
 _NUM_EXTREMES = 16
+_NUM_SPREAD = 256  # of 32x32x3 pixels under 1 MB
 _WEBP = {"lossless": True, "quality": 0, "method": 1}  # others are larger, or slower and no smaller
 
 
@@ -33,6 +34,11 @@ class Kept:
     unlikeliest, the unlikeliest first."""
     extreme_index: np.ndarray
     """int64 [2, K], their index in the score table."""
+    spread: np.ndarray
+    """uint8 [M, H, W, C]: M = min(256, N) images at even distances in the set, whatever their
+    likelihood, for those to show that a detector gets wrong."""
+    spread_index: np.ndarray
+    """int64 [M], ascending, their index in the score table."""
     mean: np.ndarray
     """float64 [H, W, C], over images, in pixel values."""
     variance: np.ndarray
@@ -90,9 +96,16 @@ def _webp_size(image: np.ndarray) -> int:
 
 
 class Keeper:
-    """Gathers `Kept` batch by batch, in memory that does not grow with the number of images."""
+    """Gathers `Kept` batch by batch, in memory that does not grow with the number of images.
 
-    def __init__(self) -> None:
+    Args:
+      num_images: of the set; the images that are spread over it are chosen by it.
+    """
+
+    def __init__(self, num_images: int) -> None:
+        count = min(_NUM_SPREAD, num_images)
+        self._spread_index = np.arange(count, dtype=np.int64) * num_images // max(count, 1)
+        self._spread: list[np.ndarray] = []
         self._num_images = 0
         self._sums: np.ndarray | int = 0
         self._squares: np.ndarray | int = 0
@@ -106,6 +119,7 @@ class Keeper:
           images: uint8 [B, H, W, C].
           log_prob: [B], nats.
         """
+        self._spread.append(images[np.isin(index, self._spread_index)])
         whole = images.astype(np.int64)  # exact for up to 10^14 images
         self._num_images += len(images)
         self._sums = self._sums + whole.sum(0)
@@ -122,6 +136,8 @@ class Keeper:
         return Kept(
             extremes=np.stack([images for ((_, images, _),) in self._ends.values()]),
             extreme_index=np.stack([index for ((index, _, _),) in self._ends.values()]),
+            spread=np.concatenate(self._spread),
+            spread_index=self._spread_index,
             mean=mean,
             variance=np.maximum(self._squares / self._num_images - np.square(mean), 0.0),
         )

@@ -53,7 +53,7 @@ def write_score_table(
       ValueError: the metadata lack a key, or a statistic is not one number per image.
     """
     tables.require_keys(metadata)
-    audit, keeper = _Audit(split), images.Keeper()
+    audit, keeper = _Audit(split), images.Keeper(split.num_images)
     title = f"scoring {audit.key}"
     with (
         contextlib.closing(images.Measurer()) as measurer,

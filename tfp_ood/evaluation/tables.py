@@ -9,8 +9,9 @@ The interface between evaluation, which writes it, and every score and report. I
     log_prob      float64                nats per image, of the discrete image
     bits_per_dim  float64
     ...           float64                what else the model tells of an image (nats)
-    pixel_mean, pixel_variance, png_bytes
-                  float64                of the image itself (`images.columns`)
+    png_bytes     float64                size of the image as a PNG file (`codecs.png_bytes`)
+    pixel_mean, pixel_variance, webp_bytes
+                  float64                of the image itself too (`images.columns`)
 
 Models compute in float32; the table holds float64, which is exact for float32 values and lets sums
 and differences over 10^5 images of 10^4 nats keep their digits in whatever tool reads it.

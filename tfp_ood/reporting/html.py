@@ -20,18 +20,20 @@ h1 { font-size: 1.6rem; line-height: 1.25; }
 h2 { font-size: 1.2rem; margin-top: 2rem; border-top: 1px solid #999; padding-top: .6rem; }
 .verdict { border-left: .4rem solid #0072b2; padding-left: 1rem; margin-left: 0; list-style: none; }
 .verdict li { margin: .4rem 0; font-size: 1.1rem; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; margin-bottom: 1rem; }
 table { border-collapse: collapse; font-size: .95rem; }
 caption { text-align: left; padding: .3rem 0; }
 th, td { border-bottom: 1px solid #bbb; padding: .35rem .8rem .35rem 0; text-align: right;
   vertical-align: top; font-variant-numeric: tabular-nums; }
 th:first-child { text-align: left; }
+.apart tbody tr:last-child > * { border-top: 2px solid #555; background: #f0f4f8; }
 .facts th, .facts td { text-align: left; }
 .facts td { overflow-wrap: anywhere; }
-.small { display: block; color: #555; font-size: .85em; white-space: nowrap; }
+.small { display: block; color: #555; font-size: .85em; font-weight: normal; white-space: nowrap; }
 figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; }
 .samples img, .reconstructions img { image-rendering: pixelated; }
+summary { cursor: pointer; padding: .3rem 0; }
 @media print { body { font-size: 11pt; max-width: none; padding: 0; }
   figure, tr, li { break-inside: avoid; } h2 { break-after: avoid; }
   .scroll { overflow: visible; } }
@@ -122,7 +124,8 @@ def drawn(kind: str, figure: Figure, stem: pathlib.Path, alt: str, caption: str)
 def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], kind: str) -> str:
     """A table from cells of text or `Html`; the first cell of each row is its heading.
 
-    Of `kind` "metrics", or "facts": names and what they are, often with an empty header.
+    Of `kind` "metrics", with " apart" if the last row is to stand apart; or "facts": names and what
+    they are, often with an empty header.
     """
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
     body = "\n".join(
@@ -143,9 +146,25 @@ def config_section(config: Mapping[str, Any] | None) -> str:
     return section("Settings", table("The config of this run", [], list(flat(config)), "facts"))
 
 
+def folded(summary: str, body: str) -> str:
+    """HTML that a click on the summary, given as text, unfolds."""
+    return f"<details>\n<summary>{escape(summary)}</summary>\n{body}\n</details>"
+
+
+def bullets(sentences: Sequence[str]) -> str:
+    """Sentences as a list; "" if there are none."""
+    items = "\n".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f"<ul>\n{items}\n</ul>" if sentences else ""
+
+
+def bold(value: str) -> Html:
+    """A cell that stands out."""
+    return Html(f"<b>{escape(value)}</b>")
+
+
 def yes_or_no(is_so: bool) -> str:
     """A cell that says whether something came out as expected."""
-    return "yes" if is_so else Html("<b>no</b>")
+    return "yes" if is_so else bold("no")
 
 
 def with_small(value: str, words: str) -> Html:
@@ -157,3 +176,9 @@ def with_interval(metrics: Mapping[str, Any], name: str) -> Html:
     """A cell with a metric and, in small type, its interval: `NAME` and `NAME_interval`."""
     low, high = metrics[f"{name}_interval"]
     return with_small(f"{metrics[name]:.3f}", Html(f"{low:.3f}&ndash;{high:.3f}"))
+
+
+def share(value: float, interval: Sequence[float]) -> Html:
+    """A cell with a share in percent and, in small type, its interval."""
+    low, high = (100 * end for end in interval)
+    return with_small(f"{100 * value:.1f} %", Html(f"{low:.1f}&ndash;{high:.1f}"))

@@ -6,14 +6,18 @@ from typing import Any
 from tfp_ood.reporting.summary import SetSummary, Summary
 
 _INDISTINCT = (0.45, 0.55)  # AUROC closer to a coin's 0.5 than anyone would build on
-_CAUGHT = 0.95
+_CAUGHT, _MISSED = 0.95, 0.5
 _SAME_BITS = 0.005  # differences that round to 0.00 bits/dim
 _UNCHANGED = "none"
 _DONE = {"resize": "resized", "crop": "cropped and resized", "pad": "padded"}
 
 
 def outcome(summary: Summary) -> list[str]:
-    """A sentence for each out-of-distribution set, then a caution for each prepared otherwise."""
+    """What likelihood does with each out-of-distribution set and what the guard, then cautions.
+
+    A set has one entry, of a sentence on likelihood and, where there is a combined detector, one on
+    the guard. Each set that was prepared in another way than the own one has a caution.
+    """
     in_set = summary.in_set
     # A sweep over contrast has a figure of its own.
     out_sets = [one for one in summary.out_sets if "reduction" not in one.preprocessing]
@@ -24,8 +28,39 @@ def outcome(summary: Summary) -> list[str]:
         for one in out_sets
         if changes(in_set) != changes(one) and not is_changed(one.preprocessing)
     ]
-    sentences = [_judgement(in_set, out_set) for out_set in out_sets]
+    sentences = [
+        " ".join(filter(None, (_judgement(in_set, one), guard_sentence(summary, one))))
+        for one in out_sets
+    ]
     return sentences + [_caution(in_set, out_set) for out_set in unequal]
+
+
+def guard_sentence(summary: Summary, out_set: SetSummary) -> str:
+    """What the guard does with a set; "" where there is no combined detector."""
+    metrics = out_set.combined
+    if metrics is None:
+        return ""
+    auroc = f"{metrics['auroc']:.2f}"
+    if out_set.flagged is None:
+        return f"AUROC of all detectors combined {auroc}; too few images were held out for a guard."
+    # As in `_judgement`: the words go by the number that is shown.
+    caught = round(out_set.flagged, 2)
+    if caught >= _CAUGHT:
+        does = f"catches {percent(caught)} of {out_set.label}"
+    elif caught >= _MISSED:
+        does = f"catches only {percent(caught)} of {out_set.label}"
+    else:
+        does = f"does not catch {out_set.label}: it flags {percent(caught)} and passes most of it,"
+    return (
+        f"The guard {does} at {percent(summary.false_alarm_rate)} of false alarms (own test images "
+        f"flagged: {percent(summary.in_set.flagged, 1)}); AUROC of all detectors combined {auroc}."
+    )
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share in percent, such as "97 %"; of a rate below 1 % as many digits as it needs."""
+    shown = f"{100 * share:.{digits}f}"
+    return f"{shown} %" if float(shown) or not share else f"{100 * share:.2g} %"
 
 
 def _judgement(in_set: SetSummary, out_set: SetSummary) -> str:

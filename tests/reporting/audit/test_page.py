@@ -1,15 +1,15 @@
 """An audit says who would pass, shows them, and names the files that could not be read."""
 
-import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from tests.evaluation.fakes import judged, table, write
-from tests.guards import likelihood_guard
+from tests.evaluation.fakes import NUM_DIMS, judged, table, write
 from tests.reporting.pages import Parser
-from tfp_ood.errors import EvaluationError
+from tfp_ood import units
+from tfp_ood.detectors.guard import Judgement
+from tfp_ood.errors import EvaluationError, ExportError
 from tfp_ood.reporting import html
 from tfp_ood.reporting.audit import page as audit
 from tfp_ood.reporting.audit import plots
@@ -23,10 +23,19 @@ RATE = 0.1
 def _workdir(tmp_path_factory):
     """Own images around 3 bits/dim, MNIST far too likely, noise far too unlikely."""
     root = tmp_path_factory.mktemp("run")
-    write(root, RNG.normal(3, 0.1, 99), "fashion_mnist", "validation")
+    write_set(root, "fashion_mnist", "validation", 3.0, 199)
     for (name, split), mean in zip(SETS, (3.0, 2.0, 8.0), strict=True):
-        write(root, RNG.normal(mean, 0.1, 60), name, split)
+        write_set(root, name, split, mean, 60)
     return root
+
+
+def write_set(root, name, split, mean, count):
+    """Images that a codec finds all alike, and a flow in its two terms."""
+    bits = RNG.normal(mean, 0.1, count)
+    volume = RNG.normal(size=count)
+    latent = units.log_prob_from_bits(bits, NUM_DIMS) - volume
+    columns = {"log_prob_latent": latent, "log_det": volume}
+    write(root, bits, name, split, columns)
 
 
 @pytest.fixture(scope="module", name="result")
@@ -38,9 +47,10 @@ def test_who_would_pass(result):
     facts = json.loads(result.path.with_name("audit.json").read_text())
     mnist, noise = facts["sets"]["mnist/test"], facts["sets"]["noise/all"]
     assert mnist["passes_likelihood"] == 1.0 and mnist["passes_guard"] == 0.0
-    assert mnist["flagged_as_too_likely"] == 1.0
+    assert mnist["fired"]["log_prob"] == {"too_high": 0.0, "too_low": 1.0}
     assert noise["passes_likelihood"] == noise["passes_guard"] == 0.0
-    assert noise["flagged_as_too_likely"] == 0.0
+    assert noise["fired"]["log_prob"]["too_high"] == 1.0
+    assert set(mnist["fired"]) == {"complexity", "density", "log_prob"}
     own = facts["sets"]["fashion_mnist/test"]
     assert own["passes_guard"] == pytest.approx(1 - RATE, abs=0.12)
     assert result.verdict == facts["verdict"]
@@ -49,6 +59,17 @@ def test_who_would_pass(result):
     )
     assert "The guard would let through most images of 0: none" in result.verdict[1]
     assert "where 10.0% were allowed" in result.verdict[2]
+
+
+def test_why_they_do_not_pass(result):
+    facts = json.loads(result.path.with_name("audit.json").read_text())
+    mnist = facts["sets"]["mnist/test"]["main_reason"]
+    assert mnist["share_of_flagged"] == 1.0
+    assert f"MNIST ({mnist['words']})" in result.verdict[3]
+    words = " ".join(Parser(result.path.read_text(encoding="utf-8")).text)
+    assert f"MNIST 0.0% {mnist['words']} 100% of the flagged" not in words  # it passes likelihood
+    assert f"MNIST 100.0% 0.0% {mnist['words']} 100% of the flagged" in words
+    assert "100.0% too likely 100.0% too unlikely" in words
 
 
 def test_the_page_holds_all_and_asks_for_nothing(result):
@@ -61,11 +82,9 @@ def test_the_page_holds_all_and_asks_for_nothing(result):
 
 
 def test_who_stops_an_image():
-    made = dataclasses.replace(table(np.ones(5)), log_prob=np.array([0.5, 50.0, 100.0, 8.5, 93.5]))
-    found = likelihood_guard(np.arange(1.0, 100.0), RATE).judge([made])
-    letters = plots.who_stops(found, [0, 1, 2, 3, 4])
-    # 8.5 is among the lowest tenth, but not among the lowest twentieth: likelihood alone.
-    assert letters == ["L", "P", "G", "L", "P"]
+    flagged, beyond = np.array([[1, 0, 1, 0], [1, 0, 0, 1]], bool)
+    found = Judgement(np.zeros(4), np.ones(4), flagged, beyond, {})
+    assert plots.who_stops(found, [0, 1, 2, 3]) == ["L", "P", "G", "L"]
 
 
 def test_files_that_could_not_be_read_are_listed_once():
@@ -76,6 +95,13 @@ def test_files_that_could_not_be_read_are_listed_once():
     section = audit._skipped_section(judged([own, blurred]))
     assert section.count("truncated") == 1 and "2 files were left out" in section
     assert "<c>" not in section and html.escape("<c>.jpg") in section
+
+
+def test_too_few_validation_images_are_refused(tmp_path):
+    for name, split in (*SETS[:2], ("fashion_mnist", "validation")):
+        write(tmp_path, [3.0] * 10, name, split)
+    with pytest.raises(ExportError, match="would flag nothing"):
+        audit.write_audit(tmp_path, SETS[:2], RATE)
 
 
 def test_the_guard_needs_scored_validation_images(tmp_path):

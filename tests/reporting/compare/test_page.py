@@ -1,13 +1,14 @@
 """Several finished runs on one page."""
 
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 
 from tests.evaluation.fakes import write
-from tests.reporting.pages import Parser
+from tests.reporting.pages import DASH, Parser
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting.compare import page as compare
 from tfp_ood.reporting.compare import plots
@@ -20,11 +21,12 @@ TRAIN = {"num_steps": 2000, "batch_size": 32}
 
 
 def finish(root, seed=0, foreign_bits=2.0, sets=SETS, **facts):
-    """A run with a report: 60 own images around 3 bits/dim."""
+    """A run with a report: 60 own images around 3 bits/dim, and, of seed 0, 60 held-out ones."""
     rng = np.random.default_rng(seed)
     root.mkdir()
     (root / "config.json").write_text(json.dumps({"model": facts, "seed": seed, "train": TRAIN}))
-    for name, split in sets:
+    held_out = [(sets[0][0], "validation")] if seed == 0 else []
+    for name, split in (*sets, *held_out):
         mean = 3.0 if name == sets[0][0] else foreign_bits
         write(root, rng.normal(mean, 0.3, 60), name, split, seed=seed, config_hash=root.name)
     write_report(root, sets)
@@ -50,19 +52,44 @@ def _workdirs(finished, tmp_path):
 def test_everything_on_one_page(workdirs, tmp_path):
     result = compare.write_comparison(workdirs, tmp_path / "all")
     names = sorted(path.name for path in (tmp_path / "all" / "report").iterdir())
-    pictures = ["likelihoods.pdf", "likelihoods.png", "roc.pdf", "roc.png"]
+    stems = ("likelihoods", "roc", "roc-combined")
+    pictures = [f"{stem}.{kind}" for stem in stems for kind in ("pdf", "png")]
     assert names == sorted(["comparison.json", "index.html", *pictures])
     parsed = Parser(result.path.read_text(encoding="utf-8"))
     assert not {"script", "link"} & {tag for tag, _ in parsed.tags}
     words = " ".join(parsed.text)
-    assert all(sentence in words for sentence in result.verdict) and len(result.verdict) == 2
+    assert all(sentence in words for sentence in result.verdict) and len(result.verdict) == 4
     assert "In 2 of 3 pairs of a model and a foreign set" in result.verdict[0]
     assert "catches (AUROC of at least 0.95) 1: FashionMNIST under Glow (reverse), 1.000" in words
     assert "2,000 steps of 32" in words
+    assert "of the foreign images in 2 of 2 pairs; fewest are" in result.verdict[2]
+    assert "All detectors combined have their lowest AUROC on" in result.verdict[3]
     facts = json.loads((tmp_path / "all" / "report" / "comparison.json").read_text())
     assert [run["label"] for run in facts["runs"]] == [
         "Glow (glow_a)", "Glow (glow_b)", "Glow (reverse)"
     ]  # fmt: skip
+
+
+def test_likelihood_and_the_guard_side_by_side(workdirs, tmp_path):
+    result = compare.write_comparison(workdirs[:2], tmp_path / "all")
+    words = " ".join(Parser(result.path.read_text(encoding="utf-8")).text)
+    first, second = (run.sets[1].about for run in read_runs(workdirs[:2]))
+    likelihood, combined = (f"{one['auroc']:.3f}" for one in (first.likelihood, first.combined))
+    low, high = (f"{100 * end:.1f}" for end in first.flagged_interval)
+    shown = (
+        f"{100 * first.flagged:.1f} % {low}{DASH}{high} {100 * first.flagged_by_likelihood:.1f} %"
+    )
+    assert re.search(rf"Glow \(glow_a\) MNIST {likelihood} \S+ {combined} \S+ {shown}", words)
+    # A run without held-out images has no guard.
+    assert second.flagged is None
+    assert re.search(rf"Glow \(glow_b\) MNIST \S+ \S+ {DASH} {DASH} {DASH} ", words)
+    assert "Glow (glow_a): MNIST" in words and "FPR95, own positive" in words
+
+
+def test_runs_without_a_guard_are_compared_by_likelihood(workdirs, tmp_path):
+    result = compare.write_comparison(workdirs[1:2], tmp_path / "all")
+    assert len(result.verdict) == 2
+    assert not (tmp_path / "all" / "report" / "roc-combined.png").exists()
 
 
 def test_seeds_of_one_config_are_an_ensemble(workdirs, tmp_path):
@@ -71,7 +98,7 @@ def test_seeds_of_one_config_are_an_ensemble(workdirs, tmp_path):
     (ensemble,) = facts["ensembles"]
     assert ensemble["members"] == ["Glow (glow_a)", "Glow (glow_b)"]
     scores = ensemble["sets"]["mnist/test"]
-    assert set(scores) == {"Glow (glow_a)", "Glow (glow_b)", "mean", "variance", "waic"}
+    assert set(scores) == {"Glow (glow_a)", "Glow (glow_b)", "mean", "disagreement", "waic"}
     assert 0.0 <= scores["waic"]["auroc_interval"][0] <= scores["waic"]["auroc"] <= 1.0
     said = f"MNIST by WAIC: AUROC {scores['waic']['auroc']:.2f}, where members alone have"
     assert said in result.path.read_text(encoding="utf-8")

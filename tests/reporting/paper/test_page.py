@@ -3,10 +3,11 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from tests.evaluation.fakes import write
-from tests.reporting.pages import Parser
+from tests.reporting.pages import DASH, Parser
 from tests.reporting.paper.test_match import run
 from tfp_ood.config import from_config_dict
 from tfp_ood.errors import EvaluationError
@@ -29,6 +30,9 @@ def _workdirs(tmp_path_factory):
         (root / "config.json").write_text(json.dumps(facts))
         for (name, split), bits in zip(SETS, (3.0, 2.0), strict=True):
             write(root, [bits - 0.1, bits, bits + 0.1] * 9, name, split, family=family)
+        if family == "glow":
+            held_out = np.random.default_rng(0).normal(3.0, 0.1, 60)
+            write(root, held_out, "fashion_mnist", "validation", family=family)
         write_report(root, SETS)
     return [folder / "glow", folder / "vae"]
 
@@ -52,6 +56,20 @@ def test_theirs_and_ours_side_by_side(page):
     assert all(row["is_smaller"] for row in facts["numbers"])
     assert len(facts["findings"]["foreign_likelier"]) == 2
     assert page.path.with_name("numbers.png").exists()
+
+
+def test_the_paper_s_pairs_by_the_guard(page):
+    (entry,) = json.loads(page.path.with_name("paper.json").read_text())["guard"]
+    assert (entry["run"], entry["pair"]) == ("Glow (glow)", "FashionMNIST -> MNIST")
+    assert entry["auroc_of_likelihood"] == 0.0 and entry["auroc_of_combined"] > 0.9
+    words = " ".join(Parser(page.path.read_text(encoding="utf-8")).text)
+    assert "With the guard" in words and "The paper has no remedy." in words
+    assert f"FashionMNIST -> MNIST Glow (glow) 0.000 0.000{DASH}0.000" in words
+    assert f"{100 * entry['flagged']:.1f} %" in words
+
+
+def test_without_guarded_runs_nothing_is_said_of_one():
+    assert paper_page._guard_section([run("vae")]) == ""
 
 
 def test_the_verdict_does_not_claim_what_is_smaller(page):

@@ -5,14 +5,15 @@ import dataclasses
 import numpy as np
 
 from tests.evaluation.fakes import NUM_DIMS, judged, table
-from tfp_ood import detectors, trajectory
+from tfp_ood import trajectory
 from tfp_ood.evaluation.images import Kept
 from tfp_ood.reporting.run.evidence import Evidence
-from tfp_ood.reporting.summary import summarize
+from tfp_ood.reporting.summary import judge
 from tfp_ood.workdir import open_workdir
 
 RNG = np.random.default_rng(0)
 SHAPE = (2, 2, 3)
+RATE = 0.1
 SLOPES = {name: np.full(SHAPE, 0.01) for name in ("kernel_sensitivity", "sensitivity", "gradient")}
 
 
@@ -27,7 +28,9 @@ def kept(made, variance):
     """Images that go with a table, whose pixels have this variance."""
     images = RNG.integers(0, 256, (2, min(16, made.num_images), *SHAPE), np.uint8)
     order = np.argsort(-made.log_prob)[:16]
-    return Kept(images, np.stack([order, order]), np.ones(SHAPE), np.full(SHAPE, variance))
+    moments = np.ones(SHAPE), np.full(SHAPE, variance)
+    spread = RNG.integers(0, 256, (made.num_images, *SHAPE), np.uint8)
+    return Kept(images, np.stack([order, order]), spread, made.index, *moments)
 
 
 def reduced(own, kind, factor):
@@ -37,6 +40,9 @@ def reduced(own, kind, factor):
 
 
 OWN = of_flow(table(RNG.normal(3, 0.2, 40), "fashion_mnist"), RNG.normal(size=40))
+HELD_OUT = of_flow(
+    table(RNG.normal(3, 0.2, 80), "fashion_mnist", "validation"), RNG.normal(size=80)
+)
 MNIST = of_flow(table(RNG.normal(2, 0.2, 30), "mnist"), RNG.normal(5, 1, 30))
 GRAY = of_flow(table(np.linspace(1, 4, 256), "constant", "all"), 3.0)
 HALF = of_flow(reduced(OWN, "dimmed", 0.5), RNG.normal(size=40))
@@ -51,13 +57,14 @@ WATCHED = {
 }
 
 
-def evidence(root, tables, slopes=None, watched=None, config=None):
+def evidence(root, tables, slopes=None, watched=None, config=None, held_out=()):
     """What evaluation would have left in a work directory."""
+    panel, summary = judge(tables[0], tables[1:], held_out, RATE)
     return Evidence(
         open_workdir(root),
-        judged(tables, [kept(t, 100.0 - 10 * i) for i, t in enumerate(tables)]),
-        summarize(tables[0], tables[1:]),
-        detectors.fitted([], tables),
+        judged(tables, [kept(t, 100.0 - 10 * i) for i, t in enumerate(tables)], summary),
+        summary,
+        panel,
         slopes,
         watched or {},
         config,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.fakes import write
-from tests.reporting.pages import Parser
+from tests.reporting.pages import DASH, Parser
 from tfp_ood.reporting.run.report import write_report
 
 EVIL = "folder:/x/<script>alert(1)</script>&\"'{0}"  # braces are no format
@@ -39,9 +39,10 @@ def test_it_says_the_verdict_and_the_figures(result, parsed):
     for sentence in result.verdict:
         assert sentence in text
     assert "Does Glow, trained on FashionMNIST, know what it does not know?" in text
-    assert re.search(
-        r"MNIST 0\.000 0\.000.0\.000 1\.000 1\.000.1\.000 1\.000\s±\s0\.000 0\.250 ", text
-    )
+    assert f"Likelihood 0.000 0.000{DASH}0.000 Input complexity" in text
+    fpr95 = f"1.000 1.000{DASH}1.000 1.000 1.000{DASH}1.000 "
+    assert re.search(rf"MNIST 0\.000 0\.000{DASH}0\.000 {fpr95}0\.250 ", text)
+    assert "There is no guard here." in text
     assert "a lower bound of log p(x), 2 noise draw(s) per image" in text
     assert "1,234" in text
 
@@ -49,7 +50,7 @@ def test_it_says_the_verdict_and_the_figures(result, parsed):
 def test_it_asks_for_nothing_from_outside(parsed):
     assert not {"script", "link", "iframe"} & {tag for tag, _ in parsed.tags}
     images = [attrs for tag, attrs in parsed.tags if tag == "img"]
-    assert len(images) == 5  # likelihoods, ROC, extremes, complexity and samples
+    assert len(images) == 6  # likelihoods, heat map, ROC, extremes, complexity and samples
     assert all(i["src"].startswith("data:image/png;base64,") and i["alt"] for i in images)
     assert all("href" not in attrs for _, attrs in parsed.tags)
 

@@ -44,7 +44,7 @@ def test_all_files_and_the_result(workdir):
     give_samples(workdir, np.zeros((4, 2, 2, 3), np.uint8))
     result = write_report(workdir, SETS, config())
     names = sorted(path.name for path in (workdir / "report").iterdir())
-    figures = ["complexity", "extremes", "likelihoods", "roc"]
+    figures = ["complexity", "extremes", "heat_map", "likelihoods", "roc"]
     both = [f"{name}.{kind}" for name in figures for kind in ("pdf", "png")]
     assert names == sorted([*both, "index.html", "samples.png", "summary.json"])
     assert result.path == workdir / "report" / "index.html"
@@ -54,6 +54,26 @@ def test_all_files_and_the_result(workdir):
     assert summary["in_distribution"] == "fashion_mnist"
     assert summary["datasets"]["mnist/test"]["num_images"] == 30
     assert set(summary["diagnosis"]) == {"complexity"}
+
+
+def test_a_run_with_held_out_images_has_a_guard(workdir):
+    write(workdir, np.linspace(2, 4, 99), "fashion_mnist", "validation")
+    result = write_report(workdir, SETS, {**config(), "export": {"false_alarm_rate": 0.1}})
+    (said,) = result.verdict
+    assert "likelihood alone would let it through. The guard " in said
+    assert "at 10 % of false alarms (own test images flagged: " in said
+    assert said in result.path.read_text(encoding="utf-8")
+    summary = json.loads((workdir / "report" / "summary.json").read_text())
+    assert summary["false_alarm_rate"] == 0.1
+    entry = summary["datasets"]["mnist/test"]
+    assert 0 <= entry["flagged"] <= 1 and {"log_prob", "combined"} <= set(entry["scores"])
+    assert set(summary["diagnosis"]) == {"complexity", "mistakes"}
+    assert (workdir / "report" / "mistakes.png").exists()
+
+
+def test_held_out_images_of_another_training_are_not_asked(workdir):
+    write(workdir, np.linspace(2, 4, 99), "fashion_mnist", "validation", config_hash="other")
+    assert "guard" not in write_report(workdir, SETS).verdict[0]
 
 
 def test_without_samples_an_older_grid_goes(workdir):

@@ -9,19 +9,19 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfp_ood import atomic, detectors
-from tfp_ood.detectors import conformal
-from tfp_ood.detectors.conformal import Judgement
-from tfp_ood.reporting import html
+from tfp_ood.detectors.guard import Judgement
+from tfp_ood.reporting import html, reasons
 from tfp_ood.reporting.audit import plots
+from tfp_ood.reporting.by_detector import auroc_table
 from tfp_ood.reporting.html import ReportResult
 from tfp_ood.reporting.judged import JudgedSet, judged_sets, read_tables
 from tfp_ood.reporting.outcome import is_changed
-from tfp_ood.reporting.summary import summarize
+from tfp_ood.reporting.summary import judge
 from tfp_ood.workdir import open_workdir
 
 _MOST = 0.5
 _FEW = 0.05
-_SHARES = ("passes_likelihood", "passes_guard", "flagged_as_too_likely")
+_SHARES = ("passes_likelihood", "passes_guard")
 
 
 def write_audit(
@@ -43,8 +43,8 @@ def write_audit(
     places = open_workdir(workdir)
     tables = read_tables(places, sets)
     held_out = read_tables(places, [(sets[0][0], "validation")])
-    guard = conformal.guard(detectors.DETECTORS[detectors.LIKELIHOOD], held_out, false_alarm_rate)
-    summary = summarize(tables[0], tables[1:], held_out)
+    panel, summary = judge(tables[0], tables[1:], held_out, false_alarm_rate)
+    guard = panel.guard
     judged = judged_sets(places, tables, summary)
     found = {one.key: guard.judge([one.table]) for one in judged}
     facts = {key: _facts(one) for key, one in found.items()}
@@ -52,7 +52,8 @@ def write_audit(
     sentences = audit_outcome(facts, judged, false_alarm_rate)
     sections = [
         _pictures_section(pictures, places.audit, judged),
-        _table_section(facts, judged, detectors.fitted(held_out, tables), false_alarm_rate),
+        _table_section(facts, judged, list(panel.detectors), false_alarm_rate),
+        _reasons_section(facts, judged, false_alarm_rate),
         html.section("How to read this", _HOW_TO_READ),
         _skipped_section(judged),
     ]
@@ -64,11 +65,12 @@ def write_audit(
 
 
 _HOW_TO_READ = """<ul>
-<li>Both detectors are set on the model&rsquo;s own validation images, so that they flag the same
-share of images of that kind. <b>Likelihood</b> flags those that are too unlikely. <b>The guard</b>
-flags both ends: a too-likely image is as suspicious as a too-unlikely one.</li>
-<li>What neither flags has an ordinary likelihood. That is no proof that it belongs: the guard knows
-nothing but the likelihood.</li>
+<li>Both are set on the model&rsquo;s own validation images, so that they flag the same share of
+images of that kind. <b>Likelihood</b> flags those that are too unlikely. <b>The guard</b> flags
+those that all detectors combined find too rare; the reason is what single detectors say of an image
+at the same rate.</li>
+<li>What neither flags is usual for every detector together. That is no proof that it belongs: the
+guard knows nothing but what its detectors measure.</li>
 <li>Sets made of the own test images (with less contrast, blurred, ...) show which damage would go
 unnoticed. Sets that were resized or converted while the own images were not are told apart by that
 alone: see the preparation in the run&rsquo;s report.</li>
@@ -77,11 +79,13 @@ alone: see the preparation in the run&rsquo;s report.</li>
 
 def _facts(judgement: Judgement) -> dict[str, Any]:
     """What audit.json tells of a set: shares of its images."""
+    found = reasons.main(judgement)
     return {
         "num_images": len(judgement.flagged),
-        "passes_likelihood": float(np.mean(~judgement.beyond_threshold)),
+        "passes_likelihood": float(np.mean(~judgement.beyond_likelihood)),
         "passes_guard": float(np.mean(~judgement.flagged)),
-        "flagged_as_too_likely": float(np.mean(judgement.too_low)),
+        "main_reason": found and {"words": found[0], "share_of_flagged": found[1]},
+        "fired": reasons.shares(judgement),
     }
 
 
@@ -107,7 +111,20 @@ def audit_outcome(
         f"Of {in_facts['num_images']:,} own test images likelihood flags "
         f"{1 - in_facts['passes_likelihood']:.1%} and the guard "
         f"{1 - in_facts['passes_guard']:.1%}, where {false_alarm_rate:.1%} were allowed.",
+        *_reasons_sentence(out_facts, labels),
     ]
+
+
+def _reasons_sentence(
+    out_facts: Mapping[str, Mapping[str, Any]], labels: Mapping[str, str]
+) -> list[str]:
+    """What gives most images of each set away; nothing where the guard stops few."""
+    shown = [
+        f"{labels[key]} ({entry['main_reason']['words']})"
+        for key, entry in out_facts.items()
+        if entry["passes_guard"] <= _MOST
+    ]
+    return [f"What the guard stops it stops most often for: {', '.join(shown)}."] if shown else []
 
 
 def _pictures_section(pictures: Figure, folder: pathlib.Path, judged: Sequence[JudgedSet]) -> str:
@@ -124,27 +141,50 @@ def _pictures_section(pictures: Figure, folder: pathlib.Path, judged: Sequence[J
 def _table_section(
     facts: Mapping[str, Mapping[str, Any]],
     judged: Sequence[JudgedSet],
-    judges: Mapping[str, detectors.Detector],
+    names: Sequence[str],
     false_alarm_rate: float,
 ) -> str:
     rows = []
     for one in judged:
         entry = facts[one.key]
         shares = (f"{entry[name]:.1%}" for name in _SHARES)
-        aurocs = (
-            html.with_interval(one.about.scores[name], "auroc") if one.about.scores else html.DASH
-            for name in judges
-        )
         bits = f"{one.about.bits_per_dim_mean:.3f}"
-        rows.append([one.label, *shares, *aurocs, bits, f"{entry['num_images']:,}"])
-    aurocs = (
-        "AUROC" if name == detectors.LIKELIHOOD else f"AUROC, {judge.title}"
-        for name, judge in judges.items()
+        count = f"{entry['num_images']:,}"
+        rows.append([one.label, *shares, _reason(entry["main_reason"]), bits, count])
+    header = ["Set", "pass likelihood", "pass the guard", "main reason", "bits/dim", "n"]
+    caption = f"Shares of images, both set to {false_alarm_rate:.1%} of false alarms"
+    shares = html.table(caption, header, rows, "metrics")
+    aurocs = auroc_table(judged[1:], names, "AUROC by detector, on all images of a set")
+    return html.section("Figures", f"{shares}\n{aurocs}")
+
+
+def _reason(found: Mapping[str, Any] | None) -> str:
+    """A cell with the reason that most flagged images of a set have."""
+    if found is None:
+        return html.DASH
+    return html.with_small(found["words"], f"{found['share_of_flagged']:.0%} of the flagged")
+
+
+def _reasons_section(
+    facts: Mapping[str, Mapping[str, Any]], judged: Sequence[JudgedSet], false_alarm_rate: float
+) -> str:
+    """The share of each set that each detector finds unusual by itself."""
+    rows = []
+    for name in facts[judged[0].key]["fired"]:
+        detector, cells = detectors.DETECTORS[name], []
+        for one in judged:
+            high, low = (facts[one.key]["fired"][name][side] for side in ("too_high", "too_low"))
+            share = f"{high + low:.1%}"
+            if detector.tails == "both" and high + low > 0:
+                share = html.with_small(share, reasons.words(name, 1 if high >= low else -1))
+            cells.append(share)
+        rows.append([detector.title, *cells])
+    header = ["Detector", *(one.label for one in judged)]
+    caption = (
+        "Shares of images that are unusual by a detector alone, each at "
+        f"{false_alarm_rate:.1%} of false alarms; small: in which way most are, where both count"
     )
-    header = ["Set", "pass likelihood", "pass the guard", "too likely for it", *aurocs, "bits/dim",
-              "n"]  # fmt: skip
-    caption = f"Shares of images, both detectors set to {false_alarm_rate:.1%} of false alarms"
-    return html.section("Figures", html.table(caption, header, rows, "metrics"))
+    return html.section("What gives images away", html.table(caption, header, rows, "metrics"))
 
 
 def _skipped_section(judged: Sequence[JudgedSet]) -> str:

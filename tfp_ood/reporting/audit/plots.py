@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from tfp_ood.detectors.conformal import Judgement
+from tfp_ood.detectors.guard import Judgement
 from tfp_ood.reporting import figures
 from tfp_ood.reporting.judged import JudgedSet
 
@@ -36,5 +36,5 @@ def likeliest(judged: Sequence[JudgedSet], found: Mapping[str, Judgement]) -> Fi
 
 def who_stops(judgement: Judgement, index: Sequence[int]) -> list[str]:
     """L: likelihood alone; G: only the guard; P: neither, for some images of a set."""
-    low, flagged = judgement.beyond_threshold[index], judgement.flagged[index]
+    low, flagged = judgement.beyond_likelihood[index], judgement.flagged[index]
     return ["L" if a else "G" if b else "P" for a, b in zip(low, flagged, strict=True)]

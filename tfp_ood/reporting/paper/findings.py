@@ -20,6 +20,9 @@ _FORWARD = {
     ("celeb_a", "svhn_cropped"),
     *(("downsampled_imagenet_32x32", name) for name in ("cifar10", "cifar100", "svhn_cropped")),
 }
+PAIRS = _FORWARD | _REVERSE
+"""The pairs of sets that the paper tells of, the own one first."""
+
 _RISES = 0.9  # Spearman
 
 
@@ -49,7 +52,7 @@ def measured(runs: Sequence[Run]) -> dict[str, list[Measured]]:
     return found
 
 
-def _pairs(run: Run, wanted: set[tuple[str, str]]) -> Iterator[tuple[str, JudgedSet]]:
+def pairs_of(run: Run, wanted: set[tuple[str, str]]) -> Iterator[tuple[str, JudgedSet]]:
     """What a wanted pair of sets, in the paper's names, is called, and what was judged of it."""
     in_name = data_set(run.in_set.table.dataset)
     for one in run.out_sets:
@@ -64,7 +67,7 @@ def _detection(
     if constant_volume not in (None, _has_constant_volume(run)):
         return
     in_bits = run.in_set.about.bits_per_dim_mean
-    for pair, one in _pairs(run, wanted):
+    for pair, one in pairs_of(run, wanted):
         metrics = one.about.likelihood
         low, high = metrics["auroc_interval"]
         text = (
@@ -83,7 +86,7 @@ def _volume(run: Run) -> _Found:
     if terms is None or _has_constant_volume(run):
         return
     in_terms = terms[run.in_set.key]
-    for pair, one in _pairs(run, _FORWARD):
+    for pair, one in pairs_of(run, _FORWARD):
         latent, volume = (
             terms[one.key][name] - in_terms[name] for name in ("latent_mean", "volume_mean")
         )
@@ -99,7 +102,7 @@ def _second_order(run: Run) -> _Found:
     found = run.summary.diagnosis.get("second_order")
     if found is None:
         return
-    for pair, one in _pairs(run, _FORWARD):
+    for pair, one in pairs_of(run, _FORWARD):
         terms = found["sets"][one.key]
         text = f"predicted {terms['variance_term']:+,.0f} nats, measured {terms['measured']:+,.0f}"
         yield pair, text, terms["same_sign"]
@@ -131,7 +134,7 @@ def _ensembles(runs: Sequence[Run]) -> Iterator[Measured]:
     by_label = {run.label: run for run in runs}
     for found in judge_ensembles(runs):
         first = by_label[found["members"][0]]
-        for pair, one in _pairs(first, _FORWARD):
+        for pair, one in pairs_of(first, _FORWARD):
             if (by_score := found["sets"].get(one.key)) is None:
                 continue
             alone = [by_score[label]["auroc"] for label in found["members"]]

@@ -10,9 +10,10 @@ from tfp_ood.reporting.run.sections import complexity, extremes, gray_levels, ro
 
 def test_a_curve_that_is_above_the_diagonal_for_a_good_detector():
     own, far = table(np.linspace(2, 3, 50)), table(np.linspace(4, 5, 20), "noise", "all")
-    figure = roc.draw(Likelihood(), judged([own, far]), ["noise"])
+    figure = roc.draw({"log_prob": Likelihood()}, judged([own, far]))
     coin, curve = figure.axes[0].lines
-    assert coin.get_label() == "a coin" and curve.get_label() == "noise"
+    assert coin.get_label() == "a coin"
+    assert curve.get_label() == "noise, likelihood: 1.000 (1.000 to 1.000)"
     assert (0.0, 1.0) in set(map(tuple, curve.get_xydata()))
 
 

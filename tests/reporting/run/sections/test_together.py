@@ -10,6 +10,7 @@ from tests.reporting.pages import Parser
 from tests.reporting.run.evidence import (
     GRAY,
     HALF,
+    HELD_OUT,
     MNIST,
     OWN,
     RNG,
@@ -24,12 +25,13 @@ from tfp_ood.reporting import html
 from tfp_ood.reporting.run.report import make_sections
 from tfp_ood.reporting.run.sections import SECTIONS
 
-DRAWN = {"roc", "extremes", "trajectory", "terms", "contrast", "gray_levels", "complexity"}
+DRAWN = {"heat_map", "roc", "mistakes", "extremes", "trajectory", "terms", "contrast",
+         "gray_levels", "complexity"}  # fmt: skip
 
 
-def explain(root, tables, slopes=None, watched=None, only=None):
+def explain(root, tables, slopes=None, watched=None, only=None, held_out=()):
     """The numbers, and the words of the sections; `only` is one of them."""
-    given = evidence(root, tables, slopes, watched)
+    given = evidence(root, tables, slopes, watched, held_out=held_out)
     made = {only: SECTIONS[only](given)} if only else make_sections(given)
     numbers = {name: one.numbers for name, one in made.items() if one.numbers is not None}
     json.dumps(numbers, allow_nan=False)
@@ -38,9 +40,10 @@ def explain(root, tables, slopes=None, watched=None, only=None):
 
 
 def test_everything_at_once(tmp_path):
-    numbers, words = explain(tmp_path, [OWN, MNIST, GRAY, HALF], SLOPES, WATCHED)
+    given = [OWN, MNIST, GRAY, HALF]
+    numbers, words = explain(tmp_path, given, SLOPES, WATCHED, held_out=[HELD_OUT])
     assert set(numbers) == {
-        "trajectory", "terms", "second_order", "contrast", "gray_levels", "complexity"
+        "mistakes", "trajectory", "terms", "second_order", "contrast", "gray_levels", "complexity"
     }  # fmt: skip
     # Of sets that were not watched, and of own images with less contrast, nothing is shown.
     assert list(numbers["trajectory"]["sets"]) == [OWN.key, MNIST.key]
@@ -48,17 +51,16 @@ def test_everything_at_once(tmp_path):
     for name in DRAWN:
         assert (tmp_path / "report" / f"{name}.png").exists(), name
         assert (tmp_path / "report" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
-    assert "MNIST, AUROC" not in words  # said in the picture, and to those who cannot see it
     assert "rank correlation of falling contrast and likelihood +1.00 (means)" in words
 
 
 def test_only_what_the_tables_allow_and_no_pictures_of_before(tmp_path):
-    explain(tmp_path, [OWN, MNIST, GRAY, HALF], SLOPES, WATCHED)
+    explain(tmp_path, [OWN, MNIST, GRAY, HALF], SLOPES, WATCHED, held_out=[HELD_OUT])
     plain = [table(RNG.normal(b, 0.2, 20), n) for b, n in ((3, "fashion_mnist"), (2, "mnist"))]
     numbers, words = explain(tmp_path, plain)
     assert set(numbers) == {"complexity"}
     left = {path.stem for path in (tmp_path / "report").glob("*.png")}
-    assert left == {"likelihoods", "roc", "extremes", "complexity"}
+    assert left == {"likelihoods", "heat_map", "roc", "extremes", "complexity"}
     assert "variance" not in words and "volume" not in words
 
 

@@ -1,6 +1,6 @@
 """ROC curves: how many images are caught, against how many own ones are flagged with them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
@@ -11,48 +11,48 @@ from tfp_ood.reporting.judged import JudgedSet
 from tfp_ood.reporting.run.evidence import Evidence, Section
 from tfp_ood.reporting.summary import auroc_words
 
-_OF_LIKELIHOOD = (
-    "Every threshold on the likelihood is a point; a useful detector is above the diagonal, "
-    "and below it foreign images are likelier than the model's own."
+_LINES = {detectors.LIKELIHOOD: "--", detectors.COMBINED: "-"}
+_CALLED = {detectors.LIKELIHOOD: "likelihood", detectors.COMBINED: "all combined"}
+_CAPTION = (
+    "Every threshold on a score is a point; a useful detector is above the diagonal. Below it "
+    "foreign images score as more usual than the model's own."
 )
+_BOTH = "A colour and mark for each set; dashed: likelihood alone, solid: all detectors combined."
 
 
 def section(evidence: Evidence) -> Section | None:
-    """A figure for each detector; none where no set but reduced contrast was judged."""
+    """Likelihood, and all combined; none where no set but reduced contrast was judged."""
     if len(evidence.shown) < 2:
         return None
-    parts = [_figure(evidence, name) for name in evidence.panel.detectors]
-    return Section(html.section("ROC curves", "\n".join(parts)))
+    judges = {k: v for k, v in evidence.panel.detectors.items() if k in _LINES}
+    alt = "; ".join(
+        f"{one.label}, {_CALLED[name]}: AUROC {auroc_words(one.about.scores[name])}"
+        for one in evidence.shown[1:]
+        for name in judges
+    )
+    caption = f"{_CAPTION} {_BOTH}" if len(judges) > 1 else _CAPTION
+    figure = evidence.draw("roc", draw(judges, evidence.shown), f"ROC curves: {alt}", caption)
+    return Section(html.section("ROC curves", figure))
 
 
-def _figure(evidence: Evidence, name: str) -> str:
-    detector = evidence.panel.detectors[name]
-    if name == detectors.LIKELIHOOD:
-        part, begins, caption = "", "ROC curves", _OF_LIKELIHOOD
-    else:
-        part, begins = name, f"ROC curves of {detector.title}"
-        caption = f"{detector.title}: a useful detector is above the diagonal."
-    labels = [
-        f"{one.label}, AUROC {auroc_words(one.about.scores[name])}" for one in evidence.shown[1:]
-    ]
-    figure = draw(detector, evidence.shown, labels)
-    return evidence.draw("roc", figure, f"{begins}: {'; '.join(labels)}", caption, part)
-
-
-def draw(detector: Detector, sets: Sequence[JudgedSet], labels: Sequence[str]) -> Figure:
+def draw(judges: Mapping[str, Detector], sets: Sequence[JudgedSet]) -> Figure:
     """Draws the curves.
 
     Args:
-      detector: fitted.
+      judges: name -> fitted detector.
       sets: in-distribution first.
-      labels: of the other sets, for the legend.
     """
-    in_scores, *out_scores = (detector.score([one.table]) for one in sets)
-    curves = (
-        (in_scores, scores, {**figures.style(number), "label": label})
-        for number, (scores, label) in enumerate(zip(out_scores, labels, strict=True), 1)
-    )
-    figure = figures.new(6, 5.4 + 0.25 * len(labels))
+    in_scores = {name: one.score([sets[0].table]) for name, one in judges.items()}
+    curves = []
+    for number, one in enumerate(sets[1:], 1):
+        marker = figures.MARKERS[(number - 1) % len(figures.MARKERS)]
+        for name, judge in judges.items():
+            look = figures.style(number) | {"marker": marker, "markevery": 0.12, "markersize": 5}
+            if len(judges) > 1:
+                look["linestyle"] = _LINES[name]
+            look["label"] = f"{one.label}, {_CALLED[name]}: {auroc_words(one.about.scores[name])}"
+            curves.append((in_scores[name], judge.score([one.table]), look))
+    figure = figures.new(6, 5.4 + 0.25 * len(curves))
     figures.roc_curves(figure, curves)
     figures.finish(figure)
     return figure

@@ -1,0 +1,69 @@
+"""The panel of a model: what its tables allow, fitted on one half, judged by the other."""
+
+import numpy as np
+import pytest
+
+from tests.evaluation.fakes import table, with_columns
+from tfp_ood import detectors
+from tfp_ood.errors import ExportError
+
+RNG = np.random.default_rng(0)
+
+
+def images(count=400, mean=3.0, **changes):
+    made = table(RNG.normal(mean, 0.2, count), **changes)
+    sizes = {name: RNG.normal(90, 5, count) for name in ("png_bytes", "webp_bytes")}
+    return with_columns(made, **sizes)
+
+
+def test_halves_are_all_images_once():
+    given = images(101)
+    first, second = detectors.halves(given)
+    assert (first.num_images, second.num_images) == (51, 51)
+    assert set(first.index) | set(second.index) == set(range(101))
+    assert len(set(first.index) & set(second.index)) == 1
+    np.testing.assert_array_equal(first.log_prob, given.log_prob[first.index])
+    assert list(detectors.halves(given)[0].index) == list(first.index)
+    assert set(detectors.halves(given, seed=1)[0].index) != set(first.index)
+
+
+def test_one_image_is_both_halves():
+    first, second = detectors.halves(images(1))
+    assert first.num_images == second.num_images == 1
+
+
+def test_what_the_tables_lack_is_left_out_and_named():
+    made = detectors.panel([images()], [images(), images(name="fashion_mnist")])
+    assert set(made.detectors) == {"log_prob", "typicality", "complexity", "density", "combined"}
+    assert made.left_out["reconstruction"] == ("norm_1.*", "norm_2.*")
+    assert not set(detectors.of_ensembles()) & {*made.detectors, *made.left_out}
+    assert made.guard.combined.detector is made.detectors["combined"]
+    assert made.guard.combined.calibration.num_images == 200
+
+
+def test_a_column_that_one_set_lacks_is_lacking():
+    made = detectors.panel([images()], [images(), images().without(["png_bytes"])])
+    assert made.left_out["complexity"] == ("png_bytes",)
+
+
+def test_without_held_out_images_there_is_no_guard():
+    made = detectors.panel([], [images()])
+    assert set(made.detectors) == {"log_prob", "complexity"}
+    assert made.left_out["typicality"] == () and "combined" in made.left_out
+    with pytest.raises(ExportError, match="no images were held out"):
+        _ = made.guard
+
+
+def test_too_few_held_out_images_give_figures_without_a_guard():
+    made = detectors.panel([images(30)], [images()], 0.05)
+    assert "combined" in made.detectors and isinstance(made.found, ExportError)
+    with pytest.raises(ExportError, match="would flag nothing"):
+        _ = made.guard
+
+
+def test_the_guard_s_half_has_no_part_in_the_fit():
+    held_out = images()
+    first, second = detectors.halves(held_out)
+    made = detectors.panel([held_out], [images()])
+    expected = detectors.DETECTORS["combined"].fit([first]).score([second])
+    np.testing.assert_array_equal(made.guard.combined.calibration.scores, np.sort(expected))

@@ -1,0 +1,102 @@
+"""What is usual, learnt from samples whose distribution is known."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tfp_ood.detectors import usual
+
+RNG = np.random.default_rng(0)
+NORMAL = RNG.normal(5.0, 2.0, 4000)
+
+
+def test_a_map_is_numpys_between_its_knots_and_goes_on_by_its_slopes():
+    knots, values = np.array([-1.0, 0.0, 0.5, 3.0]), np.array([0.0, 1.0, 1.5, 9.0])
+    line = usual.Interpolation(knots, values, 2.0, 0.5)
+    inside = np.linspace(-1.0, 3.0, 41)
+    np.testing.assert_allclose(line(inside, np), np.interp(inside, knots, values))
+    np.testing.assert_allclose(line(np.array([-2.0, 5.0]), np), [-2.0, 10.0])
+
+
+def test_a_map_with_one_knot():
+    line = usual.Interpolation(np.array([3.0]), np.array([1.0]), 2.0, 0.5)
+    np.testing.assert_allclose(line(np.array([2.0, 3.0, 5.0]), np), [-1.0, 1.0, 2.0])
+
+
+def test_normal_scores_of_a_normal_sample_are_standard_ones():
+    line = usual.normal_scores(NORMAL)
+    z = np.linspace(-2.3, 2.3, 50)
+    np.testing.assert_allclose(line(5.0 + 2.0 * z, np), z, atol=0.12)
+    # Beyond the quantiles far stays far.
+    np.testing.assert_allclose(line(np.array([-95.0, 105.0]), np), [-50, 50], rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [stats.lognorm.rvs(1.5, size=500, random_state=0), RNG.integers(0, 3, 500).astype(float),
+     np.round(NORMAL), np.full(9, 7.0), np.array([4.0]), np.array([1.0, 2.0]),
+     np.concatenate([NORMAL, [1e12]])],
+    ids=["skewed", "few values", "ties", "constant", "one", "two", "an outlier"],
+)  # fmt: skip
+def test_maps_rise_and_are_finite(values):
+    line = usual.normal_scores(values)
+    given = np.sort(np.concatenate([values, np.linspace(-1e9, 1e9, 2001), [1e15, -1e15]]))
+    found = line(given, np)
+    assert np.all(np.isfinite(found)) and np.all(np.diff(found) >= 0)
+    told = usual.surprise(values)(given, np)
+    assert np.all(np.isfinite(told)) and np.all(np.diff(told) >= -1e-9) and told.min() >= 0
+
+
+@pytest.mark.parametrize("name", ["norm", "expon", "cauchy", "uniform"])
+def test_the_surprise_of_a_sample_like_the_own_is_exponential(name):
+    draw = getattr(stats, name).rvs
+    told = usual.surprise(draw(size=4000, random_state=0))(draw(size=20_000, random_state=1), np)
+    assert np.mean(told) == pytest.approx(1.0, abs=0.1)
+    for share in (0.5, 0.1, 0.01):
+        assert np.quantile(told, 1 - share) == pytest.approx(-np.log(share), rel=0.2)
+
+
+def test_heavy_tails_surprise_less_than_light_ones():
+    told = {
+        name: usual.surprise(draw(size=4000, random_state=0))(np.array([50.0]), np)[0]
+        for name, draw in (("light", stats.norm.rvs), ("heavy", stats.cauchy.rvs))
+    }
+    assert told["heavy"] < 8 < 20 < told["light"]
+
+
+def test_the_distance_of_usual_images_is_the_number_of_statistics():
+    mixed = RNG.normal(size=(4000, 3)) @ RNG.normal(size=(3, 3))
+    columns = {f"s{i}": np.exp(values) for i, values in enumerate(mixed.T)}
+    told = usual.distance(columns)(columns, np)
+    assert np.mean(told) == pytest.approx(3.0, rel=0.05)
+    np.testing.assert_allclose(np.quantile(told, 0.9), stats.chi2.ppf(0.9, 3), rtol=0.1)
+
+
+def test_the_distance_by_hand_of_one_statistic():
+    told = usual.distance({"a": NORMAL})({"a": np.array([5.0, 9.0, 1.0])}, np)
+    np.testing.assert_allclose(told, [0.0, 4.0, 4.0], atol=0.3)
+
+
+def test_the_density_of_a_normal_sample_is_the_normal_one():
+    columns = {"a": NORMAL, "b": RNG.normal(size=4000)}
+    found = usual.density(columns)
+    given = {"a": np.array([5.0, 9.0]), "b": np.array([0.0, 1.0])}
+    expected = stats.norm.logpdf([0, 2]) + stats.norm.logpdf([0, 1])
+    np.testing.assert_allclose(found(given, np), expected, atol=0.15)
+
+
+def test_the_density_has_as_many_gaussians_as_are_needed():
+    two = np.concatenate([RNG.normal((-2, -2), 0.3, (500, 2)), RNG.normal((2, 2), 0.3, (500, 2))])
+    found = usual.density({"a": two[:, 0], "b": two[:, 1]})
+    assert len(found.means) > 1
+    # Each statistic is usual, together they are not.
+    usually, rarely = found({"a": np.array([2.0, 2.0]), "b": np.array([2.0, -2.0])}, np)
+    assert usually > rarely + 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 30])
+def test_few_or_constant_images_are_enough(count):
+    columns = {"a": RNG.normal(size=count), "b": np.full(count, 3.0)}
+    given = {"a": np.array([0.0, 1e6]), "b": np.array([3.0, 4.0])}
+    for made in (usual.distance(columns), usual.density(columns)):
+        assert np.all(np.isfinite(made(given, np)))
