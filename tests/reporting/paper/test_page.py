@@ -32,8 +32,8 @@ def _workdirs(tmp_path_factory):
             size = {"png_bytes": np.full(27, 5.0 if bits == 3.0 else 0.0)}
             write(root, [bits - 0.1, bits, bits + 0.1] * 9, name, split, size, family=family)
         if family == "glow":
-            held_out = np.random.default_rng(0).normal(3.0, 0.1, 60)
-            size = {"png_bytes": np.full(60, 5.0)}
+            held_out = np.random.default_rng(0).normal(3.0, 0.1, 100)
+            size = {"png_bytes": np.full(100, 5.0)}
             write(root, held_out, "fashion_mnist", "validation", size, family=family)
         write_report(root, SETS)
     return [folder / "glow", folder / "vae"]
