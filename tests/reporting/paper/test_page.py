@@ -29,10 +29,12 @@ def _workdirs(tmp_path_factory):
         facts = from_config_dict(experiment(family, "fashion_mnist", "small")).training_facts()
         (root / "config.json").write_text(json.dumps(facts))
         for (name, split), bits in zip(SETS, (3.0, 2.0), strict=True):
-            write(root, [bits - 0.1, bits, bits + 0.1] * 9, name, split, family=family)
+            size = {"png_bytes": np.full(27, 5.0 if bits == 3.0 else 0.0)}
+            write(root, [bits - 0.1, bits, bits + 0.1] * 9, name, split, size, family=family)
         if family == "glow":
             held_out = np.random.default_rng(0).normal(3.0, 0.1, 60)
-            write(root, held_out, "fashion_mnist", "validation", family=family)
+            size = {"png_bytes": np.full(60, 5.0)}
+            write(root, held_out, "fashion_mnist", "validation", size, family=family)
         write_report(root, SETS)
     return [folder / "glow", folder / "vae"]
 

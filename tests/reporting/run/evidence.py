@@ -1,10 +1,8 @@
 """Tables of models that do not exist, and what a report makes of them."""
 
-import dataclasses
-
 import numpy as np
 
-from tests.evaluation.fakes import NUM_DIMS, judged, table
+from tests.evaluation.fakes import NUM_DIMS, judged, table, with_columns
 from tfp_ood import trajectory
 from tfp_ood.evaluation.images import Kept
 from tfp_ood.reporting.run.evidence import Evidence
@@ -17,11 +15,14 @@ RATE = 0.1
 SLOPES = {name: np.full(SHAPE, 0.01) for name in ("kernel_sensitivity", "sensitivity", "gradient")}
 
 
-def of_flow(made, volume):
-    """The table with the terms of a flow, of which `volume` is one."""
+def of_flow(made, volume, spare=0.0):
+    """The table with the terms of a flow, of which `volume` is one, and sizes as files.
+
+    A codec needs 400 bits more than the model, and `spare` fewer than that.
+    """
     terms = {"log_prob_latent": made.log_prob - volume, "log_det": volume + 0 * made.log_prob}
-    size = RNG.integers(60, 90, made.num_images).astype(float)
-    return dataclasses.replace(made, statistics={**made.statistics, **terms, "png_bytes": size})
+    bits = made.bits_per_dim * NUM_DIMS + RNG.normal(400 - spare, 2, made.num_images)
+    return with_columns(made, **terms, png_bytes=bits / 8, webp_bytes=bits / 8)
 
 
 def kept(made, variance):
@@ -43,8 +44,8 @@ OWN = of_flow(table(RNG.normal(3, 0.2, 40), "fashion_mnist"), RNG.normal(size=40
 HELD_OUT = of_flow(
     table(RNG.normal(3, 0.2, 80), "fashion_mnist", "validation"), RNG.normal(size=80)
 )
-MNIST = of_flow(table(RNG.normal(2, 0.2, 30), "mnist"), RNG.normal(5, 1, 30))
-GRAY = of_flow(table(np.linspace(1, 4, 256), "constant", "all"), 3.0)
+MNIST = of_flow(table(RNG.normal(2, 0.2, 30), "mnist"), RNG.normal(5, 1, 30), 50.0)
+GRAY = of_flow(table(np.linspace(1, 4, 256), "constant", "all"), 3.0, 50.0)
 HALF = of_flow(reduced(OWN, "dimmed", 0.5), RNG.normal(size=40))
 
 
