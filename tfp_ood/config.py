@@ -124,7 +124,7 @@ class ExportConfig:
     """The guard that is exported with the model."""
 
     false_alarm_rate: float = option(0.05, low=1e-6, high=0.5)
-    """Share of in-distribution images that the guard may flag; a rate r needs at least 4/r - 2
+    """Share of in-distribution images that the guard may flag; a rate r needs at least 2/r - 2
     validation images, of which one half fits the detectors and the other sets the threshold."""
 
 

@@ -9,7 +9,7 @@ from tfp_ood.detectors import conformal
 from tfp_ood.detectors.base import Detector
 from tfp_ood.detectors.conformal import Calibration
 from tfp_ood.evaluation.tables import ScoreTable
-from tfp_ood.metrics.detection import share_interval
+from tfp_ood.metrics.detection import checked, share_interval
 
 REASON_SEPARATOR = "; "
 """Between the reasons of an image."""
@@ -111,15 +111,14 @@ def guard(
       ExportError: too few images for any to be flagged at this rate.
     """
 
-    def test(detector: Detector, tails: str) -> Test:
+    def decides(detector: Detector) -> Test:
         scores = detector.score(held_out)
-        return Test(detector, conformal.calibrate(scores, false_alarm_rate, tails))
+        return Test(detector, conformal.calibrate(scores, false_alarm_rate))
 
-    # Of both tails first: it takes the most images, and says how many.
-    of_likelihood = test(likelihood, likelihood.tails)
-    reasons = {one.name: test(one, one.tails) for one in members}
-    return Guard(
-        test(combined, "high"),
-        test(likelihood, "high"),
-        {**reasons, likelihood.name: of_likelihood},
-    )
+    def explains(detector: Detector) -> Test:
+        # Both tails need twice the images; where there are too few, this one gives no reasons.
+        scores = np.sort(checked(detector.score(held_out), "held-out"))
+        return Test(detector, Calibration(scores, false_alarm_rate, detector.tails))
+
+    reasons = {one.name: explains(one) for one in (*members, likelihood)}
+    return Guard(decides(combined), decides(likelihood), reasons)

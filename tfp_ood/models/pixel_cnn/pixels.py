@@ -15,8 +15,9 @@ from tfp_ood import units
 tfd = tfp.distributions
 
 _MAX = units.NUM_PIXEL_VALUES - 1
-_MIN_LOG_SCALE = -3.0
-"""A logistic of scale 0.05 has all its mass in one pixel value; narrower ones gain nothing."""
+_MIN_LOG_SCALE, _MAX_LOG_SCALE = -3.0, 12.0
+"""In pixel values. A logistic of scale 0.05 has all its mass in one of them; narrower ones gain
+nothing. One that is a thousand times as wide as the range has none left for single values."""
 
 _BLOCK = 16
 """Values that are summed together: the root of their number."""
@@ -170,5 +171,6 @@ def _in_pixels(parameters):
     """Location and log scale in units of pixel values."""
     half = _MAX / 2
     location, log_scale = tf.unstack(parameters, axis=-1)
-    log_scale = tf.maximum(log_scale + tf.math.log(half), _MIN_LOG_SCALE)
+    log_scale = log_scale + tf.math.log(half)
+    log_scale = tf.clip_by_value(log_scale, _MIN_LOG_SCALE, _MAX_LOG_SCALE)
     return half * (1.0 + location), log_scale
