@@ -27,7 +27,8 @@ told = {
     "sample": signatures["sample"](**{k: tf.constant(v) for k, v in draw.items()}),
 }
 flat = {f"{name}.{k}": v.numpy() for name, outputs in told.items() for k, v in outputs.items()}
-np.savez(out_path, **flat)
+# Words as bytes of one length: NumPy stores objects by pickle alone.
+np.savez(out_path, **{k: v.astype("S") if v.dtype == object else v for k, v in flat.items()})
 assert not {name.split(".")[0] for name in sys.modules} & {
     "tensorflow_probability",
     "tf_keras",

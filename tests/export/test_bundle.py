@@ -193,11 +193,10 @@ def test_the_verdict_is_that_of_the_tables(workdir, data_dir):
     for (name, role), table in zip(sets, judged, strict=True):
         images = tf.constant(images_of(data_dir, role, name))
         check(model.signatures["guard"](images=images), verdicts(guard, table))
-    assert {"complexity", "density", "latent_fit"} <= set(guard.reasons)
+    assert {"complexity", "log_prob"} < set(guard.reasons)
 
 
 def test_the_card_says_what_is_left_out(workdir):
     card = (workdir.export / "model_card.md").read_text()
     assert "- Input complexity does without webp_bytes." in card
-    assert "- Density of statistics does without webp_bytes." in card
     assert "is left out" not in card

@@ -333,6 +333,10 @@ def test_flows_tell_their_two_terms(trained):
         assert {(v.dtype, len(v)) for v in statistics.values()} == {(tf.float32, 10)}
         total = statistics["log_prob_latent"] + statistics["log_det"]
         np.testing.assert_allclose(total, statistics["log_prob"], rtol=1e-5)
+        levels = [v for n, v in statistics.items() if n.startswith("log_prob_latent.level_")]
+        assert len(levels) == case.options["num_levels"]
+        if "num_classes" not in case.options:
+            np.testing.assert_allclose(sum(levels), statistics["log_prob_latent"], rtol=1e-5)
     log_det = model.statistics(contracts.random_images(case, 10))["log_det"]
     if case.options.get("coupling") == "additive":
         np.testing.assert_allclose(log_det, log_det[0], rtol=1e-5)

@@ -16,7 +16,7 @@ CONVOLUTIONS = {
 }
 FUNCTIONS = {
     "difference": lambda x, w: w[0] - (x - w),
-    "product": lambda x, w: x * w[:, None],
+    "product": lambda x, w: x * tf.stack([w, w**2, w, w]) + w[:1] * x,
     "quotients": lambda x, w: w / (4.0 + x) + x / (4.0 + w),
     "squared_difference": lambda x, w: tf.math.squared_difference(w, x),
     "matmul_transposed": lambda x, w: tf.matmul(
@@ -43,7 +43,7 @@ def check(function, x, w):
             image = tf.constant(x[i : i + 1])
             tape.watch(image)
             own = log_prob(image)
-        expected = tape.gradient(own, [variable, image])
+        expected = tape.gradient(own, [variable, image], unconnected_gradients="zero")
         np.testing.assert_allclose(by_variable[i], expected[0], 1e-4, 1e-4)
         np.testing.assert_allclose(by_input[i], expected[1][0], 1e-4, 1e-4)
 
@@ -78,7 +78,7 @@ def test_a_parameter_that_is_used_twice_or_not_at_all():
 
 
 def test_an_operation_without_a_rule_is_named():
-    with pytest.raises(NotImplementedError, match="no rule for .* of Atan2; there are .*Conv2D"):
+    with pytest.raises(NotImplementedError, match=r"no rule for .* of Atan2; .*Conv2D"):
         check(tf.atan2, normal(2, 3), normal(3))
 
 

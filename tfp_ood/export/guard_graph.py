@@ -74,9 +74,9 @@ def verdict_tensors(calibration: Calibration, scores: tf.Tensor) -> Tensors:
     if calibration.tails == "both":
         rank = tf.minimum(rank, 1 + count - above)
     p_value = tf.cast(calibration.num_tails * rank, tf.float64) / (count + 1)
-    lower = tf.cast(above + not_below, tf.float64) / (2 * count)
+    lower = tf.cast(2 * count - above - not_below, tf.float64) / (2 * count)
     return {
-        "percentile": tf.cast(100.0 - 100.0 * lower, tf.float32),
+        "percentile": tf.cast(100.0 * lower, tf.float32),
         "p_value": tf.cast(tf.minimum(p_value, 1.0), tf.float32),
         "is_out_of_distribution": rank <= calibration.most_flagged,
     }

@@ -33,7 +33,8 @@ def tests(noise: tf.Tensor, part: str) -> dict[str, tf.Tensor]:
         A^2 = -n - 1/n sum_i (2i - 1) [log Phi(z_(i)) + log Phi(-z_(n+1-i))] (Anderson & Darling,
         "A test of goodness of fit", 1954).
       flatness: standard deviation over mean of the power spectrum, the squared 2-D Fourier
-        transform of each channel without its mean; 1, and more where few frequencies prevail.
+        transform of each channel without its mean; little above 1, and more where few
+        frequencies prevail. Over half of the frequencies, of which the others are a mirror image.
       autocorrelation: mean product of standardised neighbours in rows and in columns; 0.
       mean: of the values; 0.
       kurtosis: mean fourth power of the standardised values; 3.

@@ -21,11 +21,20 @@ def random_parameters(kind, count=40, seed=0):
     return np.stack([location, log_scale], -1).astype(np.float32)
 
 
+def of_all_values(parameters):
+    """Each row of parameters for each of the 256 values, `[count, 256, P]`, and those values."""
+    values = tf.constant(np.broadcast_to(VALUES, (len(parameters), 256)), tf.int32)
+    return tf.repeat(parameters[:, None], 256, axis=1), values
+
+
 def all_log_probs(kind, parameters):
     """Of each of the 256 values under each row of parameters: `[count, 256]`."""
-    wide = tf.repeat(parameters[:, None], 256, axis=1)
-    values = tf.constant(np.broadcast_to(VALUES, (len(parameters), 256)), tf.int32)
-    return pixels.LIKELIHOODS[kind]().log_prob(wide, values).numpy()
+    return pixels.LIKELIHOODS[kind]().log_prob(*of_all_values(parameters)).numpy()
+
+
+def told(kind, parameters):
+    """What scoring is told of each of the 256 values: `[count, 256]` each."""
+    return pixels.LIKELIHOODS[kind]().told(*of_all_values(parameters))
 
 
 @pytest.mark.parametrize("kind", pixels.LIKELIHOODS)
@@ -36,11 +45,16 @@ def test_mass_is_one(kind):
 
 
 @pytest.mark.parametrize("kind", pixels.LIKELIHOODS)
+def test_scoring_and_training_have_one_log_prob(kind):
+    parameters = random_parameters(kind)
+    found = told(kind, parameters).log_prob
+    np.testing.assert_allclose(found, all_log_probs(kind, parameters), rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", pixels.LIKELIHOODS)
 def test_below_is_the_mass_of_all_smaller_values(kind):
     parameters = random_parameters(kind)
-    wide = tf.repeat(parameters[:, None], 256, axis=1)
-    values = tf.constant(np.broadcast_to(VALUES, (len(parameters), 256)), tf.int32)
-    below = pixels.LIKELIHOODS[kind]().below(wide, values).numpy()
+    below = told(kind, parameters).below.numpy()
     mass = np.exp(np.float64(all_log_probs(kind, parameters)))
     assert below.dtype == np.float32 and np.all(below[:, 0] == 0.0)
     np.testing.assert_allclose(below, np.cumsum(mass, axis=1) - mass, atol=2e-5)
@@ -51,7 +65,7 @@ def test_mean_is_that_of_all_values(kind):
     """For logistics to half a value, and nearly where they are as wide as one value."""
     parameters = random_parameters(kind)
     mass = np.exp(np.float64(all_log_probs(kind, parameters)))
-    difference = np.abs(pixels.LIKELIHOODS[kind]().mean(parameters) - mass @ VALUES)
+    difference = np.abs(told(kind, parameters).mean[:, 0] - mass @ VALUES)
     if kind == "logistic":
         wide = parameters[:, 1] > -np.log(127.5)
         assert np.max(difference) < 0.501 and 5 < wide.sum() < 35
@@ -62,7 +76,7 @@ def test_mean_is_that_of_all_values(kind):
 def test_mean_of_logistics_beyond_all_bounds():
     """Locations far outside give the ends, and hopelessly wide ones no more than a finite value."""
     parameters = np.array([[-1e4, -9], [1e4, -9], [0, 10], [0.5, 80], [-3, 200]], np.float32)
-    mean = pixels.LogisticPixels().mean(parameters).numpy()
+    mean = told("logistic", parameters).mean[:, 0].numpy()
     np.testing.assert_allclose(mean[:3], [0.0, 255.0, 127.5], atol=0.1)
     assert np.all((mean >= 0) & (mean <= 255))
 

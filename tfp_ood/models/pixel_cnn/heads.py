@@ -103,11 +103,9 @@ class CategoricalHead(keras.layers.Layer):
         self, run: WholeImage, features: tf.Tensor, images: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """See `Head`."""
-        of_values, log_probs, below = CategoricalPixels(), [], []
-        for logits, values in self._by_channel(run, features, images):
-            log_probs.append(of_values.log_prob(logits, values))
-            below.append(of_values.below(logits, values))
-        return tf.stack(log_probs, -1), tf.stack(below, -1)
+        by_channel = self._by_channel(run, features, images)
+        told = [CategoricalPixels().told(logits, values) for logits, values in by_channel]
+        return tf.stack([t.log_prob for t in told], -1), tf.stack([t.below for t in told], -1)
 
     def draw(
         self, run: WholeImage, features: tf.Tensor, noise: tf.Tensor, temperature: tf.Tensor

@@ -110,63 +110,75 @@ class VAE(LikelihoodModel):
             kl = tf.maximum(tf.reduce_mean(kl, axis=0), free)
         return tf.reduce_sum(kl, axis=-1)
 
-    def _one_draw(self, images, posterior, draw):
-        """log p(x|z) and log q(z|x) - log p(z) of a latent z that the image decides: `[B]`."""
+    def _draw(self, images, posterior, draw):
+        """log p(x|z) and log q(z|x) - log p(z), `[B]`, of a latent z that the image decides; and
+        what its decoder tells of the pixels."""
         normal, size = posterior.distribution, self._options.num_latents
         noise = dequantize.content_normal(images, size, draw, self.seed)
         latents = normal.loc + normal.scale * noise
         kl = posterior.log_prob(latents) - self.prior().log_prob(latents)
-        return self._reconstruction(images, latents), kl
+        told = self.pixels.told(self.decoder(latents), tf.cast(images, tf.int32))
+        return tf.reduce_sum(told.log_prob, axis=[1, 2, 3]), kl, told
 
     def _differentiable(self, images):
         """Of the pixels as the encoder reads them; those that are reconstructed are constants."""
         pixels = tf.cast(images, tf.float32)
-        reconstruction, kl = self._one_draw(images, self.posterior(pixels), tf.constant(0))
+        reconstruction, kl, _ = self._draw(images, self.posterior(pixels), tf.constant(0))
         return pixels, reconstruction - kl
 
     def _scores(self, images, num_draws):
-        posterior = self.posterior(images)
-
-        def one_draw(draw):
-            return self._one_draw(images, posterior, draw)
-
-        # One draw at a time: what is kept of each is two numbers per image.
-        reconstruction, kl = tf.map_fn(
-            one_draw,
-            tf.range(num_draws),
-            parallel_iterations=1,
-            fn_output_signature=(tf.float32, tf.float32),
-        )
+        """log_prob and the bound's parts; L1 and L2 norms of the residual, and of the posterior's
+        mean and scale (Huang et al., "Rethinking test-time likelihood: the likelihood path
+        principle", 2024); and the tests of `whiteness` of the residual."""
+        posterior, prior = self.posterior(images), self.prior()
+        normal = posterior.distribution
+        *first, told = self._draw(images, posterior, tf.constant(0))
+        reconstruction, kl = (values[tf.newaxis] for values in first)
+        if num_draws > 1:
+            # One draw at a time: what is kept of each is two numbers per image.
+            others = tf.map_fn(
+                lambda draw: self._draw(images, posterior, draw)[:2],
+                tf.range(1, num_draws),
+                parallel_iterations=1,
+                fn_output_signature=(tf.float32, tf.float32),
+            )
+            reconstruction = tf.concat([reconstruction, others[0]], 0)
+            kl = tf.concat([kl, others[1]], 0)
         log_weights = reconstruction - kl
         mean_kl = tf.reduce_mean(kl, axis=0)
         if self._options.prior == "gaussian":
-            mean_kl = tfd.kl_divergence(posterior, self.prior())
-        normal = posterior.distribution
-        told = {"posterior_mean": normal.loc, "posterior_scale": normal.scale}
-        residual, scores = self._residual(images, normal.loc)
+            mean_kl = tfd.kl_divergence(posterior, prior)
+        residual, scores = self._residual(images, told)
+        parts = {"residual": residual, "posterior_mean": normal.loc}
+        parts["posterior_scale"] = normal.scale
         return {
             "log_prob": tf.reduce_logsumexp(log_weights, axis=0) - math.log(num_draws),
             "elbo": tf.reduce_mean(log_weights, axis=0),
             "kl": mean_kl,
             "reconstruction": tf.reduce_mean(reconstruction, axis=0),
-            **_norms({"residual": residual, **told}),
+            **_norms(parts),
             **whiteness.tests(scores, "residual"),
         }
 
-    def _residual(self, images, latents):
-        """What is left of images when those that latents `[B, L]` decode to are taken away.
+    def _residual(self, images, told):
+        """What is left of images when what the decoder expects is taken away.
+
+        Of one draw of z from the posterior, not of its mean: were the model true and the posterior
+        exact, x and z would be a draw of p(z) p(x|z), and the normal scores white noise. The draw
+        is that of the likelihood, or the decoder, which most of the time goes to, would run twice.
+
+        Args:
+          images: uint8 `[B, H, W, C]`.
+          told: of their values under p(x|z).
 
         Returns:
           x less the mean of p(x|z), with pixel values from 0 to 1, `[B, D]`; and the normal
           scores of the pixels given z, `[B, H, W, C]`.
         """
-        parameters, values = self.decoder(latents), tf.cast(images, tf.int32)
-        residual = tf.cast(images, tf.float32) - self.pixels.mean(parameters)
-        mass = tf.exp(self.pixels.log_prob(parameters, values))
+        residual = (tf.cast(images, tf.float32) - told.mean) / (units.NUM_PIXEL_VALUES - 1)
         noise = dequantize.content_noise(images, tf.constant(0), self.seed)
-        scores = whiteness.normal_scores(self.pixels.below(parameters, values), mass, noise)
-        flat = tf.reshape(residual, [-1, self.num_dims]) / (units.NUM_PIXEL_VALUES - 1)
-        return flat, scores
+        scores = whiteness.normal_scores(told.below, tf.exp(told.log_prob), noise)
+        return tf.reshape(residual, [-1, self.num_dims]), scores
 
     def _samples(self, num_images, seed, temperature):
         latent_seed, pixel_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
