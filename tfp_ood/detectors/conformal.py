@@ -84,8 +84,8 @@ def calibrate(scores: np.ndarray, false_alarm_rate: float, tails: str = "high") 
         raise ExportError(
             f"config.export.false_alarm_rate: {false_alarm_rate} with {len(values):,} validation "
             "images to set the threshold (the other half fits the detectors) would flag nothing; "
-            f"valid is at least {lowest:.3g}, or train a new model with at least {2 * fewest:,} validation images "
-            "(config.data.num_validation)."
+            f"valid is at least {lowest:.3g}, or train a new model with at least {2 * fewest:,} "
+            "validation images (config.data.num_validation)."
         )
     return calibration
 
