@@ -113,7 +113,9 @@ def test_has_the_exported_guards_rates_from_the_tables(made):
         assert cells[3].startswith(f"{100 * np.mean(judgement.flagged):.1f} % (")
         assert cells[4] == f"{100 * np.mean(judgement.beyond_likelihood):.1f} %"
     assert row(text, "MNIST", "foreign")[4] == "0.0 %"
-    assert row(text, "MNIST", "foreign")[5].endswith("of the flagged)")
+    assert row(text, "MNIST", "foreign")[5] == (
+        "unusual goodness of fit of the latents (100 % of the flagged)"
+    )
 
 
 def test_says_what_the_guard_catches_and_what_it_does_not(made):

@@ -1,5 +1,6 @@
 """The sets of a run, what judges them, and what it says: what a model card tells of."""
 
+import collections
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
@@ -79,9 +80,9 @@ def most_frequent(judgement: Judgement, reasons: Mapping[str, Detector]) -> tupl
       judgement: with at least one flagged image.
       reasons: the detectors that give reasons, by name.
     """
-    shares = {
-        reasons[name].reason(side > 0): float(np.mean(fired[judgement.flagged] == side))
-        for name, fired in judgement.fired.items()
-        for side in (1, -1)
-    }
-    return max(shares.items(), key=lambda item: item[1])
+    shares = collections.Counter()
+    for name, fired in judgement.fired.items():
+        for side in (1, -1):  # which may be one in words
+            share = float(np.mean(fired[judgement.flagged] == side))
+            shares[reasons[name].reason(side > 0)] += share
+    return shares.most_common(1)[0]
