@@ -364,7 +364,7 @@ def test_export_is_a_stage_of_its_own(workdir, data_dir, capsys):
         assert (workdir / "export" / name).stat().st_size > 0, name
     assert cli.main(command(workdir, data_dir, "--mode=export")) == 2
     error = capsys.readouterr().err
-    assert "config.export.false_alarm_rate: 0.05 with 4 validation images" in error
+    assert "config.export.false_alarm_rate: 0.05 with 2 validation images" in error
 
 
 def test_export_names_the_sets_that_are_not_scored(workdir, data_dir, capsys):

@@ -81,12 +81,11 @@ def calibrate(scores: np.ndarray, false_alarm_rate: float, tails: str = "high") 
         count = calibration.num_tails
         fewest = math.ceil(count / fractions.Fraction(str(false_alarm_rate))) - 1
         lowest = count / (len(values) + 1)
-        # Half of the validation images are for fitting.
         raise ExportError(
             f"config.export.false_alarm_rate: {false_alarm_rate} with {len(values):,} validation "
-            f"images to set the threshold, half of them all, would flag nothing; valid is at least "
-            f"{lowest:.3g}, or train a new model with at least {2 * fewest:,} validation images "
-            "(config.data.num_validation)."
+            "images to set the threshold (the other half fits the detectors) would flag nothing; "
+            f"valid is at least {lowest:.3g}, or train a new model with at least {2 * fewest:,} "
+            "validation images (config.data.num_validation)."
         )
     return calibration
 

@@ -31,7 +31,7 @@ def kept(made, variance):
     order = np.argsort(-made.log_prob)[:16]
     moments = np.ones(SHAPE), np.full(SHAPE, variance)
     spread = RNG.integers(0, 256, (made.num_images, *SHAPE), np.uint8)
-    return Kept(images, np.stack([order, order]), spread, made.index, *moments)
+    return Kept(images, np.stack([order, order]), spread, np.arange(made.num_images), *moments)
 
 
 def reduced(own, kind, factor):

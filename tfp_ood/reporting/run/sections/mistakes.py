@@ -100,7 +100,11 @@ def draw(sets: Sequence[JudgedSet], found: Mapping[str, _Found], in_key: str) ->
         for axes, entry in zip(row, found[one.key]["shown"], strict=False):
             _draw_image(axes, one, entry)
         words = "own, flagged" if one.key == in_key else "missed"
-        row[0].set_title(f"{one.label}, {words}", fontsize=9, loc="left", pad=3)
+        row[0].set_title(" ", fontsize=9)  # whose height, but not its width, makes room
+        title = row[0].text(
+            0, 1.05, f"{one.label}, {words}", transform=row[0].transAxes, fontsize=9
+        )
+        title.set_in_layout(False)
     return figure
 
 
@@ -108,7 +112,8 @@ def _draw_image(axes: Axes, one: JudgedSet, entry: _Found) -> None:
     image = one.kept.spread[np.searchsorted(one.kept.spread_index, entry["index"])]
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.spines[:].set(visible=True, color=figures.OWN_COLOR, linewidth=1)
-    why = reasons.wrapped(entry["reasons"], _NUM_REASONS) or ["nothing unusual"]
+    why = [f"- {words}" for words in reasons.wrapped(entry["reasons"], _NUM_REASONS)]
     lines = [f"p = {entry['p_value']:.2g}"]
-    lines += [line for words in why for line in textwrap.wrap(f"- {words}", _LETTERS)]
+    lines += [line for words in why for line in textwrap.wrap(words, _LETTERS)]
+    lines += [] if why else ["nothing unusual"]
     axes.set_xlabel("\n".join(lines), fontsize=6, labelpad=2)
