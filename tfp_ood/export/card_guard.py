@@ -1,6 +1,5 @@
 """The parts of a model card that are about the guard."""
 
-
 from tfp_ood.detectors.guard import Judgement
 from tfp_ood.export.judged import Judged
 from tfp_ood.export.markdown import between, bullets, percent, table
