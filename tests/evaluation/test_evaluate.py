@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.data import tiny
+from tfp_ood import detectors
 from tfp_ood.config import Config, DataConfig, SampleConfig, TrainConfig, VAEConfig
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError, UserError
@@ -125,3 +126,28 @@ def test_a_reference_that_cannot_be_one_is_refused(workdir, data_dir, tmp_path):
     for path, said in ((tmp_path, "training has ended"), (workdir.root, "of another run")):
         with pytest.raises(UserError, match=f"evaluate.reference.*{said}"):
             evaluate.evaluate(asked_for(CONFIG, reference=str(path)), workdir, data_dir)
+
+
+def test_further_passes_add_columns_and_make_tables_anew(workdir, data_dir):
+    """Switched off, tables are those of runs that never had them."""
+    data = dataclasses.replace(CONFIG.data, out_of_distribution=("mnist",))
+    plain = dataclasses.replace(CONFIG, data=data)
+    evaluate.evaluate(plain, workdir, data_dir)
+    alone, _ = evaluate.current_tables(plain, workdir, data_dir)
+    config = asked_for(plain, symmetries=True, gradients=True)
+    evaluate.evaluate(config, workdir, data_dir)
+    judged, held_out = evaluate.current_tables(config, workdir, data_dir)
+    passes = {name for name in held_out.column_names if name.startswith(("symmetry", "log_grad"))}
+    model = fit.load_trained(CONFIG, workdir)
+    assert len(passes) == 7 + 1 + len(model.trainable_variables)
+    for one, before in zip(judged, alone, strict=True):
+        assert set(one.column_names) == passes | set(before.column_names)
+        np.testing.assert_array_equal(one.log_prob, before.log_prob)
+    images, _ = pipeline.load(pipeline.open_sets(CONFIG.data, data_dir)[1])
+    turned = model.log_prob(np.rot90(images, 2, (1, 2)))
+    np.testing.assert_allclose(judged[1].statistics["symmetry.3"], turned, rtol=1e-5)
+    with pytest.raises(EvaluationError, match="No current scores"):
+        evaluate.current_tables(plain, workdir, data_dir)
+    assert {"symmetry", "gradient", "input_gradient"} <= set(
+        detectors.panel([held_out], judged).detectors
+    )

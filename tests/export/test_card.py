@@ -112,6 +112,9 @@ def test_has_the_exported_guards_rates_from_the_tables(made):
         cells = row(text, entry.label, role)
         assert cells[3].startswith(f"{100 * np.mean(judgement.flagged):.1f} % (")
         assert cells[4] == f"{100 * np.mean(judgement.beyond_likelihood):.1f} %"
+        sides = [fired[judgement.flagged] for fired in judgement.fired.values()]
+        most = max(np.mean(fired == side) for fired in sides for side in (1, -1))
+        assert cells[5].endswith(f"({100 * most:.0f} % of the flagged)")
     assert row(text, "MNIST", "foreign")[4] == "0.0 %"
     assert row(text, "MNIST", "foreign")[5] == (
         "unusual goodness of fit of the latents (100 % of the flagged)"

@@ -112,7 +112,7 @@ def test_gradients_of_every_trainable_variable_are_finite(name):
         assert np.all(np.isfinite(tf.convert_to_tensor(gradient))), variable.name
 
 
-@ALL_CASES
+@pytest.mark.parametrize("name", each(CASES, slow=set(CASES) - set(FIRST)))
 def test_gradients_of_each_image_are_those_of_its_row_of_the_jacobian(trained):
     case, model = trained
     images = tf.constant(contracts.random_images(case, 3))

@@ -1,10 +1,9 @@
 """The parts of a model card that are about the guard."""
 
-import numpy as np
-
 from tfp_ood.detectors.guard import Judgement
-from tfp_ood.export.judged import Judged, most_frequent
+from tfp_ood.export.judged import Judged
 from tfp_ood.export.markdown import between, bullets, percent, table
+from tfp_ood.reporting import reasons
 from tfp_ood.reporting.outcome import is_changed
 from tfp_ood.reporting.summary import SetSummary, auroc_words
 
@@ -30,7 +29,7 @@ def guard(judged: Judged) -> list[str]:
             f"{entry.num_images:,}",
             f"{percent(entry.flagged)} ({between(entry.flagged_interval)})",
             percent(entry.flagged_by_likelihood),
-            _reason(judged, judgement),
+            _reason(judgement),
         ]
         for entry, role, judgement in zip(entries, roles, judgements, strict=True)
     ]
@@ -61,13 +60,10 @@ def _titles(judged: Judged) -> str:
     return ", ".join(titles[:-1]) + " and " * (len(titles) > 1) + titles[-1]
 
 
-def _reason(judged: Judged, judgement: Judgement) -> str:
+def _reason(judgement: Judgement) -> str:
     """The most frequent one and its share of the flagged images."""
-    if not np.any(judgement.flagged):
-        return "-"
-    tests = judged.panel.guard.reasons
-    words, share = most_frequent(judgement, {name: one.detector for name, one in tests.items()})
-    return f"{words} ({100 * share:.0f} % of the flagged)" if share else "all together"
+    found = reasons.main(judgement)
+    return f"{found[0]} ({100 * found[1]:.0f} % of the flagged)" if found else "-"
 
 
 def _false_alarms(judged: Judged) -> str:

@@ -1,10 +1,7 @@
 """The sets of a run, what judges them, and what it says: what a model card tells of."""
 
-import collections
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Collection, Sequence
 
 from tfp_ood import detectors
 from tfp_ood.detectors import COMBINED, LIKELIHOOD, Detector, Panel
@@ -71,18 +68,3 @@ def judged_without(
     shown = {k: v for k, v in panel.detectors.items() if k in (LIKELIHOOD, COMBINED)}
     few = dataclasses.replace(panel, detectors=shown)
     return Judged(kept, panel, summarize(kept[0], kept[1:], few))
-
-
-def most_frequent(judgement: Judgement, reasons: Mapping[str, Detector]) -> tuple[str, float]:
-    """The reason that holds for most of the flagged images, in words, and for what share of them.
-
-    Args:
-      judgement: with at least one flagged image.
-      reasons: the detectors that give reasons, by name.
-    """
-    shares = collections.Counter()
-    for name, fired in judgement.fired.items():
-        for side in (1, -1):  # which may be one in words
-            share = float(np.mean(fired[judgement.flagged] == side))
-            shares[reasons[name].reason(side > 0)] += share
-    return shares.most_common(1)[0]
