@@ -6,7 +6,9 @@ import numpy as np
 
 from tests.evaluation.fakes import table
 from tfp_ood import detectors, units
+from tfp_ood.detectors.guard import REASON_SEPARATOR
 from tfp_ood.evaluation import codecs
+from tfp_ood.reporting import reasons
 
 
 def table_of(columns, name="mnist"):
@@ -40,7 +42,10 @@ def verdicts(guard, judged):
         "score": found.score,
         "p_value": found.p_value,
         "is_out_of_distribution": found.flagged,
-        "reasons": guard.words(found),
+        "reasons": [
+            REASON_SEPARATOR.join(reasons.of_image(found, place))
+            for place in range(judged.num_images)
+        ],
         **{f"p_value.{name}": one["p_value"] for name, one in alone.items()},
     }
 

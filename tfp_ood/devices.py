@@ -48,7 +48,7 @@ def share_cores() -> None:
         return
     # TensorFlow refuses once it has started, and has no public way to ask whether it has.
     with contextlib.suppress(RuntimeError):
-        tf.config.threading.set_intra_op_parallelism_threads(max(1, _num_cores() // 2))
+        tf.config.threading.set_intra_op_parallelism_threads(max(1, num_cores() // 2))
 
 
 def share_gpus(memory_growth: bool = True) -> None:
@@ -79,7 +79,7 @@ def _held_back_stderr() -> Iterator[None]:
             os.close(kept)
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         return len(os.sched_getaffinity(0))

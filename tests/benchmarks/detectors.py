@@ -18,6 +18,7 @@ import numpy as np
 from scipy import stats
 
 from tfp_ood import detectors
+from tfp_ood.detectors import conformal
 from tfp_ood.evaluation.tables import read_score_table
 from tfp_ood.reporting import summary
 from tfp_ood.reporting.summary import SetSummary, Summary
@@ -138,11 +139,19 @@ def false_alarms(root: pathlib.Path) -> str:
         places, own = open_workdir(root / name), summary.read(path).in_distribution
         test = read_score_table(places.score_table(own, "test"))
         held_out = read_score_table(places.score_table(own, "validation"))
+        panels = [detectors.panel([held_out], [test], seed=seed) for seed in range(20)]
+        tests = [panel.guard.combined for panel in panels]
+        scores = [one.detector.score([test]) for one in tests]
         row = [name]
         for rate in (0.01, 0.05, 0.10):
-            guards = [detectors.panel([held_out], [test], rate, seed).guard for seed in range(20)]
-            shares = [np.mean(guard.judge([test]).flagged) for guard in guards]
-            calibration = guards[0].combined.calibration
+            calibrations = [
+                dataclasses.replace(one.calibration, false_alarm_rate=rate) for one in tests
+            ]
+            shares = [
+                np.mean(conformal.verdicts(one, found)["is_out_of_distribution"])
+                for one, found in zip(calibrations, scores, strict=True)
+            ]
+            calibration = calibrations[0]
             rank = calibration.most_flagged
             expected = stats.betabinom(test.num_images, rank, calibration.num_images + 1 - rank)
             low, high = expected.ppf([0.025, 0.975]) / test.num_images

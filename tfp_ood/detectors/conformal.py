@@ -63,6 +63,15 @@ class Calibration:
         return math.floor(rate * (self.num_images + 1)) // self.num_tails
 
 
+def measured(scores: np.ndarray, false_alarm_rate: float, tails: str = "high") -> Calibration:
+    """`calibrate`, of however few images: a test of too few flags nothing.
+
+    Raises:
+      EvaluationError: there are none, or some are not finite.
+    """
+    return Calibration(np.sort(checked(scores, "held-out")), false_alarm_rate, tails)
+
+
 def calibrate(scores: np.ndarray, false_alarm_rate: float, tails: str = "high") -> Calibration:
     """A test from the scores of held-out images.
 
@@ -75,14 +84,14 @@ def calibrate(scores: np.ndarray, false_alarm_rate: float, tails: str = "high") 
       EvaluationError: there are none, or some are not finite.
       ExportError: they are too few for any image to be flagged at this rate.
     """
-    values = np.sort(checked(scores, "held-out"))
-    calibration = Calibration(values, false_alarm_rate, tails)
+    calibration = measured(scores, false_alarm_rate, tails)
     if calibration.most_flagged < 1:
         count = calibration.num_tails
         fewest = math.ceil(count / fractions.Fraction(str(false_alarm_rate))) - 1
-        lowest = count / (len(values) + 1)
+        lowest = count / (calibration.num_images + 1)
         raise ExportError(
-            f"config.export.false_alarm_rate: {false_alarm_rate} with {len(values):,} validation "
+            f"config.export.false_alarm_rate: {false_alarm_rate} with "
+            f"{calibration.num_images:,} validation "
             "images to set the threshold (the other half fits the detectors) would flag nothing; "
             f"valid is at least {lowest:.3g}, or train a new model with at least {2 * fewest:,} "
             "validation images (config.data.num_validation)."

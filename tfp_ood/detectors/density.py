@@ -28,7 +28,6 @@ class Density(FittedDetector):
 
     name = "density"
     title = "Density of statistics"
-    needs = ("log_prob",)
 
     def uses(self, names: Collection[str]) -> tuple[str, ...]:
         """The terms and sizes that the table has."""

@@ -9,10 +9,10 @@ from tfp_ood.detectors import conformal
 from tfp_ood.detectors.base import Detector
 from tfp_ood.detectors.conformal import Calibration
 from tfp_ood.evaluation.tables import ScoreTable
-from tfp_ood.metrics.detection import checked, share_interval
+from tfp_ood.metrics.detection import share_interval
 
 REASON_SEPARATOR = "; "
-"""Between the reasons of an image."""
+"""Between the reasons of an image, in an exported guard's words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,18 +71,6 @@ class Guard:
             {name: _tails(test.verdicts(tables)) for name, test in self.reasons.items()},
         )
 
-    def words(self, judgement: Judgement) -> list[str]:
-        """Why each image is foreign, such as "unusual input complexity; too likely".
-
-        The detectors that fired, in order, whether the guard flags the image or not; "" where none
-        did. The exported guard says the same (`export.guard_graph`).
-        """
-        found = [
-            [self.reasons[name].detector.reason(side > 0) if side else "" for side in sides]
-            for name, sides in judgement.fired.items()
-        ]
-        return [REASON_SEPARATOR.join(filter(None, one)) for one in zip(*found, strict=True)]
-
 
 def _tails(found: Mapping[str, np.ndarray]) -> np.ndarray:
     """See `Judgement.fired`."""
@@ -117,8 +105,8 @@ def guard(
 
     def explains(detector: Detector) -> Test:
         # Both tails need twice the images; where there are too few, this one gives no reasons.
-        scores = np.sort(checked(detector.score(held_out), "held-out"))
-        return Test(detector, Calibration(scores, false_alarm_rate, detector.tails))
+        scores = detector.score(held_out)
+        return Test(detector, conformal.measured(scores, false_alarm_rate, detector.tails))
 
     reasons = {one.name: explains(one) for one in (*members, likelihood)}
     return Guard(decides(combined), decides(likelihood), reasons)

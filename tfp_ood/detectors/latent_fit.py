@@ -27,7 +27,6 @@ class LatentFit(FittedDetector):
     name = "latent_fit"
     title = "Goodness of fit of the latents"
     needs = tuple(f"{test}.*" for test in _TESTS)
-    needs_held_out = True
     is_combined = True
 
     def uses(self, names: Collection[str]) -> tuple[str, ...]:

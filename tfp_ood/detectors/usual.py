@@ -75,12 +75,19 @@ def normal_scores(values: np.ndarray) -> Interpolation:
         float(target / np.copysign(max(abs(knot - median), least), target))
         for knot, target in ((knots[0], targets[0]), (knots[-1], targets[-1]))
     )
-    # Of a statistic with few values several quantiles are one.
+    return _interpolation(knots, targets, least, below, above)
+
+
+def _interpolation(
+    knots: np.ndarray, values: np.ndarray, least: float, below: float = 0.0, above: float = 0.0
+) -> Interpolation:
+    """Through ascending knots; those that are no further apart than `least` are one.
+
+    Of a statistic with few values several quantiles are.
+    """
     places = np.cumsum(np.diff(knots, prepend=knots[0]) > least)
-    counts = np.bincount(places)
-    return Interpolation(
-        np.bincount(places, knots) / counts, np.bincount(places, targets) / counts, below, above
-    )
+    knots, values = (np.bincount(places, part) / np.bincount(places) for part in (knots, values))
+    return Interpolation(knots, values, below, above)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,11 +203,7 @@ def surprise(scores: np.ndarray) -> Surprise:
     least = _NARROWEST * (1.0 + np.max(np.abs(scores)))
     shares = np.linspace(0.0, 1.0 - _TAIL, 46)
     knots, targets = np.quantile(scores, shares), -np.log1p(-shares)
-    places = np.cumsum(np.diff(knots, prepend=knots[0]) > least)
-    counts = np.bincount(places)
-    body = Interpolation(
-        np.bincount(places, knots) / counts, np.bincount(places, targets) / counts, 0.0, 0.0
-    )
+    body = _interpolation(knots, targets, least)
     threshold = float(body.knots[-1])
     excess = np.sort(scores[scores > threshold] - threshold)
     mean = max(float(np.mean(excess)) if len(excess) else 0.0, least)

@@ -8,7 +8,6 @@ evenly over the set, and the moments of every pixel (`Kept`).
 import concurrent.futures
 import dataclasses
 import io
-import os
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from tfp_ood import atomic
+from tfp_ood import atomic, devices
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import tables
 
@@ -69,7 +68,7 @@ class Measurer:
     """Takes `columns` of batches in threads of its own, while a model computes."""
 
     def __init__(self) -> None:
-        self._num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
+        self._num_threads = devices.num_cores()
         self._pool = concurrent.futures.ThreadPoolExecutor(self._num_threads)
 
     def start(self, images: np.ndarray) -> Callable[[], dict[str, np.ndarray]]:
