@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -77,6 +78,11 @@ class WorkDir:
     """Folder of what is shipped: `model`, `model_card.md`, `client.py` (`export.bundle`)."""
     audit = _Place("audit")
     """Folder of the audit's page (`reporting.audit`)."""
+
+    @property
+    def weights(self) -> str | None:
+        """`weights_id` of the model that was trained here."""
+        return weights_id(self.model)
 
     def score_table(self, name: str, split: str) -> pathlib.Path:
         """The score table of a set, NAME.SPLIT.parquet, different for every (name, split)."""
@@ -174,6 +180,11 @@ class WorkDir:
             f"{self.root} began. Use another --workdir to train on them, or put the old ones back."
         )
 
+    def forget_training(self) -> None:
+        """Removes what earlier trainings told on their way, for one that starts from nothing."""
+        for folder in (self.trajectory, self.tensorboard):
+            shutil.rmtree(folder, ignore_errors=True)
+
     def claim(self, config: TrainedConfig, version: str = "") -> None:
         """Writes down the config that is trained here, and the version of the images.
 
@@ -193,6 +204,27 @@ class WorkDir:
 def open_workdir(path: str | os.PathLike[str]) -> WorkDir:
     """The work directory at a path, which need not exist yet."""
     return WorkDir(pathlib.Path(path).expanduser().absolute())
+
+
+def weights_id(folder: pathlib.Path) -> str | None:
+    """A short hash of the trained weights in a folder, the same for the same weights only.
+
+    What is computed with them carries it, so that it is not taken for a result of others that were
+    trained later in their place.
+
+    Returns:
+      16 hexadecimal digits; None where there are no weights.
+    """
+    paths = sorted(path for path in folder.rglob("*.data-*") if path.is_file())
+    if not paths:
+        return None
+    whole = hashlib.sha256()
+    for path in paths:
+        whole.update(path.relative_to(folder).as_posix().encode())
+        with path.open("rb") as file:
+            while part := file.read(1 << 20):
+                whole.update(part)
+    return whole.hexdigest()[:16]
 
 
 def _who() -> str:

@@ -42,6 +42,7 @@ def metadata(split, **changes):
         "family": "glow",
         "num_parameters": 1234,
         "config_hash": "abc",
+        "weights": "0123",
         "kind": "bound",
         "num_draws": 2,
         "seed": 0,

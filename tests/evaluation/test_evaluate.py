@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -53,6 +54,25 @@ def test_they_are_made_again_only_for_other_sets(workdir, data_dir):
     evaluate.sample(dataclasses.replace(CONFIG, data=data), workdir, data_dir)
     assert np.load(workdir.samples / "reconstructions.npy").shape[0] == 2
     assert json.loads(record.read_text())["reconstructed"] == ["fashion_mnist", "noise"]
+
+
+def test_nothing_of_replaced_weights_is_current(workdir, data_dir, tmp_path):
+    """Of the same config, even if they differ in one number alone."""
+    data = dataclasses.replace(CONFIG.data, out_of_distribution=("mnist",))
+    config = dataclasses.replace(CONFIG, data=data)
+    copy = open_workdir(shutil.copytree(workdir.root, tmp_path / "run"))
+    for _ in range(2):
+        evaluate.evaluate(config, copy, data_dir)
+        evaluate.sample(config, copy, data_dir)
+        scored, held_out = evaluate.current_tables(config, copy, data_dir)
+        found = {one.metadata["weights"] for one in (*scored, held_out)}
+        assert found == {copy.weights, json.loads(copy.sample_facts.read_text())["weights"]}
+        model = fit.load_trained(config, copy)
+        bias = next(v for v in model.trainable_variables if "bias" in v.name)
+        bias.scatter_nd_update([[0]], [1.0 + bias[0]])
+        model.save_weights(copy.model / "weights")
+        with pytest.raises(EvaluationError, match="No current scores of fashion_mnist/test, mnist"):
+            evaluate.current_tables(config, copy, data_dir)
 
 
 def test_files_that_changed_are_scored_again(workdir, data_dir, tmp_path):

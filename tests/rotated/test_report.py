@@ -28,7 +28,13 @@ def certain(classes, probability):
 def facts(variant):
     network = {"num_parameters": 100, "num_epochs": 3, "seconds": 1.5, "validation_accuracy": 0.9}
     networks = [network] * (5 if variant == "ensemble" else 1)
-    return {"variant": variant, "config_hash": "x", "num_draws": 50, "networks": networks}
+    return {
+        "variant": variant,
+        "config_hash": "x",
+        "weights": {f"{variant}_0": "0123"},
+        "num_draws": 50,
+        "networks": networks,
+    }
 
 
 def rotated_table(variant):
@@ -135,6 +141,14 @@ def test_missing_tables_and_pictures_name_the_stage(workdir):
         write_report(workdir, VARIANTS, 0)
     predictions.table_path(workdir, "mnf", "sets").unlink()
     with pytest.raises(EvaluationError, match=r"mnf\.sets\.parquet; --mode=evaluate"):
+        write_report(workdir, VARIANTS, 0)
+
+
+def test_predictions_of_weights_that_were_replaced_are_refused(workdir):
+    folder = workdir / "model" / "mnf_0"
+    folder.mkdir(parents=True)
+    (folder / "weights.data-00000-of-00001").write_bytes(b"others")
+    with pytest.raises(EvaluationError, match=r"older than the network mnf_0.*--mode=evaluate"):
         write_report(workdir, VARIANTS, 0)
 
 

@@ -39,8 +39,17 @@ CONFIG = Config(
 @pytest.fixture(scope="module", name="finished")
 def _finished(tmp_path_factory, data_dir):
     workdir = open_workdir(tmp_path_factory.mktemp("finished") / "run")
+    for folder in (workdir.trajectory, workdir.tensorboard):
+        folder.mkdir(parents=True)
+        (folder / "00000099.parquet").touch()
     fit.train(CONFIG, workdir, data_dir)
     return workdir
+
+
+def test_a_training_from_the_start_forgets_what_an_earlier_one_left(finished):
+    """Where `rm -r model` made room for it: no curve is of two trainings."""
+    assert list(trajectory.read(finished.trajectory)) == list(range(0, 13, 2))
+    assert not (finished.tensorboard / "00000099.parquet").exists()
 
 
 def weights(workdir):

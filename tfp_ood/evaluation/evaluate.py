@@ -130,13 +130,14 @@ def _open_sets(
         "family": trained["family"],
         "num_parameters": trained["num_parameters"],
         "config_hash": fingerprint(config.training_facts()),
+        "weights": workdir.weights,
         "kind": trained["log_prob_kind"],
         "num_draws": 1 if trained["log_prob_kind"] == "exact" else config.evaluate.num_draws,
         "seed": config.seed,
         **passes.facts(config.evaluate),
     }
     if config.evaluate.reference:
-        facts["reference"] = reference.hash_of(config, workdir)
+        facts["reference"] = reference.facts(config, workdir)
     return [
         (split, workdir.score_table(split.name, split.split), tables.score_metadata(split, **facts))
         for split in sets
@@ -158,7 +159,7 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
       UserError: no trained model, or one of another config.
       DataError: a set to reconstruct is not there, or does not fit the model.
     """
-    facts = _sample_facts(config)
+    facts = _sample_facts(config, workdir)
     if _is_sampled(workdir, facts):
         return
     model = fit.load_trained(config, workdir)
@@ -183,10 +184,11 @@ def _is_sampled(workdir: WorkDir, facts: Mapping[str, Any]) -> bool:
         return False
 
 
-def _sample_facts(config: Config) -> dict[str, Any]:
+def _sample_facts(config: Config, workdir: WorkDir) -> dict[str, Any]:
     """All that the folder of samples depends on."""
     facts = {
         "config_hash": fingerprint(config.training_facts()),
+        "weights": workdir.weights,
         "num_images": config.sample.num_images,
         "temperature": config.sample.temperature,
     }

@@ -9,8 +9,8 @@ COLUMN = "reference_log_prob"
 """Of the score table: log p(x) under the other run, nats per image."""
 
 
-def hash_of(config: Config, workdir: WorkDir) -> str:
-    """What the reference was trained with, as a short hash.
+def facts(config: Config, workdir: WorkDir) -> dict[str, str | None]:
+    """What the reference was trained with and its weights, as short hashes.
 
     Args:
       config: with a reference.
@@ -19,7 +19,9 @@ def hash_of(config: Config, workdir: WorkDir) -> str:
     Raises:
       ConfigError: it is no trained run, is the run itself, or has images of another shape.
     """
-    return fingerprint(_config(config, workdir).training_facts())
+    trained_with = fingerprint(_config(config, workdir).training_facts())
+    weights = open_workdir(config.evaluate.reference).weights
+    return {"config_hash": trained_with, "weights": weights}
 
 
 def load(config: Config, workdir: WorkDir) -> models.LikelihoodModel:

@@ -45,13 +45,13 @@ SET_KEYS = (
 )
 """Facts of the images. All other metadata are facts of the model and how it was asked."""
 
-FORMAT = 3
+FORMAT = 4
 """The format of the tables that this version writes and reads; others are made again."""
 
-MODEL_KEYS = ("family", "num_parameters", "config_hash", "kind", "num_draws", "seed")
+MODEL_KEYS = ("family", "num_parameters", "config_hash", "weights", "kind", "num_draws", "seed")
 """Facts of the model that no table may lack: its family, its trained numbers, the hash of
-`Config.training_facts()`, one of `KINDS`, the noise draws S per image (1 where the likelihood is
-exact) and the seed of the noise."""
+`Config.training_facts()`, that of the weights (`workdir.weights_id`), one of `KINDS`, the noise
+draws S per image (1 where the likelihood is exact) and the seed of the noise."""
 
 KINDS = ("exact", "bound")
 """What log_prob is: the model's log-likelihood, or a lower bound of it."""

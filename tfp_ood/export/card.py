@@ -83,7 +83,10 @@ def _model_rows(facts: Facts, in_set: SetSummary) -> list[list[str]]:
         ],
         ["trained parameters", f"{model['num_parameters']:,}"],
         ["likelihood", f"of the discrete image, {_kind(model)}"],
-        ["seed, config", f"{model['seed']}, {model['config_hash']}"],
+        [
+            "seed, config, weights",
+            f"{model['seed']}, {model['config_hash']}, {model['weights']}",
+        ],
     ]
 
 

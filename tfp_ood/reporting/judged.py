@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
+from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation.images import Kept, read_kept
 from tfp_ood.evaluation.tables import ScoreTable, read_score_table
 from tfp_ood.reporting.summary import SetSummary, Summary
@@ -50,9 +51,20 @@ def read_tables(workdir: WorkDir, sets: Sequence[tuple[str, str]]) -> list[Score
     """The score tables of sets, given as (name, split).
 
     Raises:
-      EvaluationError: one is missing or damaged.
+      EvaluationError: one is missing, damaged, or of weights that are not there any more.
     """
-    return [read_score_table(workdir.score_table(*names)) for names in sets]
+    tables, weights = (
+        [read_score_table(workdir.score_table(*names)) for names in sets],
+        workdir.weights,
+    )
+    for table in tables:
+        if weights and table.metadata["weights"] != weights:  # tables alone can be read
+            raise EvaluationError(
+                f"The scores of {table.key} in {workdir.scores} are older than the weights in "
+                f"{workdir.model}: they are of another training. Run --mode=evaluate, which makes "
+                "them again."
+            )
+    return tables
 
 
 def read_held_out(workdir: WorkDir, in_table: ScoreTable) -> list[ScoreTable]:

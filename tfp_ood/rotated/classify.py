@@ -4,6 +4,7 @@ import math
 import pathlib
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from tfp_ood.rotated.config import NUM_CLASSES, RotatedConfig
 from tfp_ood.rotated.images import load_images
 from tfp_ood.rotated.lenet import BAYESIAN, LeNet
 from tfp_ood.training.weights import read_facts, read_weights
-from tfp_ood.workdir import WorkDir
+from tfp_ood.workdir import WorkDir, weights_id
 
 _WEIGHTS = "weights"
 _FACTS = "training.json"
@@ -87,6 +88,12 @@ def load_trained(network: Network, config: RotatedConfig, workdir: WorkDir) -> L
     model = LeNet(network[0], config.model, config.data.image_shape, facts["num_examples"])
     read_weights(model, _folder(network, workdir) / _WEIGHTS)
     return model
+
+
+def weights(networks: Sequence[Network], workdir: WorkDir) -> dict[str, str | None]:
+    """`weights_id` of each trained network, by the name of its folder in `workdir.model`."""
+    folders = [_folder(network, workdir) for network in networks]
+    return {folder.name: weights_id(folder) for folder in folders}
 
 
 def _folder(network: Network, workdir: WorkDir) -> pathlib.Path:

@@ -37,6 +37,7 @@ def evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> N
             "config_hash": fingerprint(config.training_facts()),
             "num_draws": settings.num_draws,
             "seed": config.seed,
+            "weights": classify.weights(networks, workdir),
             "networks": [classify.training_facts(network, workdir) for network in networks],
         }
         members = []

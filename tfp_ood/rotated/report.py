@@ -12,7 +12,7 @@ from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import html
 from tfp_ood.rotated import plots, predictions
 from tfp_ood.rotated.summary import LABELS, Tables, drawn, rotated_outcome, summarize
-from tfp_ood.workdir import open_workdir
+from tfp_ood.workdir import WorkDir, open_workdir, weights_id
 
 _TITLE = "Digits turned upside down: who is certain, and wrong?"
 
@@ -73,6 +73,8 @@ def write_report(
         {v: predictions.read(predictions.table_path(workdir.root, v, kind)) for v in variants}
         for kind in ("rotated", "sets")
     )
+    for table in rotated.values():
+        _check_weights(table, workdir)
     pictures = _read_pictures(workdir.root / predictions.PICTURES)
     summary = summarize(rotated, sets, digit_index)
     outcome = rotated_outcome(summary)
@@ -93,6 +95,22 @@ def write_report(
     ]
     atomic.write_json(workdir.summary, summary)
     return html.write(folder, _TITLE, outcome, sections)
+
+
+def _check_weights(table: predictions.Predictions, workdir: WorkDir) -> None:
+    """Refuses predictions of networks that were trained again since.
+
+    Raises:
+      EvaluationError: names the network.
+    """
+    for name, weights in table.metadata["weights"].items():
+        current = weights_id(workdir.model / name)
+        if current and current != weights:  # tables alone can be read
+            raise EvaluationError(
+                f"The predictions in {workdir.root / predictions.PICTURES.parent} are older than "
+                f"the network {name}, which was trained again. Run --mode=evaluate, which makes "
+                "them again."
+            )
 
 
 def _read_pictures(path: pathlib.Path) -> np.ndarray:

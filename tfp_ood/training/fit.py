@@ -119,6 +119,8 @@ def _train(job: _Job) -> None:
     if first_step:
         print(f"resuming at step {first_step} of {train.num_steps}", flush=True)
     else:
+        if job.process.is_chief:
+            job.workdir.forget_training()
         model.initialize(_first_images(_training_stream(job, 0, pipeline.Shard())))
     model.compile(optimizer=optimizers.build(train), jit_compile=_use_xla(train, job.strategy))
     start = time.monotonic()

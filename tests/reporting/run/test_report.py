@@ -7,10 +7,15 @@ import pytest
 
 from tests.evaluation.fakes import write
 from tfp_ood.errors import EvaluationError
+from tfp_ood.reporting.audit.page import write_audit
 from tfp_ood.reporting.run.report import write_report
 from tfp_ood.workdir import open_workdir
 
 SETS = [("fashion_mnist", "test"), ("mnist", "test")]
+
+
+def write_audit_at_a_tenth(workdir, sets):
+    return write_audit(workdir, sets, 0.1)
 
 
 @pytest.fixture
@@ -34,9 +39,10 @@ def test_scores_of_other_settings_are_refused(workdir, changes, said):
     assert not (workdir / "report").exists()
 
 
-def give_samples(workdir, content):
+def give_samples(workdir, content, weights="0123"):
     path = open_workdir(workdir).sample_images
     path.parent.mkdir()
+    open_workdir(workdir).sample_facts.write_text(json.dumps({"weights": weights}))
     path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content)
 
 
@@ -92,10 +98,11 @@ def test_damaged_samples_are_named(workdir, content):
         write_report(workdir, SETS)
 
 
-def give_reconstructions(workdir, pairs, facts='{"reconstructed": ["fashion_mnist", "mnist"]}'):
+def give_reconstructions(workdir, pairs):
     give_samples(workdir, np.zeros((4, 2, 2, 3), np.uint8))
     np.save(open_workdir(workdir).reconstructions, pairs)
-    open_workdir(workdir).sample_facts.write_text(facts)
+    facts = {"weights": "0123", "reconstructed": ["fashion_mnist", "mnist"]}
+    open_workdir(workdir).sample_facts.write_text(json.dumps(facts))
 
 
 def test_reconstructions_are_shown_while_there_are_any(workdir):
@@ -117,6 +124,25 @@ def test_damaged_reconstructions_are_named(workdir):
     open_workdir(workdir).sample_facts.write_text("{}")
     with pytest.raises(EvaluationError, match=r"samples\.json cannot .*--mode=sample"):
         write_report(workdir, SETS)
+
+
+def test_samples_of_other_weights_are_not_shown(workdir):
+    give_reconstructions(workdir, np.zeros((2, 2, 5, 2, 2, 3), np.uint8))
+    facts = {"weights": "of another training", "reconstructed": ["fashion_mnist", "mnist"]}
+    open_workdir(workdir).sample_facts.write_text(json.dumps(facts))
+    page = write_report(workdir, SETS).path.read_text(encoding="utf-8")
+    assert "has not been sampled yet" in page and "Reconstructions" not in page
+    assert not (workdir / "report" / "samples.png").exists()
+
+
+@pytest.mark.parametrize("write_page", [write_report, write_audit_at_a_tenth])
+def test_scores_of_weights_that_were_replaced_are_refused(workdir, write_page):
+    write(workdir, np.linspace(2, 4, 99), "fashion_mnist", "validation")
+    write_page(workdir, SETS)
+    (workdir / "model").mkdir()
+    (workdir / "model" / "weights.data-00000-of-00001").write_bytes(b"others")
+    with pytest.raises(EvaluationError, match=r"older than the weights.*--mode=evaluate"):
+        write_page(workdir, SETS)
 
 
 def test_missing_tables_are_all_named_with_the_mode_that_makes_them(workdir):

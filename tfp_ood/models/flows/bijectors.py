@@ -13,6 +13,17 @@ import tensorflow_probability as tfp
 tfb = tfp.bijectors
 
 
+class Chain(tfb.Chain.__bases__[0]):  # what tfb.Chain makes of parts that are no tensors
+    """TFP's composition, told from others by identity, as its parts are.
+
+    TFP's own is hashed by all that it holds, twice at every level of nesting, whenever its cache is
+    asked: half of the time of an eager call, and a quarter of the time of tracing a graph.
+    """
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
 class ImageBijector(tfb.Bijector):
     """A bijector of images that computes value and log-det in one pass.
 
@@ -215,7 +226,7 @@ def factor_out(image_shape: tuple[int, int, int], rest: tfb.Bijector) -> tfb.Bij
     height, width, channels = image_shape
     sizes = [channels - channels // 2, channels // 2]
     flatten = flatten_image((height, width, sizes[1]))
-    return tfb.Chain(
+    return Chain(
         [
             tfb.Invert(tfb.Split([height * width * size for size in sizes])),
             tfb.JointMap([rest, flatten]),

@@ -47,7 +47,7 @@ class FlowModel(LikelihoodModel):
         self._level_shapes = list(level_shapes) or [self.image_shape]
         # The density over pixels [0, 256) has the unit of the discrete likelihood.
         scale = tfb.Scale(tf.constant(1.0 / units.NUM_PIXEL_VALUES))
-        to_latent = tfb.Chain([flow, tfb.Shift(tf.constant(-0.5)), scale], name="to_latent")
+        to_latent = bijectors.Chain([flow, tfb.Shift(tf.constant(-0.5)), scale], name="to_latent")
         latent = tfd.Sample(tfd.Normal(0.0, 1.0), [self.num_dims])
         self.distribution = tfd.TransformedDistribution(latent, tfb.Invert(to_latent))
         """Over dequantized images, `[H, W, C]` in [0, 256)."""

@@ -63,7 +63,7 @@ def glow_bijector(
         network = networks.zero_convolution(num_outputs, policy)
         flow.append(_coupling(model.coupling, network, dtype))
         flow.append(bijectors.factor_out((height, width, channels), rest))
-    return tfb.Chain(flow[::-1], name=f"glow_{model.num_levels}")
+    return bijectors.Chain(flow[::-1], name=f"glow_{model.num_levels}")
 
 
 def _coupling(kind, network, dtype):

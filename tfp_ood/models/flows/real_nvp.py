@@ -80,4 +80,4 @@ def real_nvp_bijector(
         rest_shape = (*shape[:2], shape[2] // 2)
         rest_flow = real_nvp_bijector(rest, rest_shape, seed, policy, dtype)
         flow.append(bijectors.factor_out(shape, rest_flow))
-    return tfb.Chain(flow[::-1], name=f"real_nvp_{model.num_levels}")
+    return bijectors.Chain(flow[::-1], name=f"real_nvp_{model.num_levels}")

@@ -1,6 +1,7 @@
 """What the sections of a run's page are made of, and what a section is."""
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfp_ood.detectors import Panel
+from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import html
 from tfp_ood.reporting.judged import JudgedSet, JudgedSets, without_reduced
 from tfp_ood.reporting.summary import Summary
@@ -45,6 +47,25 @@ class Evidence(JudgedSets):
     def shown(self) -> list[JudgedSet]:
         """The sets without the in-distribution images with less contrast."""
         return without_reduced(self.sets)
+
+    @property
+    def samples_are_current(self) -> bool:
+        """Whether there are samples, of the weights that the sets were scored with.
+
+        Raises:
+          EvaluationError: their record is damaged.
+        """
+        if not self.workdir.sample_images.exists():
+            return False
+        facts = self.workdir.sample_facts
+        try:
+            drawn_with = json.loads(facts.read_text())["weights"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise EvaluationError(
+                f"{facts} cannot be read ({error}). "
+                "Delete the file and run --mode=sample, which makes it again."
+            ) from error
+        return drawn_with == self.summary.model["weights"]
 
     def draw(self, section: str, figure: Figure, alt: str, caption: str, part: str = "") -> str:
         """HTML of a section's figure, which is left as a file too; `part` tells several apart."""

@@ -17,8 +17,8 @@ def section(evidence: Evidence) -> Section | None:
     Raises:
       EvaluationError: the reconstructions are damaged.
     """
-    path = evidence.workdir.report / "reconstructions.png"
-    if not figures.image_file(evidence.workdir.reconstructions, draw, path):
+    path, source = evidence.workdir.report / "reconstructions.png", evidence.workdir.reconstructions
+    if not evidence.samples_are_current or not figures.image_file(source, draw, path):
         return None
     labels = ", ".join(_labels(evidence.workdir.sample_facts))
     caption = (

@@ -11,7 +11,9 @@ def section(evidence: Evidence) -> Section:
       EvaluationError: the samples are damaged.
     """
     path = evidence.workdir.report / "samples.png"
-    if figures.image_file(evidence.workdir.sample_images, figures.sample_grid, path):
+    if evidence.samples_are_current and figures.image_file(
+        evidence.workdir.sample_images, figures.sample_grid, path
+    ):
         alt = f"A grid of images drawn from the model of {evidence.in_set.label}"
         caption = "Drawn from the model: what it takes for its own kind."
         body = html.picture("samples", path, alt, caption)
