@@ -40,9 +40,9 @@ _VAE = {"num_latents": 3, "num_filters": 4}
 
 CASES = {
     "glow": Case("glow", _GLOW),
-    "glow_color": Case("glow", _GLOW, COLOR),
-    "glow_constant_volume": Case("glow", {**_GLOW, "coupling": "additive"}),
-    "glow_class_conditional": Case("glow", {**_GLOW, "num_classes": 3}),
+    "glow_color": Case("glow", {**_GLOW, "num_steps": 1}, COLOR),
+    "glow_constant_volume": Case("glow", {**_GLOW, "num_steps": 1, "coupling": "additive"}),
+    "glow_class_conditional": Case("glow", {**_GLOW, "num_steps": 1, "num_classes": 3}),
     "real_nvp": Case("real_nvp", _REAL_NVP),
     "real_nvp_batch_norm": Case("real_nvp", {**_REAL_NVP, "normalization": "batch_norm"}, COLOR),
     "pixel_cnn": Case("pixel_cnn", _PIXEL_CNN),

@@ -27,8 +27,11 @@ def each(names, slow=()):
     ]
 
 
-# What holds for all of a family and takes long is `slow` for all but its first case.
+# What holds for all of a family and takes long is `slow` for all but its first case, and for those
+# whose variables are of another kind.
 FIRST = {case.family: name for name, case in reversed(CASES.items())}.values()
+FURTHER = set(CASES) - set(FIRST)
+OF_ITS_OWN = {"real_nvp_batch_norm", "glow_class_conditional"}
 FLOWS = [n for n, case in CASES.items() if issubclass(MODEL_CONFIGS[case.family], FlowConfig)]
 PIXEL_CNNS = [name for name, case in CASES.items() if case.family == "pixel_cnn"]
 VAES = [name for name, case in CASES.items() if case.family == "vae"]
@@ -112,7 +115,7 @@ def test_gradients_of_every_trainable_variable_are_finite(name):
         assert np.all(np.isfinite(tf.convert_to_tensor(gradient))), variable.name
 
 
-@pytest.mark.parametrize("name", each(CASES, slow=set(CASES) - set(FIRST)))
+@pytest.mark.parametrize("name", each(CASES, slow=FURTHER))
 def test_gradients_of_each_image_are_those_of_its_row_of_the_jacobian(trained):
     case, model = trained
     images = tf.constant(contracts.random_images(case, 3))
@@ -186,7 +189,7 @@ def test_samples_are_uint8_images_that_the_seed_decides(trained):
     assert np.all(np.isfinite(model.log_prob(images)))
 
 
-@ALL_CASES
+@pytest.mark.parametrize("name", each(CASES, slow=FURTHER - OF_ITS_OWN))
 def test_save_and_reload_gives_equal_likelihoods_and_samples(trained, tmp_path):
     case, model = trained
     other = reloaded(model, case, tmp_path)
@@ -218,7 +221,7 @@ def exported(model, function, signature, path):
     return lambda *args, _module=loaded: _module.function(*args)
 
 
-@ALL_CASES
+@pytest.mark.parametrize("name", each(CASES, slow=FURTHER))  # the last: export/test_saved_model.py
 def test_exported_likelihoods_are_those_of_the_model(trained, tmp_path):
     case, model = trained
     signature = [tf.TensorSpec([None, *case.image_shape], tf.uint8)]
@@ -230,7 +233,7 @@ def test_exported_likelihoods_are_those_of_the_model(trained, tmp_path):
             np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=1e-4)
 
 
-@ALL_CASES
+@pytest.mark.parametrize("name", each(CASES, slow=FURTHER))
 def test_mixed_bfloat16_agrees_with_float32(trained, tmp_path):
     """With the same trained weights, for every image; likelihoods and variables stay float32."""
     case, model = trained
@@ -272,7 +275,9 @@ def mass_by_importance_sampling(model):
 
 
 # Of this size, `glow_color` is `glow`.
-@pytest.mark.parametrize("name", [name for name in FLOWS if name != "glow_color"])
+@pytest.mark.parametrize(
+    "name", each(sorted({*FLOWS} - {"glow_color"}), slow=["glow_constant_volume"])
+)
 def test_mass_of_all_images_is_one_for_flows(name):
     """Of 2x2 pixels."""
     case = CASES[name]
@@ -281,7 +286,7 @@ def test_mass_of_all_images_is_one_for_flows(name):
     assert mass == pytest.approx(1.0, abs=0.08)
 
 
-@pytest.mark.parametrize("name", PIXEL_CNNS)
+@pytest.mark.parametrize("name", each(PIXEL_CNNS, slow=["pixel_cnn"]))  # here it is pixel_cnn_color
 def test_mass_of_all_colours_of_a_pixel_is_one(name):
     """Each channel's distribution may look at the channels before it, and at no others."""
     case = CASES[name]
@@ -352,6 +357,7 @@ def averaged(case):
     return model
 
 
+FAST_IN = {"averaged": "pixel_cnn_categorical", "exported": "pixel_cnn_color"}
 STATES = ["fresh", "initialized", "trained", "reloaded", "exported", "averaged"]
 
 
@@ -361,7 +367,7 @@ STATES = ["fresh", "initialized", "trained", "reloaded", "exported", "averaged"]
         pytest.param(*one.values, state, marks=one.marks)
         for state in STATES
         for one in each(
-            PIXEL_CNNS, slow=["pixel_cnn", "pixel_cnn_color"] if state == "averaged" else []
+            PIXEL_CNNS, slow={*PIXEL_CNNS} - {FAST_IN[state]} if state in FAST_IN else []
         )
     ],
 )
@@ -456,7 +462,7 @@ def fit_on(strategy, case, optimizer, epochs, steps):
     return model, history.history["bits_per_dim"]
 
 
-@pytest.mark.parametrize("name", each(CASES, slow=set(CASES) - set(FIRST)))
+@pytest.mark.parametrize("name", each(CASES, slow=FURTHER | {"pixel_cnn", "real_nvp"}))
 def test_trains_on_two_devices(name):
     """The copies learn, agree in all that they hold, and draw noise of their own."""
     strategy = two_devices()
@@ -476,7 +482,7 @@ def test_trains_on_two_devices(name):
     assert not np.array_equal(*seeds)
 
 
-@pytest.mark.parametrize("name", ["glow", "pixel_cnn_categorical", "vae"])
+@pytest.mark.parametrize("name", each(FIRST, slow=["pixel_cnn", "real_nvp", "vae"]))
 def test_a_step_on_two_devices_is_as_long_as_on_one(name):
     """Of plain gradient descent, which does not forgive a loss that is summed over replicas."""
     moved = []

@@ -2,20 +2,19 @@
 
 from tfp_ood.config import TrainConfig
 from tfp_ood.keras import keras
+from tfp_ood.training import fused
 
 
 def build(train: TrainConfig) -> keras.optimizers.Optimizer:
     """The optimizer of a training, with its schedule, clipping and moving average of weights."""
-    kinds = {
-        "adam": keras.optimizers.Adam,
-        "adamax": keras.optimizers.Adamax,
-        "rmsprop": keras.optimizers.RMSprop,
-    }
+    kinds = {"adam": fused.Adam, "adamax": fused.Adamax, "rmsprop": fused.RMSprop}
     return kinds[train.optimizer](
         learning_rate=learning_rate(train),
         global_clipnorm=train.clip_norm or None,
         use_ema=train.ema_momentum > 0,
         ema_momentum=train.ema_momentum,
+        ema_overwrite_frequency=None,  # RMSprop's own would put the average in place of the weights
+        jit_compile=False,  # there is nothing to compile in one kernel
     )
 
 

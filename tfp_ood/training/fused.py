@@ -1,0 +1,134 @@
+"""Keras' optimizers with one kernel for each variable, where Keras' own have about forty nodes.
+
+The same updates to rounding, and the same variables in backups. A step of a deep flow has more
+nodes in Keras' optimizer than in the model: for each variable the powers and roots of the step's
+scalars, the arithmetic of the moments, clipping, and the moving average. Here scalars are computed
+once for all variables, and TensorFlow's fused kernels change a variable and its moments in one go.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_ood.keras import keras
+
+_Pairs = Sequence[tuple[tf.Tensor, tf.Variable]]
+"""Gradients and what they are of."""
+
+
+class Fused(keras.optimizers.Optimizer):
+    """A mixin, before one of Keras' optimizers: all that does not depend on the kind."""
+
+    def _moments(self) -> Mapping[str, Sequence[tf.Variable]]:
+        """What is kept of each variable, in their order, by the names of the kernel's arguments."""
+        raise NotImplementedError
+
+    def _constants(self, rate: tf.Tensor, step: tf.Tensor) -> Mapping[str, Any]:
+        """The other arguments of the kernel at step 1, 2, ..., numbers or float32 `[]`."""
+        raise NotImplementedError
+
+    def _change(self, **arguments: Any) -> None:
+        """The kernel."""
+        raise NotImplementedError
+
+    def _distributed_apply_gradients_fn(
+        self, distribution: tf.distribute.Strategy, grads_and_vars: _Pairs, **kwargs: Any
+    ) -> tf.Tensor:
+        rate = tf.convert_to_tensor(self.learning_rate, tf.float32)  # read once
+        self._now = self._constants(rate, tf.cast(self.iterations + 1, tf.float32))
+        return super()._distributed_apply_gradients_fn(distribution, grads_and_vars, **kwargs)
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """Changes one variable and its moments."""
+        place = self._index_dict[self._var_key(variable)]
+        moments = {name: kept[place].handle for name, kept in self._moments().items()}
+        self._change(
+            var=variable.handle,
+            grad=tf.convert_to_tensor(gradient),  # that of a gather is in slices
+            **moments,
+            **self._now,
+        )
+
+    def _clip_gradients(self, grads: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        if not self.global_clipnorm:
+            return grads
+        norm = tf.linalg.global_norm(grads)
+        scale = self.global_clipnorm / tf.maximum(norm, self.global_clipnorm)
+        # As in tf.clip_by_global_norm an infinite norm spoils everything, to be noticed.
+        scale = tf.where(tf.math.is_finite(norm), scale, float("nan"))
+        return [tf.convert_to_tensor(gradient) * scale for gradient in grads]
+
+    def _update_model_variables_moving_average(self, var_list: Sequence[tf.Variable]) -> None:
+        rest = tf.constant(1.0 - self.ema_momentum)
+
+        def update(average: tf.Variable, variable: tf.Variable) -> None:
+            tf.raw_ops.ResourceApplyGradientDescent(
+                var=average.handle, alpha=rest, delta=average - variable
+            )
+
+        for variable in var_list:
+            place = self._index_dict[self._var_key(variable)]
+            average = self._model_variables_moving_average[place]
+            self._distribution_strategy.extended.update(
+                average, update, args=(variable,), group=False
+            )
+
+
+class Adam(Fused, keras.optimizers.Adam):
+    """Kingma & Ba, 2015."""
+
+    def _moments(self) -> Mapping[str, Sequence[tf.Variable]]:
+        return {"m": self._momentums, "v": self._velocities}
+
+    def _constants(self, rate: tf.Tensor, step: tf.Tensor) -> Mapping[str, Any]:
+        return {
+            "beta1_power": self.beta_1**step,
+            "beta2_power": self.beta_2**step,
+            "lr": rate,
+            "beta1": self.beta_1,
+            "beta2": self.beta_2,
+            "epsilon": self.epsilon,
+        }
+
+    def _change(self, **arguments: Any) -> None:
+        tf.raw_ops.ResourceApplyAdam(**arguments)
+
+
+class Adamax(Fused, keras.optimizers.Adamax):
+    """Kingma & Ba, 2015, section 7.1."""
+
+    def _moments(self) -> Mapping[str, Sequence[tf.Variable]]:
+        return {"m": self._m, "v": self._u}
+
+    def _constants(self, rate: tf.Tensor, step: tf.Tensor) -> Mapping[str, Any]:
+        return {
+            "beta1_power": self.beta_1**step,
+            "lr": rate,
+            "beta1": self.beta_1,
+            "beta2": self.beta_2,
+            "epsilon": self.epsilon,
+        }
+
+    def _change(self, **arguments: Any) -> None:
+        tf.raw_ops.ResourceApplyAdaMax(**arguments)
+
+
+class RMSprop(Fused, keras.optimizers.RMSprop):
+    """Tieleman & Hinton, 2012; without momentum."""
+
+    def build(self, var_list: Sequence[tf.Variable]) -> None:
+        """Makes the variables of the optimizer."""
+        is_new = not getattr(self, "_built", False)
+        super().build(var_list)
+        if is_new:  # the kernel keeps the last change of each variable
+            self._changes = [self.add_variable_from_reference(v, "change") for v in var_list]
+
+    def _moments(self) -> Mapping[str, Sequence[tf.Variable]]:
+        return {"ms": self._velocities, "mom": self._changes}
+
+    def _constants(self, rate: tf.Tensor, step: tf.Tensor) -> Mapping[str, Any]:
+        return {"lr": rate, "rho": self.rho, "momentum": 0.0, "epsilon": self.epsilon}
+
+    def _change(self, **arguments: Any) -> None:
+        tf.raw_ops.ResourceApplyRMSProp(**arguments)
