@@ -1,7 +1,8 @@
 """What detectors' statistics cost: python -m tests.benchmarks.scoring
 
 Images/s of scoring with everything that the score table holds, against the likelihood and Pillow's
-PNG alone, one after the other, as scoring was before there were detectors. Weights are untrained.
+PNG alone, one after the other, as scoring was before there were detectors. Weights are untrained;
+the images are real, of sets that --mode=prepare of configs/paper.py:glow,PAIR fetches.
 """
 
 import io
@@ -14,7 +15,8 @@ import tensorflow as tf
 
 from tests.benchmarks.timing import interleaved_seconds
 from tfp_ood import devices, models
-from tfp_ood.config import from_config_dict
+from tfp_ood.config import DataConfig, from_config_dict
+from tfp_ood.data import pipeline
 from tfp_ood.evaluation import evaluate, images
 from tfp_ood.experiments import experiment
 
@@ -37,12 +39,10 @@ def cases() -> dict[str, models.LikelihoodModel]:
 
 
 def pictures(shape: tuple[int, int, int]) -> np.ndarray:
-    """Images that compress about as photographs do: smooth, with some noise."""
-    rng = np.random.default_rng(0)
-    height, width, channels = shape
-    waves = np.cumsum(np.cumsum(rng.normal(size=(BATCH, height, width, channels)), 1), 2)
-    scaled = 128 + 60 * waves / np.std(waves, axis=(1, 2, 3), keepdims=True)
-    return np.clip(scaled + rng.normal(0, 4, scaled.shape), 0, 255).astype(np.uint8)
+    """Real images, since what encoders take depends on them: FashionMNIST or CIFAR-10."""
+    data = DataConfig("fashion_mnist" if shape[-1] == 1 else "cifar10", image_shape=shape)
+    split = pipeline.open_split(data.in_distribution, "test", data, None)
+    return next(pipeline.scoring_batches(split, BATCH).as_numpy_iterator())["image"]
 
 
 def before(model: models.LikelihoodModel, batch: np.ndarray) -> Callable[[], object]:
