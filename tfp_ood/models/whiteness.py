@@ -5,9 +5,11 @@ mapped by the inverse of the normal distribution function (Rosenblatt, "Remarks 
 transformation", 1952). Out-of-distribution images leave structure, whatever their likelihood is.
 """
 
-import math
+import functools
 
+import numpy as np
 import tensorflow as tf
+from scipy import special
 
 TESTS = ("anderson_darling", "flatness", "autocorrelation", "mean", "kurtosis")
 """What `tests` tells, in its order."""
@@ -15,8 +17,10 @@ TESTS = ("anderson_darling", "flatness", "autocorrelation", "mean", "kurtosis")
 _MIN_VARIANCE = 1e-6
 """Added to variances, and to mean power: an image without any has tests too, whatever rounding
 leaves of its differences."""
-_FAR = 9.0
-"""Deviations from which on tails are taken from their series."""
+_NUM_BINS = 2048
+_REACH = 8.0
+"""Bins of standardised values z, even in z / sqrt(1 + (z / 8)^2): 0.008 wide in the middle, and 1 %
+of z at 25."""
 _EDGE = 2.0**-24
 """How near to 0 and 1 a uniform value may come: 5.3 standard deviations."""
 
@@ -65,27 +69,37 @@ def normal_scores(below: tf.Tensor, mass: tf.Tensor, noise: tf.Tensor) -> tf.Ten
 
 
 def _anderson_darling(standardised):
+    """By counting, which takes a third of the time of sorting: the bins are so narrow that A^2 is
+    right to 0.01, or to 1 % where it is large."""
     count = standardised.shape[1:].num_elements()
-    ordered = tf.sort(tf.reshape(standardised, [-1, count]), axis=-1)
-    weights = (2.0 * tf.range(1.0, count + 1.0) - 1.0) / count
-    below, above = _log_cdfs(ordered)
-    logs = below + above[:, ::-1]
-    # Beside the -1 that each term is on average, so that n terms keep float32's digits.
-    return -tf.reduce_sum(weights * logs + 1.0, -1)
+    values = tf.reshape(standardised, [-1, count])
+    squeezed = values * tf.math.rsqrt(1.0 + tf.square(values / _REACH))
+    places = tf.cast((squeezed + _REACH) * (_NUM_BINS / (2.0 * _REACH)), tf.int32)
+    places = tf.clip_by_value(places, 0, _NUM_BINS - 1)  # of what is no number too
+    size = {"minlength": _NUM_BINS, "maxlength": _NUM_BINS}
+    counts = tf.math.bincount(places, axis=-1, dtype=tf.float32, **size)
+    below = tf.cumsum(counts, axis=-1) / count
+    steps_below, steps_above, first_above = _steps()
+    # Not as products of matrices, which some devices round.
+    of_below = tf.reduce_sum(tf.square(below) * steps_below, -1)
+    of_above = tf.reduce_sum(tf.square(1.0 - below) * steps_above, -1)
+    return -count * (1.0 + first_above + of_below + of_above)
 
 
-def _log_cdfs(z):
-    """log Phi(z) and log Phi(-z), from the smaller of the two: half the time of asking TFP for
-    each."""
-    size = tf.abs(z)
-    tail = 0.5 * tf.math.erfc(size * math.sqrt(0.5))
-    far = tf.maximum(size, _FAR)
-    square = tf.square(far)
-    # The first terms of the asymptotic series, where erfc is near float32's end.
-    series = -0.5 * square - tf.math.log(far * math.sqrt(2 * math.pi)) - 1.0 / square
-    of_tail, of_rest = tf.where(size < _FAR, tf.math.log(tail), series), tf.math.log1p(-tail)
-    is_low = z < 0.0
-    return tf.where(is_low, of_tail, of_rest), tf.where(is_low, of_rest, of_tail)
+@functools.cache
+def _steps():
+    """What A^2 weighs squared shares by, at the bins' middles z_k.
+
+    All values of bin k have z_k, and ranks from n C_(k-1) + 1 to n C_k: the sum over them of 2i - 1
+    is n^2 (C_k^2 - C_(k-1)^2), and summed by parts A^2 is -n - n sum_k [C_k^2 (log Phi(z_k) - log
+    Phi(z_(k+1))) + (1 - C_k)^2 (log Phi(-z_(k+1)) - log Phi(-z_k))] - n log Phi(-z_1).
+    """
+    squeezed = (np.arange(_NUM_BINS) + 0.5) * (2.0 * _REACH / _NUM_BINS) - _REACH
+    middles = squeezed / np.sqrt(1.0 - np.square(squeezed / _REACH))
+    below, above = special.log_ndtr(middles), special.log_ndtr(-middles)
+    steps_below = -np.diff(below, append=0.0)
+    steps_above = np.diff(above, append=above[-1])
+    return np.float32(steps_below), np.float32(steps_above), np.float32(above[0])
 
 
 def _flatness(standardised):
