@@ -47,7 +47,7 @@ class DataConfig:
     num_validation: int = option(1000, low=1)
     """Images held out from the end of the training split for validation."""
     num_test: int = option(0, low=0, trained=False)
-    """Images to score of every test split, from its start; 0 for all."""
+    """Images to score of every test split, one fixed random choice; 0 for all."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
@@ -72,13 +73,35 @@ def test_images_in_shape_pass_bit_by_bit_with_their_labels(data_dir):
     assert labels.dtype == np.int64
 
 
-def test_num_test_takes_the_first(data_dir):
-    all_images, _ = load(open_split("mnist", "test", DATA, data_dir))
+def test_num_test_takes_a_fixed_random_choice(data_dir):
+    """Whoever asks, in the order of the set, with their labels."""
+    everything = dict(zip(*_lists(open_split("mnist", "test", DATA, data_dir)), strict=True))
     for role in ("test", "out"):
         some = open_split("mnist", role, DataConfig(num_test=3), data_dir)
-        np.testing.assert_array_equal(load(some)[0], all_images[:3])
+        images, labels = _lists(some)
+        assert len(images) == some.num_images == 3
+        assert [everything[image] for image in images] == labels
+        places = [list(everything).index(image) for image in images]
+        assert places == sorted(places) == [2, 3, 4]
+        assert some.preprocessing["chosen_at_random_of"] == 7
         more = open_split("mnist", role, DataConfig(num_test=99), data_dir)
-        assert more.num_images == 7
+        assert more.num_images == 7 and "chosen_at_random_of" not in more.preprocessing
+
+
+def _lists(split):
+    images, labels = load(split)
+    return _identities(images), labels.tolist()
+
+
+def test_num_test_images_of_an_ordered_folder_are_of_all_its_classes(tmp_path):
+    """Four classes of 30."""
+    for number in range(120):
+        path = tmp_path / f"class_{number // 30}" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        PIL.Image.fromarray(np.full((8, 8), number, np.uint8)).save(path)
+    data = DataConfig(image_shape=(8, 8, 1), num_test=30)
+    _, labels = load(open_split(f"folder:{tmp_path}", "out", data, None))
+    assert len(labels) == 30 and np.min(np.bincount(labels, minlength=4)) >= 3
 
 
 @pytest.mark.parametrize(("num", "expected"), [(3, [0, 8, 16]), (10, list(range(0, 23, 3)))])

@@ -28,14 +28,13 @@ def test_noise_is_uniform_and_its_images_are_functions_of_their_index():
     # 255 degrees of freedom: the mean of chi squared is 255, its standard deviation 22.6.
     assert 160 < ((counts - expected) ** 2 / expected).sum() < 350
     assert len(np.unique(images.reshape(len(images), -1), axis=0)) == len(images)
-    first, _ = load(open_split("noise", "out", DataConfig(image_shape=(6, 5, 3), num_test=9), None))
-    np.testing.assert_array_equal(first, images[:9])
+    some, _ = load(open_split("noise", "out", DataConfig(image_shape=(6, 5, 3), num_test=9), None))
+    assert {image.tobytes() for image in some} <= {image.tobytes() for image in images}
 
 
 def test_noise_stays_the_same_over_versions():
-    data = DataConfig(image_shape=(2, 2, 1), num_test=3)
-    images, _ = load(open_split("noise", "out", data, None))
-    assert hashlib.sha256(images.tobytes()).hexdigest() == NOISE_DIGEST
+    images, _ = load(open_split("noise", "out", DataConfig(image_shape=(2, 2, 1)), None))
+    assert hashlib.sha256(images[:3].tobytes()).hexdigest() == NOISE_DIGEST
 
 
 def test_a_computed_set_can_be_trained_on():

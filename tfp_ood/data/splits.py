@@ -59,10 +59,10 @@ def open_split(name: str, role: str, data: DataConfig, data_dir: str | None) -> 
     """The images that play `role` in an experiment; checks all that can be checked before work.
 
     TFDS sets: `train` is the training split without its last `data.num_validation` images,
-    `validation` those, `test` and `out` the test split (its first `data.num_test` images if
-    that is not 0).
-    Folders, arrays and computed sets have no splits. As `out` all images are taken (again the
-    first `num_test`). As the set to train on they are divided, by one fixed shuffle: a tenth (at
+    `validation` those, `test` and `out` the test split (`data.num_test` images of it if that is
+    not 0: one fixed random choice, in the order of the split).
+    Folders, arrays and computed sets have no splits. As `out` all images are taken (again at most
+    `num_test`). As the set to train on they are divided, by one fixed shuffle: a tenth (at
     least 1) for `test`; `num_validation`, but at most a tenth (at least 1), for `validation`; the
     rest for `train`.
 
@@ -103,6 +103,7 @@ def _open_tfds(spec: DatasetSpec, role: str, data: DataConfig, data_dir: str | N
     plan = shaping.plan(spec.name, spec.native_shape, spec.native_shape[:2], data)
     builder = _builder(spec, data_dir)
     split, start, stop = _tfds_range(spec, builder, role, data)
+    chosen = _judged(stop - start, data) if role in ("test", "out") else np.arange(stop - start)
 
     def decode(encoded: tf.Tensor) -> tf.Tensor:
         image = builder.info.features[spec.image_key].decode_example(encoded)
@@ -112,11 +113,11 @@ def _open_tfds(spec: DatasetSpec, role: str, data: DataConfig, data_dir: str | N
     return Split(
         spec.name,
         out_split(spec) if role == "out" else role,
-        stop - start,
+        len(chosen),
         spec.native_shape,
-        {**plan.record(), "transposed": spec.transposed},
+        {**plan.record(), "transposed": spec.transposed, **_choice(chosen, stop - start)},
         data.image_shape,
-        functools.partial(_tfds_records, spec, builder, f"{split}[{start}:{stop}]"),
+        functools.partial(_tfds_records, spec, builder, f"{split}[{start}:{stop}]", chosen),
         decode,
     )
 
@@ -155,7 +156,7 @@ def _tfds_range(
     """TFDS split, first image and end of a role."""
     if role in ("test", "out"):
         num_images = builder.info.splits[spec.test_split].num_examples
-        return spec.test_split, 0, _limited(num_images, data.num_test)
+        return spec.test_split, 0, num_images
     num_images = builder.info.splits[spec.train_split].num_examples
     end = num_images - data.num_validation
     if end < 1:
@@ -166,12 +167,26 @@ def _tfds_range(
     return (spec.train_split, 0, end) if role == "train" else (spec.train_split, end, num_images)
 
 
-def _limited(num_images: int, num_test: int) -> int:
-    return min(num_images, num_test) if num_test else num_images
+def _judged(num_images: int, data: DataConfig) -> np.ndarray:
+    """Which images of a set are judged: all, or `data.num_test` of them, ascending, int64.
+
+    A fixed random choice: the first ones of a folder or an ordered array are of one class.
+    """
+    if not 0 < data.num_test < num_images:
+        return np.arange(num_images)
+    order = np.random.default_rng(_PARTITION_SEED).permutation(num_images)
+    return np.sort(order[: data.num_test])
 
 
-def _tfds_records(spec: DatasetSpec, builder: Any, instruction: str) -> tf.data.Dataset:
-    """(encoded image, label) of a TFDS split, in the order of its files."""
+def _choice(chosen: np.ndarray, num_images: int) -> dict[str, Any]:
+    """What a table's metadata say of a choice: nothing where there is none."""
+    return {"chosen_at_random_of": num_images} if len(chosen) < num_images else {}
+
+
+def _tfds_records(
+    spec: DatasetSpec, builder: Any, instruction: str, chosen: np.ndarray
+) -> tf.data.Dataset:
+    """(encoded image, label) of some of a TFDS split's images, in the order of its files."""
     import tensorflow_datasets as tfds
 
     wanted = {key: True for key in (spec.image_key, spec.label_key) if key}
@@ -189,7 +204,14 @@ def _tfds_records(spec: DatasetSpec, builder: Any, instruction: str) -> tf.data.
         label = example[spec.label_key] if spec.label_key else image_files.NO_LABEL
         return example[spec.image_key], tf.cast(label, tf.int64)
 
-    return examples.map(parts)
+    examples = examples.map(parts)
+    num_images = examples.cardinality()
+    if len(chosen) == num_images:
+        return examples
+    is_chosen = tf.scatter_nd(chosen[:, np.newaxis], tf.ones(len(chosen), tf.bool), [num_images])
+    some = examples.enumerate().filter(lambda index, _: is_chosen[index])
+    known = tf.data.experimental.assert_cardinality(len(chosen))
+    return some.map(lambda _, example: example).apply(known)
 
 
 def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | None) -> Split:
@@ -267,7 +289,7 @@ def _chosen(name: str, num_images: int, role: str, data: DataConfig) -> np.ndarr
       DataError: there are too few to train on, validate and test.
     """
     if role == "out":
-        return np.arange(_limited(num_images, data.num_test))
+        return _judged(num_images, data)
     if num_images < 3:
         raise DataError(
             f"{name}: {num_images} images are too few to train on; at least 3 are needed "
@@ -278,7 +300,7 @@ def _chosen(name: str, num_images: int, role: str, data: DataConfig) -> np.ndarr
     order = np.random.default_rng(_PARTITION_SEED).permutation(num_images)
     test, validation, train = np.split(order, [tenth, tenth + num_validation])
     if role == "test":
-        return test[: _limited(tenth, data.num_test)]
+        return test[_judged(tenth, data)]
     return train if role == "train" else validation
 
 
@@ -294,12 +316,13 @@ def _of_items(
 ) -> Split:
     """Some images of a set without splits: `items` are the records of all, `labels` theirs."""
     chosen = _chosen(source.name, len(items), role, data)
+    further = _choice(chosen, len(items)) if role == "out" else {}
     return Split(
         source.name,
         out_split(source) if role == "out" else role,
         len(chosen),
         plan.native_shape,
-        {**plan.record(), "transposed": False},
+        {**plan.record(), "transposed": False, **further},
         plan.image_shape,
         lambda: tf.data.Dataset.from_tensor_slices((items[chosen], labels[chosen])),
         decode,
