@@ -85,6 +85,9 @@ class TrainConfig:
     variable TF_CONFIG names; `auto`: whichever there is more of."""
     memory_growth: bool = option(True, trained=False)
     """Take the memory of GPUs as it is needed, so that others may use them too, and not at once."""
+    memory_limit: float = option(0.0, low=0.0, trained=False)
+    """GiB: training images that take less, at a byte a value, are read into memory once; of larger
+    sets each pass reads files, and shuffles less thoroughly. 0 for a quarter of the machine's."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -77,6 +78,19 @@ def _held_back_stderr() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def memory_bytes() -> int:
+    """Memory of the machine, or of the control group that holds this process, if that is less."""
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in _MEMORY_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # there is no such file, or it says "max"
+            sizes.append(int(pathlib.Path(path).read_text()))
+    return min(sizes)
+
+
+_MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Of both versions of control groups."""
 
 
 def num_cores() -> int:

@@ -1,3 +1,4 @@
+import functools
 import json
 
 import numpy as np
@@ -23,11 +24,10 @@ def data_dir(tmp_path_factory):
     return str(path)
 
 
-@pytest.fixture(params=["memory", "disk"])
-def both_ways(request, monkeypatch):
-    """Training from memory, and as for sets that do not fit."""
-    if request.param == "disk":
-        monkeypatch.setattr(pipeline, "MEMORY_LIMIT", 0)
+@pytest.fixture(params=[0.0, 1e-9], ids=["memory", "disk"], name="hold")
+def _hold(request):
+    """Makes training images of a split: in memory, and as for sets that do not fit."""
+    return functools.partial(pipeline.hold, limit=request.param)
 
 
 def _identities(images):
@@ -250,12 +250,12 @@ def test_the_static_shapes(data_dir):
     assert scoring == {"index": tf.TensorSpec([None], tf.int64), **expected}
 
 
-def test_every_pass_uses_each_image_once_in_another_order(tmp_path, both_ways):
+def test_every_pass_uses_each_image_once_in_another_order(tmp_path, hold):
     name, data = _array(tmp_path)
     split = open_split(name, "train", data, None)
     whole = sorted(load(split)[0][:, 0, 0, 0])
     num = split.num_images
-    batches = _take(training_stream(split, 8, seed=3), num)  # 8 passes
+    batches = _take(training_stream(hold(split), 8, seed=3), num)  # 8 passes
     values = np.concatenate([b["image"][:, 0, 0, 0] for b in batches])
     passes = np.split(values, 8)
     assert all(len(b["image"]) == 8 for b in batches)
@@ -263,41 +263,53 @@ def test_every_pass_uses_each_image_once_in_another_order(tmp_path, both_ways):
     assert len({tuple(p) for p in passes}) == 8
 
 
-def test_labels_stay_with_their_images(data_dir, both_ways):
+def test_labels_stay_with_their_images(data_dir, hold):
     split = open_split("mnist", "train", DATA, data_dir)
     original = _labels_by_image("train")
-    for batch in _take(training_stream(split, 4, 0), 8):
+    for batch in _take(training_stream(hold(split), 4, 0), 8):
         for image, label in zip(batch["image"], batch["label"], strict=True):
             assert original[image.tobytes()] == label
 
 
 @pytest.mark.parametrize("start_step", [0, 1, 2, 3, 5, 11])
-def test_a_resumed_stream_is_the_tail_of_the_whole(data_dir, both_ways, start_step):
+def test_a_resumed_stream_is_the_tail_of_the_whole(data_dir, hold, start_step):
     split = open_split("mnist", "train", DATA, data_dir)  # 15 images: passes end inside batches
-    whole = _take(training_stream(split, 4, seed=1), 16)[start_step:]
+    whole = _take(training_stream(hold(split), 4, seed=1), 16)[start_step:]
     tf.random.set_seed(start_step)  # of no influence
-    tail = _take(training_stream(split, 4, seed=1, start_step=start_step), 16 - start_step)
+    tail = _take(training_stream(hold(split), 4, seed=1, start_step=start_step), 16 - start_step)
     for expected, batch in zip(whole, tail, strict=True):
         np.testing.assert_array_equal(batch["image"], expected["image"])
         np.testing.assert_array_equal(batch["label"], expected["label"])
 
 
-def test_the_seed_decides_the_order(data_dir, both_ways):
+def test_the_seed_decides_the_order(data_dir, hold):
     split = open_split("mnist", "train", DATA, data_dir)
     first, again, other = (
-        np.concatenate([batch["image"] for batch in _take(training_stream(split, 5, seed), 3)])
+        np.concatenate(
+            [batch["image"] for batch in _take(training_stream(hold(split), 5, seed), 3)]
+        )
         for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
 
-def test_a_batch_may_be_larger_than_the_set(tmp_path, both_ways):
+def test_a_batch_may_be_larger_than_the_set(tmp_path, hold):
     name, data = _array(tmp_path, 4)
     split = open_split(name, "train", data, None)
     assert split.num_images == 2
-    for batch in _take(training_stream(split, 6, 0), 3):
+    for batch in _take(training_stream(hold(split), 6, 0), 3):
         assert sorted(batch["image"][:, 0, 0, 0]) == sorted([*load(split)[0][:, 0, 0, 0]] * 3)
+
+
+def test_a_set_is_read_into_memory_once_if_it_fits(data_dir):
+    split = open_split("mnist", "train", DATA, data_dir)  # 15 images of 784 bytes: 1.1e-5 GiB
+    assert pipeline.hold(split, 1e-5) is split
+    for limit in (0.0, 2e-5):
+        held = pipeline.hold(split, limit)
+        assert held.split is split and held.images.dtype == tf.uint8
+        np.testing.assert_array_equal(held.images, load(split)[0])
+    np.testing.assert_array_equal(pipeline.labels(split), held.labels)
 
 
 def damage(path):

@@ -51,8 +51,10 @@ def assert_alike(workdir, finished, config=CONFIG):
         np.testing.assert_allclose(a, b, atol=limit)
 
 
-def test_shards_of_the_stream_make_up_its_batches(data_dir):
+@pytest.mark.parametrize("limit", [0.0, 1e-9], ids=["memory", "disk"])
+def test_shards_of_the_stream_make_up_its_batches(limit, data_dir):
     split = pipeline.open_split("fashion_mnist", "train", CONFIG.data, data_dir)
+    split = pipeline.hold(split, limit)
     whole = pipeline.training_stream(split, 8, 3, 2).take(5)
     parts = [
         pipeline.training_stream(split, 8, 3, 2, pipeline.Shard(i, 2, 4)).take(10) for i in (0, 1)
@@ -64,11 +66,6 @@ def test_shards_of_the_stream_make_up_its_batches(data_dir):
         assert [len(share) for share in shares] == [2] * 4
         together = np.concatenate(shares)
         assert sorted(map(bytes, together)) == sorted(map(bytes, batch["image"]))
-
-
-def test_shards_of_a_set_from_disk_make_up_its_batches(data_dir, monkeypatch):
-    monkeypatch.setattr(pipeline, "MEMORY_LIMIT", 0)
-    test_shards_of_the_stream_make_up_its_batches(data_dir)
 
 
 def test_every_image_is_scored_in_one_shard(data_dir):

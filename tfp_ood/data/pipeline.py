@@ -8,13 +8,11 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from tfp_ood import devices
 from tfp_ood.data.splits import ROLES as ROLES
 from tfp_ood.data.splits import Split as Split
 from tfp_ood.data.splits import open_sets as open_sets
 from tfp_ood.data.splits import open_split as open_split
-
-MEMORY_LIMIT = 2**30
-"""Bytes; a set whose uint8 images in the model's shape take less is kept in memory in training."""
 
 _SHUFFLE_BUFFER = 20_000
 _READ_BATCH = 500
@@ -35,8 +33,32 @@ class Shard:
 _WHOLE = Shard()
 
 
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """A split whose images are in memory, read once for all who train on them."""
+
+    split: Split
+    images: tf.Tensor
+    """uint8 [N, H, W, C]."""
+    labels: tf.Tensor
+    """int64 [N]."""
+
+
+def hold(split: Split, limit: float = 0.0) -> Split | Held:
+    """Reads a split into memory if it fits, and says so by its type.
+
+    Args:
+      split: what to read.
+      limit: GiB of uint8 images in the model's shape; 0 for a quarter of the machine's memory.
+    """
+    size = split.num_images * int(np.prod(split.image_shape))
+    if size >= (limit * 2**30 or devices.memory_bytes() // 4):
+        return split
+    return Held(split, *map(tf.convert_to_tensor, load(split)))
+
+
 def training_stream(
-    split: Split, batch_size: int, seed: int, start_step: int = 0, shard: Shard = _WHOLE
+    source: Split | Held, batch_size: int, seed: int, start_step: int = 0, shard: Shard = _WHOLE
 ) -> tf.data.Dataset:
     """An endless stream of shuffled batches.
 
@@ -45,12 +67,11 @@ def training_stream(
     `start_step` on is the tail of the stream from 0, so that a resumed training sees what it
     would have seen.
 
-    Sets of less than `MEMORY_LIMIT` (1 GiB of uint8 in the model's shape) are read once, now, and
-    kept in memory; each pass is a permutation of the whole set. Larger ones are read from disk in
+    Of images in memory each pass is a permutation of the whole set. Others are read from disk in
     every pass, through a shuffle buffer of 20,000 encoded images.
 
     Args:
-      split: what to read.
+      source: what to read, from disk or, if it is what `hold` made, from memory.
       batch_size: images per batch, over all replicas; a multiple of `shard.num_replicas`.
       seed: of the order.
       start_step: number of batches to leave out at the start.
@@ -60,6 +81,7 @@ def training_stream(
       Data set of {"image": uint8 [B, H, W, C], "label": int64 [B]}, with B unknown to the graph
       and `batch_size / shard.num_replicas`: a batch for each replica of the shard in turn.
     """
+    split = source.split if isinstance(source, Held) else source
     first_pass, offset = divmod(start_step * batch_size, split.num_images)
     passes = tf.data.Dataset.range(first_pass, _LAST_PASS)
     per_replica = batch_size // shard.num_replicas
@@ -67,11 +89,11 @@ def training_stream(
     def stream(order: Callable[[tf.Tensor], tf.data.Dataset]) -> tf.data.Dataset:
         return passes.flat_map(order).skip(offset).shard(shard.count, shard.index)
 
-    if split.num_images * int(np.prod(split.image_shape)) < MEMORY_LIMIT:
-        images, labels = (tf.convert_to_tensor(part) for part in load(split))
+    if isinstance(source, Held):
 
         def gather(indices: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"image": tf.gather(images, indices), "label": tf.gather(labels, indices)}
+            parts = {"image": source.images, "label": source.labels}
+            return {name: tf.gather(part, indices) for name, part in parts.items()}
 
         order = functools.partial(_shuffled_indices, split.num_images, seed)
         batches = _parallel(stream(order).batch(per_replica), gather)
@@ -149,6 +171,12 @@ def load(split: Split) -> tuple[np.ndarray, np.ndarray]:
             labels[batch["index"]] = batch["label"]
             progress.update(len(batch["index"]))
     return images, labels
+
+
+def labels(split: Split) -> np.ndarray:
+    """All labels of a split in its fixed order, int64 [N], without decoding any image."""
+    batches = split.records().map(lambda record, label: label).batch(_READ_BATCH)
+    return np.concatenate(list(batches.as_numpy_iterator()))
 
 
 def _decoded(split: Split, records: tf.data.Dataset) -> tf.data.Dataset:

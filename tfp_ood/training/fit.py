@@ -64,7 +64,7 @@ class _Job:
     workdir: WorkDir
     strategy: tf.distribute.Strategy
     process: cluster.Cluster
-    train_split: pipeline.Split
+    train_images: pipeline.Split | pipeline.Held
     validation: pipeline.Split
     sets: list[pipeline.Split]
     """To be scored on the way (`ScoreTrajectory`)."""
@@ -104,9 +104,10 @@ def train(
     sets = pipeline.open_sets(data, data_dir)
     _check_labels(config, train_split)
     process = cluster.of(config)
-    job = _Job(config, workdir, strategy, process, train_split, validation, sets, judge)
     if process.is_chief:
         workdir.claim(config, train_split.version)
+    held = pipeline.hold(train_split, config.train.memory_limit)
+    job = _Job(config, workdir, strategy, process, held, validation, sets, judge)
     with _errors_named(strategy), strategy.scope():
         _train(job)
 
@@ -177,7 +178,7 @@ def _fit_epochs(
 
 def _training_stream(job: _Job, first_step: int, shard: pipeline.Shard) -> tf.data.Dataset:
     train, seed = job.config.train, job.config.seed
-    batches = pipeline.training_stream(job.train_split, train.batch_size, seed, first_step, shard)
+    batches = pipeline.training_stream(job.train_images, train.batch_size, seed, first_step, shard)
     if not train.mutation_rate:
         return batches
     # Other noise for every worker; a shard's batches come one for each of its replicas.
@@ -240,7 +241,7 @@ def _check_labels(config: Config, split: pipeline.Split) -> None:
     num_classes = config.model.num_classes
     if not num_classes:
         return
-    _, labels = pipeline.load(split)
+    labels = pipeline.labels(split)
     low, high = int(np.min(labels)), int(np.max(labels))
     if low < 0:
         raise ConfigError("model.num_classes", num_classes, f"0: {split.name} has no classes")
