@@ -161,3 +161,21 @@ def test_every_key_of_every_family_is_described():
 def test_checks_need_no_tensorflow(module):
     code = f"import sys, {module}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("side", [32, 128])
+@pytest.mark.parametrize("model", [cls() for cls in families.MODEL_CONFIGS.values()])
+def test_what_is_scored_together_has_a_bound(model, side):
+    config = Config(data=DataConfig(image_shape=(side, side, 3)), model=model)
+    number = config.scoring_batch_size
+    assert 1 <= number <= 250
+    assert number * model.widest_layer((side, side, 3)) <= 2**26
+
+
+def test_the_number_of_images_that_are_scored_together_can_be_said():
+    small = Config(data=DataConfig(image_shape=(28, 28, 1)), model=families.VAEConfig())
+    assert small.scoring_batch_size == 250
+    large = dataclasses.replace(small, data=DataConfig(image_shape=(128, 128, 3)))
+    assert large.scoring_batch_size == 5  # of 12.6 million logits each
+    told = dataclasses.replace(large, evaluate=EvaluateConfig(batch_size=7))
+    assert told.scoring_batch_size == 7

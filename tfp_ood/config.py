@@ -90,11 +90,17 @@ class TrainConfig:
     sets each pass reads files, and shuffles less thoroughly. 0 for a quarter of the machine's."""
 
 
+_MOST_SCORED = 250  # images; more are no faster
+_LAYER_NUMBERS = 2**26
+
+
 @dataclasses.dataclass(frozen=True)
 class EvaluateConfig:
     """How likelihoods are estimated for the score tables."""
 
-    batch_size: int = option(250, low=1)
+    batch_size: int = option(0, low=0)
+    """Images that are scored together; 0 for as many as suit the model and the size of the images,
+    at most 250: a layer of all of them has at most 64 million numbers, 256 MiB."""
     num_draws: int = option(1, low=1)
     """Draws per image, averaged in log space: S of dequantization noise for flows, K of latents
     for VAEs; exact families need none."""
@@ -142,6 +148,12 @@ class Config:
     sample: SampleConfig = option(SampleConfig(), trained=False)
     export: ExportConfig = option(ExportConfig(), trained=False)
     seed: int = option(0, low=0, high=2**31 - 1)
+
+    @property
+    def scoring_batch_size(self) -> int:
+        """Images that are scored together, at least 1."""
+        fits = _LAYER_NUMBERS // self.model.widest_layer(self.data.image_shape)
+        return self.evaluate.batch_size or max(1, min(_MOST_SCORED, fits))
 
     def training_facts(self) -> dict[str, Any]:
         """All that a trained model depends on; what it is judged against may change later."""

@@ -36,6 +36,10 @@ class ModelConfig:
         """Whether it is a flow with one log-det for all images and a standard normal latent."""
         return False
 
+    def widest_layer(self, image_shape: tuple[int, int, int]) -> int:
+        """Numbers of one image, (height, width, channels), in the layer that has most of them."""
+        raise NotImplementedError
+
     def check(self, image_shape: tuple[int, int, int]) -> None:
         """Checks the options that depend on the images, (height, width, channels).
 
@@ -50,6 +54,11 @@ class FlowConfig(ModelConfig):
 
     num_levels: int = option(2, low=1, high=8)
     """Scales; height and width must divide by 2**num_levels."""
+    num_hidden = 0  # not annotated: the fields of this name then keep their places
+
+    def widest_layer(self, image_shape: tuple[int, int, int]) -> int:
+        """See `ModelConfig`: a hidden layer of the first level's networks."""
+        return math.prod(image_shape[:2]) // 4 * self.num_hidden
 
     def check(self, image_shape: tuple[int, int, int]) -> None:
         """See `ModelConfig`."""
@@ -130,6 +139,13 @@ class PixelCNNConfig(ModelConfig):
     dropout: float = option(0.0, low=0.0, high=0.9)
     """Share of hidden values that are dropped in training."""
 
+    def widest_layer(self, image_shape: tuple[int, int, int]) -> int:
+        """See `ModelConfig`: what each pixel has of filters, doubled for gates, or of outputs."""
+        height, width, channels = image_shape
+        of_mixture = 10 * self.num_mixtures
+        outputs = 256 * channels if self.output == "categorical" else of_mixture
+        return height * width * max(4 * self.num_filters, outputs)
+
     def check(self, image_shape: tuple[int, int, int]) -> None:
         """See `ModelConfig`."""
         if self.output == "logistic_mixture":
@@ -157,6 +173,12 @@ class VAEConfig(ModelConfig):
     """Steps over which the KL's weight rises linearly to 1."""
     free_bits: float = option(0.0, low=0.0)
     """Nats of KL per latent dimension that cost nothing in training."""
+
+    def widest_layer(self, image_shape: tuple[int, int, int]) -> int:
+        """See `ModelConfig`: what the decoder puts out, or its last layer."""
+        height, width, channels = image_shape
+        outputs = channels * (256 if self.decoder == "categorical" else 2)
+        return height * width * max(outputs, self.num_filters)
 
 
 MODEL_CONFIGS: dict[str, type[ModelConfig]] = {

@@ -24,7 +24,7 @@ from tfp_ood.config import Config
 from tfp_ood.export import saved_model
 
 CONFIG = Config()  # whose Glow is the quickstart's
-BATCH = CONFIG.evaluate.batch_size
+BATCH = CONFIG.scoring_batch_size
 NUM_HELD_OUT = CONFIG.data.num_validation
 _ELSEWHERE = "_default_threads"
 

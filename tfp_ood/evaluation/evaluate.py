@@ -57,7 +57,7 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
             path,
             score,
             split,
-            pipeline.scoring_batches(split, config.evaluate.batch_size),
+            pipeline.scoring_batches(split, config.scoring_batch_size),
             facts,
         )
         print(f"scored {split.num_images:,} images of {split.name}/{split.split}: {path}")

@@ -161,7 +161,7 @@ def _fit_epochs(
     job: _Job, model: models.LikelihoodModel, first_step: int, end: int, num_steps: int
 ) -> dict[str, list[float]]:
     """Runs epochs of `num_steps` each, from the backup, if there is one, to epoch `end`."""
-    each = -(-job.config.evaluate.batch_size // job.strategy.num_replicas_in_sync)
+    each = -(-job.config.scoring_batch_size // job.strategy.num_replicas_in_sync)
     return model.fit(
         distribute(job.strategy, lambda shard: _training_stream(job, first_step, shard)),
         epochs=end,

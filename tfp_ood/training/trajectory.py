@@ -62,7 +62,7 @@ class ScoreTrajectory(keras.callbacks.Callback):
     ):
         super().__init__()
         self._workdir, self._resumed, self._writes = workdir, resumed, writes
-        self._batch_size = config.evaluate.batch_size
+        self._batch_size = config.scoring_batch_size
         number, self._judge = config.evaluate.num_trajectory, judge
         self._images = [(split, *pipeline.some_images(split, number)) for split in sets]
         self._held_out = pipeline.some_images(held_out, number)[1] if judge else None
