@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_ood import paths
 from tfp_ood.config import DataConfig
-from tfp_ood.data import image_files, prepare, shaping, synthetic
+from tfp_ood.data import division, image_files, prepare, shaping, synthetic
+from tfp_ood.data.division import limited
 from tfp_ood.data.specs import (
     REDUCTIONS,
     ArraySource,
@@ -26,9 +28,6 @@ from tfp_ood.errors import DataError, first_line
 
 ROLES = ("train", "validation", "test", "out")
 """`out` is the role of every set other than the one that the model is trained on."""
-
-_PARTITION_SEED = 0
-_HELD_OUT_FRACTION = 0.1
 
 Decode = Callable[[tf.Tensor], tf.Tensor]
 
@@ -63,8 +62,8 @@ def open_split(name: str, role: str, data: DataConfig, data_dir: str | None) -> 
     that is not 0).
     Folders, arrays and computed sets have no splits. As `out` all images are taken (again the
     first `num_test`). As the set to train on they are divided, by one fixed shuffle: a tenth (at
-    least 1) for `test`; `num_validation`, but at most a tenth (at least 1), for `validation`; the
-    rest for `train`.
+    least 1) for `test`; `num_validation`, but at most a tenth, or of small sets 40 and at most a
+    quarter (at least 1), for `validation`; the rest for `train`.
 
     Args:
       name: as in the config.
@@ -125,7 +124,7 @@ def _builder(spec: DatasetSpec, data_dir: str | None) -> Any:
     """The TFDS builder of a set that is there.
 
     Raises:
-      DataError: it is not.
+      DataError: it is not, or is damaged or in files of another format.
     """
     where = prepare.set_folder(spec, data_dir)
     if not prepare.is_prepared(spec, data_dir):
@@ -133,17 +132,19 @@ def _builder(spec: DatasetSpec, data_dir: str | None) -> Any:
             f"{spec.name}: not prepared yet, there is no TFDS data set in {where}; "
             "run --mode=prepare with the same --data_dir."
         )
+    prepare.check_format(spec, data_dir)
     import tensorflow_datasets as tfds  # slow to import: only for sets that need it
 
     mend = "move it away and run --mode=prepare, which makes it again."
     try:
-        builder = tfds.builder(spec.tfds_name, data_dir=prepare.data_root(data_dir))
-        paths = [str(path) for split in builder.info.splits.values() for path in split.filepaths]
+        root = paths.for_tensorflow(prepare.data_root(data_dir))
+        builder = tfds.builder(spec.tfds_name, data_dir=root)
+        files = [str(path) for split in builder.info.splits.values() for path in split.filepaths]
     # Damaged files make TFDS, protobuf and TensorFlow raise whatever they please.
     except Exception as error:
         reason = first_line(error)
         raise DataError(f"{spec.name}: {where} is damaged ({reason}); {mend}") from error
-    absent = [os.path.basename(path) for path in paths if not os.path.exists(path)]
+    absent = [os.path.basename(path) for path in files if not os.path.exists(path)]
     if absent:
         raise DataError(f"{spec.name}: {where} is not complete, {absent[0]} is missing; {mend}")
     return builder
@@ -155,7 +156,7 @@ def _tfds_range(
     """TFDS split, first image and end of a role."""
     if role in ("test", "out"):
         num_images = builder.info.splits[spec.test_split].num_examples
-        return spec.test_split, 0, _limited(num_images, data.num_test)
+        return spec.test_split, 0, limited(num_images, data.num_test)
     num_images = builder.info.splits[spec.train_split].num_examples
     end = num_images - data.num_validation
     if end < 1:
@@ -164,10 +165,6 @@ def _tfds_range(
             f"{data.num_validation} for validation; lower --config.data.num_validation."
         )
     return (spec.train_split, 0, end) if role == "train" else (spec.train_split, end, num_images)
-
-
-def _limited(num_images: int, num_test: int) -> int:
-    return min(num_images, num_test) if num_test else num_images
 
 
 def _tfds_records(spec: DatasetSpec, builder: Any, instruction: str) -> tf.data.Dataset:
@@ -195,14 +192,14 @@ def _tfds_records(spec: DatasetSpec, builder: Any, instruction: str) -> tf.data.
 def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | None) -> Split:
     folder = image_files.open_folder(source.path, data.unreadable)
     plan = shaping.plan(source.name, folder.native_shape, folder.largest, data)
-    paths, labels = np.array(folder.paths), np.array(folder.labels, np.int64)
+    files, labels = np.array(folder.paths), np.array(folder.labels, np.int64)
 
     def decode(path: tf.Tensor) -> tf.Tensor:
         image = tf.numpy_function(lambda p: image_files.decode(p.decode()), [path], tf.uint8)
         return plan.apply(tf.ensure_shape(image, folder.native_shape))
 
     version = image_files.version(folder.paths, source.path)
-    split = _of_items(source, role, data, plan, paths, labels, decode, version)
+    split = _of_items(source, role, data, plan, files, labels, decode, version)
     if folder.skipped:
         split.preprocessing["skipped"] = [list(entry) for entry in folder.skipped]
     return split
@@ -260,28 +257,6 @@ def _unlabelled(num_images: int) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(num_images), np.full(num_images, image_files.NO_LABEL)
 
 
-def _chosen(name: str, num_images: int, role: str, data: DataConfig) -> np.ndarray:
-    """Which images of a set without splits play a role: indices, int64.
-
-    Raises:
-      DataError: there are too few to train on, validate and test.
-    """
-    if role == "out":
-        return np.arange(_limited(num_images, data.num_test))
-    if num_images < 3:
-        raise DataError(
-            f"{name}: {num_images} images are too few to train on; at least 3 are needed "
-            "(one each for training, validation and test)."
-        )
-    tenth = max(1, int(num_images * _HELD_OUT_FRACTION))
-    num_validation = min(data.num_validation, tenth)
-    order = np.random.default_rng(_PARTITION_SEED).permutation(num_images)
-    test, validation, train = np.split(order, [tenth, tenth + num_validation])
-    if role == "test":
-        return test[: _limited(tenth, data.num_test)]
-    return train if role == "train" else validation
-
-
 def _of_items(
     source: FolderSource | ArraySource | SyntheticSpec,
     role: str,
@@ -293,7 +268,9 @@ def _of_items(
     version: str = "",
 ) -> Split:
     """Some images of a set without splits: `items` are the records of all, `labels` theirs."""
-    chosen = _chosen(source.name, len(items), role, data)
+    chosen = division.chosen(source.name, len(items), role, data)
+    if version and role != "out":
+        version += division.mark(len(items), data)
     return Split(
         source.name,
         out_split(source) if role == "out" else role,

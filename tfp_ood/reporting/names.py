@@ -37,9 +37,10 @@ def labels(sets: Sequence[tuple[str, str]]) -> list[str]:
     """A short label for every (name, split), all different.
 
     ("mnist", "test") is "MNIST", and "MNIST (train)" where other splits of it are there too;
-    "folder:/x/photos" is "photos", and "x/photos" where there is another "photos".
+    "folder:/x/photos" is "photos", and "x/photos" where there is another "photos". Characters that
+    cannot be shown are escaped: a new line is "\\n".
     """
-    candidates = [_candidates(name, split) for name, split in sets]
+    candidates = [list(map(_shown, _candidates(name, split))) for name, split in sets]
     level = [0] * len(sets)
     while True:
         current = [c[i] for c, i in zip(candidates, level, strict=True)]
@@ -52,6 +53,12 @@ def labels(sets: Sequence[tuple[str, str]]) -> list[str]:
             return current
         for k in clashing:
             level[k] += 1
+
+
+def _shown(label: str) -> str:
+    """A label as a line of text; it never begins as what matplotlib leaves out of legends."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in label)
+    return f"./{shown}" if shown.startswith("_") else shown
 
 
 def _candidates(name: str, split: str) -> list[str]:
