@@ -1,5 +1,7 @@
 """Names of folders that have been the end of programs."""
 
+import re
+
 NASTY = {
     "brackets": "x [lr=1]",
     "wildcards": "what? * all",
@@ -17,6 +19,9 @@ NASTY = {
 
 ALL = "_x [lr=1] what? * a\\b $1_v_$2 'q\" two\nlines, <b>|%s{0} 照片"
 """All of that in one name."""
+
+NO_PATTERN = re.sub(r"[*?\[\]\\]", "", ALL)
+"""The same without what TensorFlow takes for patterns, which such a name reaches as it is."""
 
 NOT_UTF_8 = "caf\udce9"
 """As Python has a name of the bytes `caf` and E9."""

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.damaged import spoil
 from tests.evaluation import fakes
-from tests.nasty import ALL, NASTY, NOT_UTF_8
+from tests.nasty import ALL, NASTY, NO_PATTERN, NOT_UTF_8
 from tfp_ood import cli, paths, trajectory
 from tfp_ood.config import Config, DataConfig
 from tfp_ood.data import broken_records, pipeline
@@ -73,8 +73,9 @@ def test_an_export(folder):
     assert loaded.weight.numpy() == 3
 
 
-def test_a_data_directory(folder, stored_sets):
-    shutil.copytree(stored_sets, folder, dirs_exist_ok=True)
+@pytest.mark.parametrize("name", [ALL, NO_PATTERN, NASTY["200 characters"]])
+def test_a_data_directory(name, tmp_path, stored_sets):
+    folder = shutil.copytree(stored_sets, tmp_path / name)
     split, usual = (
         pipeline.open_split("mnist", "out", DataConfig(), str(path))
         for path in (folder, stored_sets)

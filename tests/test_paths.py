@@ -15,7 +15,7 @@ WRONG = {
     "gs://bucket/run": "a folder that gs:// is mounted in",
     "S3://bucket/run": "a folder that S3:// is mounted in",
     "hdfs://host/run": "hdfs://",
-    "file:///data/run": "a path without file:///",
+    "file:///data/run": "a path without file://",
     NOT_UTF_8: "a path in UTF-8",
     "x" * 256: "at most 255 bytes",
     "x/" * 3000: "a shorter path",

@@ -90,7 +90,7 @@ def test_images_among_what_the_run_writes_are_refused(below, photos, tmp_path):
 @pytest.mark.parametrize("kind", ["folder", "array"])
 def test_paths_that_no_run_can_use_are_refused(kind, path):
     for given in (data(f"{kind}:{path}", "mnist"), data("mnist", f"{kind}:{path}")):
-        with pytest.raises(ConfigError, match=f"valid is a .*path .*after `{kind}:`"):
+        with pytest.raises(ConfigError, match=f"valid is a .*path.* after `{kind}:`"):
             places.check(places.absolute(given))
 
 

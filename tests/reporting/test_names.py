@@ -37,10 +37,10 @@ def test_families_have_their_usual_names_and_new_ones_their_own():
 
 
 def test_labels_are_lines_of_a_length_that_figures_have_room_for():
-    shown = {"a\nb\x1b": r"a\nb\x1b", "_x": "./_x", "$1 \u7167": "$1 \u7167", "n" * 53: "n" * 53}
+    shown = {"a\nb\x1b": r"a\nb\x1b", "_x": "./_x", "$1 \u7167": "$1 \u7167", "n" * 37: "n" * 37}
     assert [names.labels([(f"folder:/{name}", "all")])[0] for name in shown] == [*shown.values()]
     (label,) = names.labels([(f"folder:/{'a' * 100}{'z' * 100}", "all")])
-    assert label == "a" * 36 + "\u2026" + "z" * 16
+    assert label == "a" * 24 + "\u2026" + "z" * 12
 
 
 def test_long_names_that_differ_in_the_middle_are_told_apart():

@@ -22,7 +22,7 @@ DISPLAY_NAMES = {
 }
 """Names of the data set table; of paths, the last part is shown."""
 
-_KEPT = 36, 16
+_KEPT = 24, 12
 """Of labels that are longer: characters from the start, and from the end."""
 
 
