@@ -1,5 +1,6 @@
 """The command line: wrong input is refused in one line; the whole loop on small TFDS data."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -17,9 +18,12 @@ import tensorflow_datasets as tfds
 
 from tests.damaged import spoil
 from tests.data import tiny
+from tests.nasty import ALL, NOT_UTF_8
 from tfp_ood import cli, options, stages
-from tfp_ood.config import Config
+from tfp_ood.config import Config, ConfigError, DataConfig, ExportConfig
 from tfp_ood.data import prepare, specs
+from tfp_ood.paths import for_tensorflow
+from tfp_ood.reporting import html, names
 
 ROOT = pathlib.Path(__file__).parents[1]
 QUICKSTART = str(ROOT / "configs" / "quickstart.py")
@@ -69,11 +73,24 @@ WRONG = {
     "contrast": (["--config.data.out_of_distribution=contrast:2"], "a number from 0 to 1"),
     "folder": (["--config.data.out_of_distribution=folder:/no/such"], "existing folder"),
     "array": (["--config.data.out_of_distribution=array:/no/such.npy"], "existing .npy"),
+    "bucket": ([f"--config={QUICKSTART}", "--workdir=gs://b/run"], "--workdir: got 'gs://b/run'; "),
+    "data in a bucket": (["--config.seed=1", "--data_dir=s3://b"], "--data_dir: got 's3://b'; va"),
+    "reference in a bucket": (["--config.seed=1", "--reference=hdfs://h/run"], "--reference: got "),
+    "folder in a bucket": (["--config.data.in_distribution=folder:gs://b/x"], "'folder:gs://b/x'"),
+    "no UTF-8": ([f"--config={QUICKSTART}", f"--workdir={NOT_UTF_8}"], "valid is a path in UTF-8"),
+    "too long": ([f"--config={QUICKSTART}", f"--workdir={'x' * 256}"], "at most 255 bytes"),
+    "comma": (
+        ["--config.data.out_of_distribution=folder:/a, b"],
+        """as in '"folder:a, b",mnist'""",
+    ),
+    "no halves": (["--config.data.image_shape=31,33,1"], "such as 32x32"),
 }
 
 
 WRONG_COMPARISONS = {
     "no folder": (["--workdirs=a,b"], "--workdir is missing"),
+    "runs in a bucket": (["--workdirs=a,gs://b/c", "--workdir=w"], "--workdirs: got 'gs://b/c'; "),
+    "page in a bucket": (["--workdirs=a,b", "--workdir=gs://b/w"], "--workdir: got 'gs://b/w'; "),
     "no runs": (["--workdirs=a,b", "--workdir=w"], "a is not a run with a current report"),
     "a config": (["--workdirs=a", "--workdir=w", f"--config={QUICKSTART}"], "without --config"),
     "an override": (["--workdirs=a", "--workdir=w", "--config.seed=1"], "without --config"),
@@ -104,7 +121,7 @@ def test_wrong_input_ends_with_one_sentence_and_code_2(flags, said, capsys, tmp_
     assert cli.main(["main.py", *flags]) == 2
     error = capsys.readouterr().err
     assert said in error and error.startswith("tfp_ood: ") and error.count("\n") == 1
-    assert not (tmp_path / "w").exists()
+    assert not (tmp_path / "w").exists() and not pathlib.Path("gs:").exists()
 
 
 BROKEN = {
@@ -188,6 +205,19 @@ def test_show_has_every_key_and_marks_what_is_not_the_default(path, key, default
     assert all(line.startswith("* ") == ("(default: " in line) for line in lines)
     (seed,) = (line for line in lines if line[2:].startswith("seed "))
     assert seed.split() == ["seed", "0"]
+
+
+def test_of_a_value_that_is_given_twice_the_last_counts(tmp_path, monkeypatch, capsys):
+    """Of tuples too, which may hold names with commas; paths are shown as they will be kept."""
+    monkeypatch.chdir(tmp_path)
+    key = "--config.data.out_of_distribution"
+    flags = [f"{key}=mnist,noise", "--config.seed=1", f'{key}="folder:a, b",constant']
+    flags += ["--config.seed=2", "--noconfig.train.memory_growth", "--config.train.memory_growth=1"]
+    assert cli.main(["main.py", f"--config={QUICKSTART}", "--mode=show", *flags]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    shown = dict(line[2:].split(maxsplit=1) for line in lines)
+    assert shown["data.out_of_distribution"].startswith(f"('folder:{tmp_path}/a, b', 'constant') ")
+    assert shown["seed"].startswith("2 ") and shown["train.memory_growth"] == "True"
 
 
 def test_show_with_wrong_input_ends_with_code_2(capsys):
@@ -461,28 +491,85 @@ def test_what_does_not_fit_is_refused_before_it_is_fetched(tmp_path, monkeypatch
     assert "celeb_a: the images are" in capsys.readouterr().err
 
 
-def test_an_audit_of_a_folder(tmp_path, data_dir, capsys):
-    """Trains, judges, exports and says who would pass; files that cannot be read are listed."""
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    rng = np.random.default_rng(0)
-    for number in range(420):
+def photos_in(folder, number):
+    folder.mkdir()
+    rng = np.random.default_rng(number)
+    for one in range(number):
         pixels = rng.integers(0, 256, (9, 9, 3), np.uint8)
-        PIL.Image.fromarray(pixels).save(photos / f"{number}.png")
-    (photos / "broken.jpg").write_bytes(b"x")
-    flags = [f"--config={ROOT / 'configs' / 'audit.py'}", *SMALL, "--mode=audit"]
-    flags += [f"--workdir={tmp_path / 'run'}", f"--data_dir={data_dir}"]
-    flags += [f"--config.data.in_distribution=folder:{photos}", "--config.data.num_validation=400"]
-    flags += ["--config.data.out_of_distribution=noise,blurred:1,upside_down,contrast:0.1"]
-    flags += ["--config.data.num_test=40", UNWATCHED]
+        PIL.Image.fromarray(pixels).save(folder / f"{one}.png")
+
+
+def test_an_audit_of_a_folder(tmp_path, data_dir, monkeypatch, capsys):
+    """Trains, judges, exports and says who would pass; files that cannot be read are listed.
+
+    In folders with any names, as few images as the guard needs, from anywhere.
+    """
+    place = tmp_path / ALL
+    shutil.copytree(data_dir, place / "data")
+    photos_in(place / ALL, 160)
+    photos_in(place / f"{ALL}2", 5)
+    (place / ALL / "broken.jpg").write_bytes(b"x")
+    flags = [f"--config={ROOT / 'configs' / 'audit.py'}", *SMALL, "--config.data.num_test=40"]
+    flags += ["--config.data.num_validation=400", UNWATCHED]
+    quoted = f"folder:{ALL}2".replace('"', '""')
+    others = f'mnist,noise,blurred:1,contrast:0.1,"{quoted}"'
+    monkeypatch.chdir(place)
+    paths = ["--workdir=run", "--data_dir=data", f"--config.data.in_distribution=folder:{ALL}"]
+    given = f"--config.data.out_of_distribution={others}"
+    assert cli.main(["main.py", *flags, *paths, given, "--mode=audit"]) == 0
+    assert capsys.readouterr().out.endswith(f"audit: {place / 'run' / 'audit' / 'index.html'}\n")
+    text = (place / "run" / "audit" / "index.html").read_text()
+    label = names.labels([(f"folder:{place / ALL}", "test")])[0]
+    assert "broken.jpg" in text and "own, blurred 1" in text and html.escape(label) in text
+    found = json.loads((place / "run" / "audit" / "audit.json").read_text())["sets"]
+    assert len(found) == 6 and found["noise/all"]["num_images"] == 40
+    assert found[f"folder:{place / ALL}2/all"]["num_images"] == 5
+    assert (place / "run" / "export" / "client.py").exists()
+    model = tf.saved_model.load(for_tensorflow(place / "run" / "export" / "model"))
+    assert "guard" in model.signatures
+    # From elsewhere too, the images are known.
+    monkeypatch.chdir(tmp_path)
+    flags += [f"--workdir={ALL}/run", "--mode=show", "--trained_config"]
     assert cli.main(["main.py", *flags]) == 0
-    *_, page = capsys.readouterr().out.strip().splitlines()
-    assert page == f"audit: {tmp_path / 'run' / 'audit' / 'index.html'}"
-    text = (tmp_path / "run" / "audit" / "index.html").read_text()
-    assert "broken.jpg" in text and "own, blurred 1" in text
-    found = json.loads((tmp_path / "run" / "audit" / "audit.json").read_text())["sets"]
-    assert len(found) == 5 and found["noise/all"]["num_images"] == 40
-    assert (tmp_path / "run" / "export" / "client.py").exists()
+    own = repr(f"folder:{place / ALL}")
+    assert f"config.data.in_distribution was {own}, not 'folder:'\n" in capsys.readouterr().out
+
+
+def test_too_few_images_for_the_guard_are_refused_before_training(tmp_path, data_dir, capsys):
+    """With what would do: the rate that is said does, and so does the number of images."""
+    photos_in(tmp_path / "photos", 100)
+    flags = [f"--config={ROOT / 'configs' / 'audit.py'}", f"--workdir={tmp_path / 'run'}"]
+    flags += [f"--data_dir={data_dir}", f"--config.data.in_distribution=folder:{tmp_path}/photos"]
+    flags += ["--config.data.out_of_distribution=noise", "--mode=audit"]
+    assert cli.main(["main.py", *flags]) == 2
+    error = capsys.readouterr().err
+    for said in (
+        "config.export.false_alarm_rate: got 0.05; valid is at least 0.0715 with the 25 images of",
+        "for 0.05 set config.data.num_validation to at least 38 and have at least 152 images.",
+    ):
+        assert said in error
+    assert error.count("\n") == 1 and not (tmp_path / "run").exists()
+    photos = DataConfig(f"folder:{tmp_path}/photos", size_change="crop", image_shape=(32, 32, 3))
+    own = dataclasses.replace(Config(), data=photos)
+    stages._check_export(dataclasses.replace(own, export=ExportConfig(0.0715)), None, None)
+    with pytest.raises(ConfigError, match=r"at least 38\.$"):  # of TFDS sets
+        data = DataConfig(num_validation=10)
+        stages._check_export(dataclasses.replace(own, data=data), None, data_dir)
+
+
+def test_a_reference_that_is_none_is_refused_before_training(tmp_path, data_dir, capsys):
+    flags = [f"--reference={tmp_path / 'nowhere'}"]
+    assert cli.main(command(tmp_path / "run", data_dir, *flags)) == 2
+    assert "valid is the work directory of a run whose training has" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_among_its_own_images_is_refused_before_training(tmp_path, data_dir, capsys):
+    photos_in(tmp_path / "photos", 4)
+    flag = f"--config.data.in_distribution=folder:{tmp_path}/photos"
+    assert cli.main(command(tmp_path / "photos" / "runs" / "a", data_dir, flag)) == 2
+    assert "is inside of folder:" in capsys.readouterr().err
+    assert len(os.listdir(tmp_path / "photos")) == 4
 
 
 def test_an_audit_asks_for_a_folder(capsys, tmp_path):

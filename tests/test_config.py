@@ -2,14 +2,16 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 
+from tests import nasty
 from tests.config_changes import changed
 from tfp_ood import config as config_lib
-from tfp_ood import families
+from tfp_ood import families, options
 from tfp_ood.config import Config, ConfigError, DataConfig, EvaluateConfig, from_config_dict
 
 
@@ -47,6 +49,58 @@ def test_wrong_input_is_named(key, value, valid):
     message = str(error.value)
     assert message.startswith(f"config.{key}: ") and valid in message
     assert repr(value) in message or "no such key" in message
+
+
+@pytest.mark.parametrize(
+    ("shape", "levels", "said"),
+    [
+        ((31, 33, 3), 2, "image_shape: got (31, 33, 3); valid is of a height and width that divide "
+         "by 4, such as 32x32, as images are halved at every level, of which there are 2"),
+        ((1, 3, 1), 1, "image_shape: got (1, 3, 1); valid is of a height and width that divide by "
+         "2, such as 2x4,"),
+        ((28, 28, 1), 3, "num_levels: got 3; valid is at most 2 for images of 28x28, which are "
+         "halved at every level, or 3 with a config.data.image_shape of a height and width that "
+         "divide by 8, such as 32x32"),
+        ((30, 44, 3), 2, "at most 1 for images of 30x44, which are halved at every level, or 2 "
+         "with a config.data.image_shape of a height and width that divide by 4, such as 32x44"),
+    ],
+)  # fmt: skip
+def test_sizes_that_would_do_are_named_with_the_way_there(shape, levels, said):
+    given = changed(config_lib.defaults("glow"), "data.image_shape", shape)
+    given["model"]["num_levels"] = levels
+    with pytest.raises(ConfigError) as error:
+        from_config_dict(given)
+    message = str(error.value)
+    assert said in message and message.count(". ") == 0
+    assert message.endswith("brought to it by config.data.size_change=resize.")
+    near = re.findall(r"such as (\d+)x(\d+)", message)[0]
+    given["data"]["image_shape"] = (*map(int, near), shape[2])
+    from_config_dict(given)
+
+
+def test_names_with_commas_go_in_quotes():
+    texts = {
+        "a,b": ["a", "b"],
+        " a , b ,": ["a", "b"],
+        '"folder:a, b",mnist': ["folder:a, b", "mnist"],
+        '"a ""q"" b"': ['a "q" b'],
+        'folder:it\'s "x",y': ['folder:it\'s "x"', "y"],
+        '"folder:a\nb,c"': ["folder:a\nb,c"],
+        '"folder:a,b': ['"folder:a', "b"],
+        '"x"y': ['"x"y'],
+        "": [],
+        ", ,": [],
+    }
+    assert {text: options.split(text) for text in texts} == texts
+    for name in nasty.NASTY.values():
+        quoted = '"' + name.replace('"', '""') + '"'
+        assert options.split(f"mnist,{quoted}, noise") == ["mnist", name, "noise"]
+
+
+@pytest.mark.parametrize("given", ["gs://bucket/run", nasty.NOT_UTF_8])
+def test_a_reference_that_no_run_can_use_is_refused(given):
+    with pytest.raises(ConfigError, match=r"config\.evaluate\.reference: got .*; valid is a path"):
+        from_config_dict(changed(config_lib.defaults("glow"), "evaluate.reference", given))
 
 
 def test_resolutions_of_a_pixel_cnn_halve_the_image():

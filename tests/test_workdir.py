@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from tfp_ood import atomic, cli
-from tfp_ood.config import Config
+from tfp_ood.config import Config, DataConfig, VAEConfig
 from tfp_ood.errors import UserError
 from tfp_ood.workdir import open_workdir
 
@@ -29,6 +29,45 @@ def test_another_config_is_refused_by_name(tmp_path):
         with pytest.raises(UserError, match=r"config\.seed was 0, now 3"):
             call(other)
     assert workdir.config.read_text() == before
+
+
+@pytest.mark.parametrize(("before", "after"), [("error", "skip"), ("skip", "error")])
+def test_what_a_key_was_is_true_of_one_that_older_runs_lack(before, after, tmp_path):
+    """Whose record does not hold it while it has its default."""
+    workdir = open_workdir(tmp_path)
+    config, other = (
+        dataclasses.replace(Config(), data=DataConfig(unreadable=value))
+        for value in (before, after)
+    )
+    workdir.claim(config)
+    assert workdir.differences(config) == []
+    assert workdir.differences(other) == [f"config.data.unreadable was {before!r}, now {after!r}"]
+    said = [f"config.data.unreadable was {before!r}, not {after!r}"]
+    assert workdir.differences(other, "not") == said
+
+
+def test_keys_of_another_family_are_absent_and_not_none(tmp_path):
+    workdir = open_workdir(tmp_path)
+    workdir.claim(Config())
+    said = workdir.differences(dataclasses.replace(Config(), model=VAEConfig()))
+    assert "config.model.family was 'glow', now 'vae'" in said
+    assert "config.model.num_levels was 2, now absent" in said
+    assert "config.model.num_latents was absent, now 50" in said
+    assert not any("None" in one for one in said)
+
+
+def test_a_directory_is_itself_however_it_is_spelled(tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to("run")
+    monkeypatch.chdir(tmp_path)
+    run = open_workdir(tmp_path / "run")
+    assert all(run.is_same(open_workdir(path)) for path in ("run", "run/../run", "link"))
+    assert not run.is_same(open_workdir("run2"))
+
+
+def test_the_home_of_nobody_is_a_folder_like_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert open_workdir("~nobody_of_this_name/run").root == tmp_path / "~nobody_of_this_name/run"
 
 
 def test_a_damaged_record_is_named(tmp_path):

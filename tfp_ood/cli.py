@@ -41,6 +41,8 @@ configs/rotated_digits.py; it has the same stages but `sample`, `export` and `au
 A config is a Python file and is executed: use only those you trust.
 """
 
+import dataclasses
+import io
 import os
 import re
 import sys
@@ -52,10 +54,10 @@ from absl import flags
 from ml_collections import config_flags
 from ml_collections.config_flags import tuple_parser
 
-from tfp_ood import options, signals, stages
+from tfp_ood import options, paths, signals, stages
 from tfp_ood.atomic import FULL
-from tfp_ood.data import specs
-from tfp_ood.errors import UserError, WorkerLostError
+from tfp_ood.data import places
+from tfp_ood.errors import UserError, WorkerLostError, first_line
 from tfp_ood.options import ConfigError
 from tfp_ood.rotated.stages import ROTATED_DIGITS
 from tfp_ood.stages import LIKELIHOOD, Experiment, ExperimentConfig
@@ -76,13 +78,14 @@ _EXIT_BROKEN_PIPE = 141  # as of a program that SIGPIPE ends
 
 
 class _NamesParser(tuple_parser.TupleParser):
-    """Tuples as `a,b` on the command line: paths and names need no quotes inside quotes."""
+    """Tuples as `a,b` on the command line (`options.split`), or as Python's."""
 
     def parse(self, argument: object) -> tuple:
-        if isinstance(argument, str) and not argument.startswith(("(", "[")):
-            parts = tuple(part.strip() for part in argument.split(",") if part.strip())
-            return tuple(int(part) if re.fullmatch(r"-?\d+", part) else part for part in parts)
-        return super().parse(argument)
+        if not isinstance(argument, str) or argument.startswith(("(", "[")):
+            return super().parse(argument)
+        parts = options.split(argument)
+        are_numbers = all(re.fullmatch(r"-?\d+", part) for part in parts)
+        return tuple(int(part) if are_numbers else part for part in parts)
 
 
 def define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
@@ -152,14 +155,13 @@ def _run(values: flags.FlagValues) -> None:
             raise UserError("--reference: this --config has no score tables for a ratio.")
         values.config.evaluate.reference = values.reference
     experiment, config = _typed(values.config)
+    config = dataclasses.replace(config, data=places.absolute(config.data))
     if values.trained_config:
         config = _as_trained(config, workdir)
     if values.mode == SHOW:
         print("\n".join(stages.settings(config)))
         return
-    specs.parse(config.data.in_distribution, "data.in_distribution")
-    for name in config.data.out_of_distribution:
-        specs.parse(name, "data.out_of_distribution")
+    places.check(config.data, None if values.mode == "prepare" else workdir)
     stages.run(experiment, config, workdir, values.data_dir, values.mode)
 
 
@@ -169,12 +171,15 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues | None:
     Raises:
       UserError: a flag is unknown, missing or wrong.
     """
+    argv = _last_overrides(argv)
     overrides = [m for m in map(_OVERRIDE.match, argv) if m]
-    plain = [arg for arg in argv if not _OVERRIDE.match(arg)]
-    values = _values(plain)
+    values = _values([arg for arg in argv if not _OVERRIDE.match(arg)])
     if values.help:
         print(_help(values))
         return None
+    for flag in ("workdir", "data_dir", "reference"):
+        paths.check_flag(flag, values[flag].value)
+    paths.check_flag("workdirs", *values.workdirs)
     if values.workdirs:
         _check_comparison(values, bool(overrides))
         return values
@@ -188,6 +193,12 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues | None:
             if f"--config.{key}=" in str(error):
                 raise ConfigError(key, value, valid) from error
         raise
+
+
+def _last_overrides(argv: Sequence[str]) -> list[str]:
+    """Without overrides that a later one replaces: absl would join those of tuples."""
+    keys = [m["key"] if (m := _OVERRIDE.match(arg)) else n for n, arg in enumerate(argv)]
+    return [arg for n, arg in enumerate(argv) if keys[n] not in keys[n + 1 :]]
 
 
 def _check_run(values: flags.FlagValues) -> None:
@@ -274,8 +285,8 @@ def _as_trained(config: ExperimentConfig, workdir: WorkDir) -> ExperimentConfig:
         raise UserError(
             f"--trained_config: {workdir.config} does not fit this --config ({error})"
         ) from error
-    for difference in workdir.differences(config):
-        print(f"as it was trained: {difference.replace(', now ', ', not ')}")
+    for difference in workdir.differences(config, "not"):
+        print(f"as it was trained: {difference}")
     return trained
 
 
@@ -289,8 +300,7 @@ def _reason(error: Exception) -> str:
 
 def _one_line(error: Exception) -> str:
     """The first line of what absl or ml_collections said."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{lines[0].rstrip('.') if lines else type(error).__name__} (see --help)."
+    return f"{first_line(error).rstrip('.')} (see --help)."
 
 
 def _help(values: flags.FlagValues) -> str:
@@ -306,6 +316,8 @@ def _help(values: flags.FlagValues) -> str:
 
 def console_main() -> None:
     """Entry point of the installed command `tfp-ood`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # which may be of another encoding than names are
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = main()
         sys.stdout.flush()

@@ -13,7 +13,7 @@ from typing import Any
 
 import ml_collections
 
-from tfp_ood import options
+from tfp_ood import options, paths
 from tfp_ood.families import (
     MODEL_CONFIGS,
     GlowConfig,
@@ -31,7 +31,8 @@ class DataConfig:
     """Which images, and how every set is brought to the one shape of the model."""
 
     in_distribution: str = "fashion_mnist"
-    """A name of the data set table, `folder:PATH`, `array:PATH.npy`, `noise` or `constant`."""
+    """A name of the data set table, `folder:PATH`, `array:PATH.npy`, `noise` or `constant`. Runs
+    keep paths as absolute ones."""
     out_of_distribution: tuple[str, ...] = option(("mnist",), trained=False)
     """What to judge against; may change after training (only new sets are then scored)."""
     image_shape: tuple[int, int, int] = (28, 28, 1)
@@ -45,7 +46,8 @@ class DataConfig:
     """For files of folders that cannot be read as images: refuse the folder, or leave them out and
     list them."""
     num_validation: int = option(1000, low=1)
-    """Images held out from the end of the training split for validation."""
+    """Images held out from the end of the training split for validation; of folders and arrays at
+    most a tenth, or 40 of at least 160."""
     num_test: int = option(0, low=0, trained=False)
     """Images to score of every test split, one fixed random choice; 0 for all."""
 
@@ -223,6 +225,8 @@ def _check_together(config: Config) -> None:
         raise ConfigError("train.warmup_steps", train.warmup_steps, valid)
     if train.decay == "steps" and train.warmup_steps:
         raise ConfigError("train.warmup_steps", train.warmup_steps, "0 with train.decay=steps")
+    if valid := paths.not_valid(config.evaluate.reference):
+        raise ConfigError("evaluate.reference", config.evaluate.reference, valid)
     names = config.data.out_of_distribution
     if len(set(names)) != len(names) or config.data.in_distribution in names:
         valid = "different names, none of them the in-distribution set's"

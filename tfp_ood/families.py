@@ -222,6 +222,21 @@ def _check_scales(
     height, width, _ = image_shape
     size = math.gcd(height, width)
     most = num_whole + (size & -size).bit_length() - 1
-    if given > most:
-        valid = f"at most {most} for images of {height}x{width}, which are halved {where}"
-        raise ConfigError(f"model.{key}", given, valid)
+    if given <= most:
+        return
+    unit = 2 ** (given - num_whole)
+    near = "x".join(str(max(1, round(side / unit)) * unit) for side in (height, width))
+    other = f"height and width that divide by {unit}, such as {near}"
+    change = "images of another size are brought to it by config.data.size_change=resize"
+    if most < 1:
+        raise ConfigError(
+            "data.image_shape",
+            image_shape,
+            f"of a {other}, as images are halved {where}, of which there are {given} (config."
+            f"model.{key}); {change}",
+        )
+    valid = (
+        f"at most {most} for images of {height}x{width}, which are halved {where}, or {given} with "
+        f"a config.data.image_shape of a {other}; {change}"
+    )
+    raise ConfigError(f"model.{key}", given, valid)

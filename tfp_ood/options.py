@@ -8,6 +8,7 @@ model depends on. It imports nothing heavy.
 import dataclasses
 import difflib
 import math
+import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -69,6 +70,21 @@ def untrained(cls: type, name: str) -> Any:
 def training_facts(config: Any) -> dict[str, Any]:
     """All keys of a config that a trained model depends on, with their values, nested."""
     return _part(config, trained=True)
+
+
+def unsaid(config: Any) -> dict[str, Any]:
+    """The keys that `training_facts` leaves out while they have their default: it, nested."""
+    result = {}
+    for field in dataclasses.fields(config):
+        value, how = getattr(config, field.name), field.metadata
+        if not how.get("trained", True):
+            continue
+        if dataclasses.is_dataclass(value):
+            if keys := unsaid(value):
+                result[field.name] = keys
+        elif how.get("added"):
+            result[field.name] = field.default
+    return result
 
 
 def as_trained(config: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,3 +238,15 @@ def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
         both = isinstance(value, Mapping) and isinstance(old, Mapping)
         result[key] = merged(old, value) if both else value
     return result
+
+
+_LISTED = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^,]*?))\s*(?:,|\Z)', re.DOTALL)
+
+
+def split(text: str) -> list[str]:
+    """The parts of `a,b` that are not empty; of `"a,b",c` the first is `a,b`, as in CSV files."""
+    parts = [
+        found["plain"] if found["quoted"] is None else found["quoted"].replace('""', '"')
+        for found in _LISTED.finditer(text)
+    ]
+    return [part for part in parts if part]

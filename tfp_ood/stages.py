@@ -86,6 +86,8 @@ class Experiment:
     """By name, in order."""
     combined: Mapping[str, tuple[str, ...]]
     """Modes of several stages, "run" among them."""
+    checks: Mapping[str, Stage] = dataclasses.field(default_factory=dict)
+    """By stage: what refuses before a training what that stage would refuse after it."""
     judging: tuple[str, ...] = ()
     """Stages that need an out-of-distribution set to judge against."""
     join: Callable[[Any, WorkDir], None] | None = None
@@ -134,8 +136,10 @@ def run(
         if "train" in wanted and process.num_workers > 1:
             experiment.join(config, workdir)
         for stage in wanted:
+            first = [experiment.checks[one] for one in wanted if one in experiment.checks]
             with _damage_named(config, data_dir):
-                experiment.stages[stage](config, workdir, data_dir)
+                for step in (*(first if stage == "train" else ()), experiment.stages[stage]):
+                    step(config, workdir, data_dir)
 
 
 @contextlib.contextmanager
@@ -229,6 +233,15 @@ def _evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     evaluate.evaluate(config, workdir, data_dir)
 
 
+def _check_evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    """Refuses a reference that cannot score these images."""
+    if config.evaluate.reference:
+        _start(config)
+        from tfp_ood.evaluation import reference
+
+        reference.hash_of(config, workdir)
+
+
 def _sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     _start(config)
     from tfp_ood.evaluation import evaluate
@@ -240,6 +253,26 @@ def _report(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     from tfp_ood.reporting.run.report import write_report
 
     tell("report", write_report(workdir.root, _judged_sets(config), dataclasses.asdict(config)))
+
+
+def _check_export(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    """Refuses fewer held-out images than a guard needs at the false-alarm rate."""
+    _start(config)
+    from tfp_ood.data import division, pipeline
+    from tfp_ood.detectors import conformal
+
+    name, rate = config.data.in_distribution, config.export.false_alarm_rate
+    split = pipeline.open_split(name, "validation", config.data, data_dir)
+    lowest, fewest = conformal.limits(-(-split.num_images // 2), rate)
+    if split.num_images <= 2 * (fewest - 1):  # two halves, which share one of an odd number
+        valid = (
+            f"at least {lowest:g} with the {split.num_images:,} images of {name} that are held out "
+            "for validation, of which one half fits the detectors and the other sets the "
+            f"threshold; for {rate:g} set config.data.num_validation to at least {2 * fewest:,}"
+        )
+        if split.version:  # files of a person's own, of which only a part is held out
+            valid += f" and have at least {division.fewest_images(2 * fewest):,} images"
+        raise ConfigError("export.false_alarm_rate", rate, valid)
 
 
 def _export(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
@@ -281,6 +314,7 @@ LIKELIHOOD = Experiment(
         "audit": _audit,
     },
     combined={"run": _RUN, "audit": (*_RUN, "export", "audit")},
+    checks={"evaluate": _check_evaluate, "export": _check_export},
     judging=("report", "audit"),
     join=_join,
 )

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from tfp_ood import atomic
+from tfp_ood import atomic, options, paths
 from tfp_ood.errors import UserError
 
 _LOCK = ".lock"
@@ -84,6 +84,17 @@ class WorkDir:
         """`weights_id` of the model that was trained here."""
         return weights_id(self.model)
 
+    @classmethod
+    def folders(cls) -> frozenset[str]:
+        """The names of all folders in a work directory that stages write to."""
+        places = [place for place in vars(cls).values() if isinstance(place, _Place)]
+        names = [name for place in places for name in (place.name, place.older) if name]
+        return frozenset(name.split("/")[0] for name in names if "." not in name.split("/")[0])
+
+    def is_same(self, other: "WorkDir") -> bool:
+        """Whether this is that directory, however the two are spelled."""
+        return paths.place(self.root) == paths.place(other.root)
+
     def score_table(self, name: str, split: str) -> pathlib.Path:
         """The score table of a set, NAME.SPLIT.parquet, different for every (name, split)."""
         return self.scores / f"{slug(name)}.{slug(split)}.parquet"
@@ -132,8 +143,12 @@ class WorkDir:
                 "takes these values as they were."
             )
 
-    def differences(self, config: TrainedConfig) -> list[str]:
+    def differences(self, config: TrainedConfig, now: str = "now") -> list[str]:
         """How a config differs from the one trained here: "config.seed was 0, now 3".
+
+        Args:
+          config: the other one.
+          now: the word before what it has.
 
         Raises:
           UserError: the directory's own record cannot be read.
@@ -141,10 +156,14 @@ class WorkDir:
         theirs = self.trained_facts()
         if theirs is None:
             return []
-        return list(_differences(theirs, json.loads(json.dumps(config.training_facts()))))
+        ours = json.loads(json.dumps(config.training_facts()))
+        both = (options.merged(options.unsaid(config), facts) for facts in (theirs, ours))
+        return list(_differences(*both, now))
 
     def trained_facts(self) -> dict[str, Any] | None:
         """`training_facts` of the config that is trained here; None before that.
+
+        A path that an earlier version left relative is taken from where this program is.
 
         Raises:
           UserError: the record cannot be read.
@@ -159,6 +178,9 @@ class WorkDir:
             raise UserError(
                 f"{self.config} cannot be read ({error}); use another --workdir."
             ) from None
+        data = facts.get("data")
+        if isinstance(data, dict) and "in_distribution" in data:
+            data["in_distribution"] = paths.absolute_name(data["in_distribution"])
         return facts
 
     def check_images(self, version: str) -> None:
@@ -177,7 +199,8 @@ class WorkDir:
             return
         raise UserError(
             f"The images of config.data.in_distribution have changed since the training in "
-            f"{self.root} began. Use another --workdir to train on them, or put the old ones back."
+            f"{self.root} began, or an earlier version held out others of them. Use another "
+            "--workdir to train on them, or put the old ones back."
         )
 
     def forget_training(self) -> None:
@@ -203,7 +226,7 @@ class WorkDir:
 
 def open_workdir(path: str | os.PathLike[str]) -> WorkDir:
     """The work directory at a path, which need not exist yet."""
-    return WorkDir(pathlib.Path(path).expanduser().absolute())
+    return WorkDir(pathlib.Path(os.path.expanduser(path)).absolute())
 
 
 def weights_id(folder: pathlib.Path) -> str | None:
@@ -257,11 +280,13 @@ def slug(text: str) -> str:
     return f"{words}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
-def _differences(theirs: Any, ours: Any, prefix: str = "") -> Iterator[str]:
+def _differences(theirs: Any, ours: Any, now: str, prefix: str = "") -> Iterator[str]:
     """Sentences such as "config.model.num_steps was 8, now 4"."""
     for key in sorted({*theirs, *ours}):
         old, new = theirs.get(key), ours.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, f"{prefix}{key}.")
+            yield from _differences(old, new, now, f"{prefix}{key}.")
         elif old != new:
-            yield f"config.{prefix}{key} was {old!r}, now {new!r}"
+            # Models of another family have other keys.
+            before, after = (repr(d[key]) if key in d else "absent" for d in (theirs, ours))
+            yield f"config.{prefix}{key} was {before}, {now} {after}"

@@ -3,6 +3,7 @@
 import gzip
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from PIL import Image
 
 from tests import contracts, guards
 from tests.contracts import CASES
+from tests.nasty import ALL
 from tfp_ood import units
 from tfp_ood.beam import __main__ as beam_score
 from tfp_ood.config import DataConfig
@@ -23,9 +25,10 @@ from tfp_ood.export import saved_model
 
 beam = pytest.importorskip("apache_beam", reason="the extra [beam] is not installed")
 
-from apache_beam.io.localfilesystem import LocalFileSystem  # noqa: E402 - after the skip
+from apache_beam.io.filesystems import FileSystems  # noqa: E402 - after the skip
+from apache_beam.io.localfilesystem import LocalFileSystem  # noqa: E402
 
-from tfp_ood.beam import inference, rows, sources  # noqa: E402
+from tfp_ood.beam import inference, remote, rows, sources  # noqa: E402
 
 pytestmark = pytest.mark.beam
 
@@ -36,7 +39,8 @@ CHANGES = ("--size_change=resize", "--channel_change=convert")
 @pytest.fixture(scope="module", name="made")
 def _made(tmp_path_factory):
     """A model, its guard, and the folder that it was exported to."""
-    path = tmp_path_factory.mktemp("run") / "export"
+    path = tmp_path_factory.mktemp("run") / ALL / "export"
+    path.mkdir(parents=True)
     case = CASES["glow"]
     model, rng = contracts.build(case, image_shape=SHAPE), np.random.default_rng(1)
     model.initialize(rng.integers(0, 256, (32, *SHAPE), np.uint8))
@@ -113,7 +117,8 @@ def random_images(count, seed=5):
     return np.random.default_rng(seed).integers(0, 256, (count, *SHAPE), np.uint8)
 
 
-def test_a_tfds_set_has_the_numbers_of_this_process(score, made, data_dir):
+def test_a_tfds_set_has_the_numbers_of_this_process(score, made, data_dir, tmp_path):
+    data_dir = str(shutil.copytree(data_dir, tmp_path / ALL))
     code, said, table, skipped = score(
         "--input=tfds:fashion_mnist", f"--data_dir={data_dir}", "--batch_size=3"
     )
@@ -191,8 +196,10 @@ def folder_of_odd_images(path):
 
 
 def test_image_files_of_odd_shapes(score, made, tmp_path):
-    folder = tmp_path / "photos"
-    folder_of_odd_images(folder)
+    """In a folder whose name is a pattern too, which others match."""
+    folder = tmp_path / "photos [12]"
+    for path in (folder, tmp_path / "photos 1"):
+        folder_of_odd_images(path)
     code, said, table, skipped = score(f"--input={folder}/**", "--input_format=images", *CHANGES)
     assert code == 0 and said.startswith("3 images scored, 2 left out (listed in "), said
     data = DataConfig(size_change="resize", channel_change="convert", unreadable="skip")
@@ -208,6 +215,33 @@ def test_image_files_of_odd_shapes(score, made, tmp_path):
     facts = json.loads(table.schema.metadata[rows.METADATA_KEY])
     assert facts["preprocessing"]["size_change"] == "resize"
     assert facts["preprocessing"]["channel_change"] == "convert"
+
+
+def test_patterns_are_those_of_names_that_are_not_there(tmp_path, monkeypatch):
+    for name in ("a [1]/x[2].png", "a 1/x2.png", "b1/x.png", "b2/x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    matched = {
+        "a [1]/*.png": ["a [1]/x[2].png"],
+        "a [1]/x[2].png": ["a [1]/x[2].png"],
+        "a 1/x[12].png": ["a 1/x2.png"],
+        "b[12]/x.png": ["b1/x.png", "b2/x.png"],
+        "**.png": ["a 1/x2.png", "a [1]/x[2].png", "b1/x.png", "b2/x.png"],
+    }
+    for text, names in matched.items():
+        (found,) = FileSystems.match([remote.as_pattern(text)])
+        paths = sorted(file.path for file in found.metadata_list)
+        assert paths == [str(tmp_path / name) for name in names], text
+    assert remote.as_pattern("fake://b/a [1]/*") == "fake://b/a [1]/*"
+
+
+@pytest.mark.parametrize("name", ["a [1]", "b*", "c?"])
+def test_an_output_that_is_a_pattern_is_refused(score, tmp_path, name):
+    """Beam would delete what matches it."""
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    code, said, *_ = score(f"--input={tmp_path}/a.png", output=tmp_path / name / "out")
+    assert code == 2 and "--output: got" in said and "without * ? [ in it" in said
 
 
 def test_another_shape_ends_the_run_where_no_change_is_allowed(score, tmp_path):

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
+from tensorflow_datasets.core import constants
 
 from tests.data import tiny
-from tfp_ood.config import ConfigError
-from tfp_ood.data import mirrors, prepare, specs, store
+from tests.nasty import NOT_UTF_8
+from tfp_ood.config import ConfigError, DataConfig
+from tfp_ood.data import mirrors, prepare, specs, splits, store
 from tfp_ood.errors import DataError
 
 SILENT = {"example.invalid": "cannot be reached (ConnectionError)"}
@@ -313,6 +315,30 @@ def test_two_runs_at_once_make_a_set_once(monkeypatch, tmp_path):
         run.join(60)
     assert len(fetched) == 1 and release.is_set()
     assert _read_back("mnist", tmp_path) == _pairs(parts)
+
+
+@pytest.mark.parametrize("found", ["array_record", "riegeli"])
+def test_a_set_in_files_of_another_format_is_refused_before_work(found, tmp_path):
+    """By preparing, and by whoever reads it without."""
+    folder = tmp_path / "mnist" / "3.0.1"
+    folder.mkdir(parents=True)
+    (folder / "features.json").write_text("{}")
+    (folder / "dataset_info.json").write_text(json.dumps({"fileFormat": found}))
+    said = rf"mnist: the files in {folder} are of TFDS's format {found}; valid is tfrecord: "
+    with pytest.raises(DataError, match=said):
+        prepare.prepare(["noise", "mnist"], str(tmp_path))
+    with pytest.raises(DataError, match=said):
+        splits.open_split("mnist", "out", DataConfig(), str(tmp_path))
+    (folder / "dataset_info.json").write_text(json.dumps({"fileFormat": "tfrecord"}))
+    assert prepare.missing(["mnist"], str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("given", ["gs://bucket/tfds", NOT_UTF_8])
+def test_a_data_directory_that_no_run_can_use_is_refused(given, tmp_path, monkeypatch):
+    for data_dir in (given, None):  # None is TFDS's own, which the environment sets
+        monkeypatch.setattr(constants, "get_default_data_dir", lambda: given)
+        with pytest.raises(DataError, match=r"data directory of TFDS is .*; valid is a path "):
+            prepare.prepare(["mnist"], data_dir)
 
 
 def test_an_incomplete_set_in_the_way_is_named(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tfp_ood.detectors.conformal import calibrate, verdicts
+from tfp_ood.detectors.conformal import calibrate, limits, verdicts
 from tfp_ood.errors import EvaluationError, ExportError
 
 TAILS = ("high", "both")
@@ -101,13 +101,27 @@ def test_a_rate_that_is_met_exactly_flags():
 
 
 @pytest.mark.parametrize(
-    ("tails", "fewest", "lowest"), [("high", 19, 0.0526), ("both", 39, 0.0513)]
+    ("tails", "fewest", "lowest"), [("high", 19, 0.0527), ("both", 39, 0.0513)]
 )
 def test_too_few_held_out_images_are_refused(tails, fewest, lowest):
     calibrate(np.arange(float(fewest)), 0.05, tails)
     said = rf"at least {lowest}, .* at least {2 * fewest} validation images"
     with pytest.raises(ExportError, match=said):
         calibrate(np.arange(fewest - 1.0), 0.05, tails)
+
+
+@pytest.mark.parametrize("tails", ["high", "both"])
+def test_the_advice_can_be_followed(tails):
+    """The rate that is said to be valid is, to the last digit, and so is the number of images."""
+    for count in (1, 2, 3, 6, 12, 15, 18, 99, 998):
+        lowest, fewest = limits(count, 0.05, tails)
+        if lowest <= 0.5:
+            assert calibrate(np.arange(float(count)), lowest, tails).most_flagged >= 1
+            with pytest.raises(ExportError):
+                calibrate(np.arange(float(count)), 0.99 * lowest, tails)
+        calibrate(np.arange(float(fewest)), 0.05, tails)
+        with pytest.raises(ExportError):
+            calibrate(np.arange(float(fewest - 1)), 0.05, tails)
 
 
 def test_bad_held_out_scores_are_refused():

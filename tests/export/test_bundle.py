@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tests.damaged import change_a_bit
 from tests.guards import check, verdicts
+from tests.nasty import ALL
 from tfp_ood import detectors
 from tfp_ood.config import Config, DataConfig, ExportConfig, GlowConfig, TrainConfig
 from tfp_ood.data import pipeline
@@ -74,13 +75,14 @@ def test_exported_likelihoods_are_those_of_the_tables(workdir, data_dir):
         np.testing.assert_allclose(told["bits_per_dim"], table.bits_per_dim, rtol=1e-5)
 
 
-def test_the_client_runs(workdir, data_dir, tmp_path):
+def test_the_client_runs_in_any_folder(workdir, data_dir, tmp_path):
     images = np.concatenate(
         [images_of(data_dir, "validation"), np.zeros([1, *CONFIG.data.image_shape], np.uint8)]
     )
     np.save(tmp_path / "images.npy", images)
+    export = shutil.copytree(workdir.export, tmp_path / ALL / "export")
     done = subprocess.run(
-        [sys.executable, str(workdir.export / "client.py"), "images.npy"],
+        [sys.executable, str(export / "client.py"), "images.npy"],
         capture_output=True,
         text=True,
         check=False,

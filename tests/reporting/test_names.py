@@ -36,5 +36,18 @@ def test_families_have_their_usual_names_and_new_ones_their_own():
     assert (names.family("glow"), names.family("new")) == ("Glow", "new")
 
 
+def test_labels_are_lines_of_a_length_that_figures_have_room_for():
+    shown = {"a\nb\x1b": r"a\nb\x1b", "_x": "./_x", "$1 \u7167": "$1 \u7167", "n" * 37: "n" * 37}
+    assert [names.labels([(f"folder:/{name}", "all")])[0] for name in shown] == [*shown.values()]
+    (label,) = names.labels([(f"folder:/{'a' * 100}{'z' * 100}", "all")])
+    assert label == "a" * 24 + "\u2026" + "z" * 12
+
+
+def test_long_names_that_differ_in_the_middle_are_told_apart():
+    sets = [(f"folder:/{'a' * 100}{i}{'z' * 100}", "all") for i in range(3)]
+    labels = names.labels(sets)
+    assert len(set(labels)) == 3 and labels[1] == "a" * 100 + "1" + "z" * 100
+
+
 def test_own_images_with_less_contrast():
     assert names.labels([("contrast:0.5", "test")]) == ["own, contrast to 0.5"]

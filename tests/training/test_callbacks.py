@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.models.flows.test_flow import SHAPE, random_images, small_model
+from tfp_ood.config import TrainConfig
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.training import callbacks
@@ -14,7 +15,7 @@ from tfp_ood.training import callbacks
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_non_finite_loss_ends_the_training(value):
-    callback = callbacks.StopOnNonFinite()
+    callback = callbacks.StopOnNonFinite(TrainConfig())
     callback.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(iterations=17)))
     callback.on_train_batch_end(0, {"bits_per_dim": 3.0})
     with pytest.raises(TrainingError, match=r"step 17.*learning_rate"):
@@ -22,11 +23,35 @@ def test_non_finite_loss_ends_the_training(value):
 
 
 def test_non_finite_validation_ends_the_training_before_the_backup():
-    callback = callbacks.StopOnNonFinite()
+    callback = callbacks.StopOnNonFinite(TrainConfig())
     callback.on_epoch_end(0, {"bits_per_dim": 3.0})
     callback.on_epoch_end(0, {"bits_per_dim": 3.0, "val_bits_per_dim": 3.0})
     with pytest.raises(TrainingError, match=r"validation became nan .* epoch 2.*learning_rate"):
         callback.on_epoch_end(1, {"bits_per_dim": 3.0, "val_bits_per_dim": float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "unsaid"),
+    [
+        (
+            {},
+            "more config.train.warmup_steps, or a config.train.clip_norm lower than 100.",
+            "float",
+        ),
+        ({"precision": "mixed_bfloat16"}, "or config.train.precision=float32.", "=100"),
+        ({"clip_norm": 0.0}, "or config.train.clip_norm=100.", "lower than"),
+        (
+            {"decay": "steps", "warmup_steps": 0},
+            "rate, or a config.train.clip_norm lower",
+            "warmup",
+        ),
+    ],
+)
+def test_the_advice_is_what_the_training_does_not_do_yet(changes, said, unsaid):
+    callback = callbacks.StopOnNonFinite(TrainConfig(**changes))
+    with pytest.raises(TrainingError) as error:
+        callback.on_epoch_end(1, {"val_bits_per_dim": float("nan")})
+    assert said in str(error.value) and unsaid not in str(error.value)
 
 
 def test_fit_ends_when_the_loss_explodes():
@@ -40,7 +65,7 @@ def test_fit_ends_when_the_loss_explodes():
             epochs=1,
             steps_per_epoch=20,
             verbose=0,
-            callbacks=[callbacks.StopOnNonFinite()],
+            callbacks=[callbacks.StopOnNonFinite(TrainConfig())],
         )
 
 

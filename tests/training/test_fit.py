@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_ood import atomic, cli, models, trajectory
+from tests.nasty import ALL
+from tfp_ood import atomic, cli, models, paths, trajectory
 from tfp_ood.config import (
     Config,
     ConfigError,
@@ -73,7 +74,7 @@ def command(workdir, data_dir):
 
 def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir, tmp_path, capsys):
     """kill -9 in the middle, then the same command again: the issue's own words."""
-    workdir = open_workdir(tmp_path / "killed")
+    workdir = open_workdir(tmp_path / ALL)
     process = subprocess.Popen(
         command(workdir, data_dir),
         stdout=subprocess.DEVNULL,
@@ -133,6 +134,16 @@ def test_damaged_weights_are_named(finished, tmp_path):
     (data,) = workdir.model.glob("weights.data*")
     data.write_bytes(data.read_bytes()[:100])
     with pytest.raises(TrainingError, match=r"damaged.*--mode=train"):
+        fit.load_trained(CONFIG, workdir)
+
+
+@pytest.mark.parametrize("part", ["index", "data*"])
+def test_weights_that_are_missing_are_not_called_damaged(part, finished, tmp_path):
+    workdir = open_workdir(shutil.copytree(finished.root, tmp_path / "x [lr=1]"))
+    fit.load_trained(CONFIG, workdir)
+    for path in workdir.model.glob(f"weights.{part}"):
+        path.unlink()
+    with pytest.raises(TrainingError, match=r"weights .* are not complete .*--mode=train"):
         fit.load_trained(CONFIG, workdir)
 
 
@@ -216,13 +227,25 @@ def test_a_damaged_record_of_the_training_is_named(tmp_path):
         fit.training_facts(workdir)
 
 
-def test_a_damaged_backup_is_named(tmp_path):
-    workdir = open_workdir(tmp_path)
+@pytest.mark.parametrize("name", ["run", ALL])
+def test_a_damaged_backup_is_named_and_an_incomplete_one_is_not_called_so(name, tmp_path):
+    workdir = open_workdir(tmp_path / name)
+    workdir.root.mkdir()
+    assert fit._saved_step(workdir) == 0
     optimizer = tf.train.Checkpoint(_iterations=tf.Variable(40, dtype=tf.int64))
     checkpoint = tf.train.Checkpoint(model=tf.train.Checkpoint(optimizer=optimizer))
-    manager = tf.train.CheckpointManager(checkpoint, str(workdir.backup / "chief"), 1)
-    index = pathlib.Path(f"{manager.save()}.index")
+    folder = paths.for_tensorflow(workdir.backup / "chief")
+    manager = tf.train.CheckpointManager(checkpoint, folder, 1)
+    manager.save()
+    path = pathlib.Path(manager.save())
     assert fit._saved_step(workdir) == 40
+    index, (data,) = path.with_name("ckpt-2.index"), list(path.parent.glob("ckpt*.data*"))
+    assert not path.with_name("ckpt-1.index").exists()  # which a pattern is needed for
+    for part, content in ((data, data.read_bytes()), (index, index.read_bytes())):
+        part.unlink()
+        with pytest.raises(TrainingError, match=r"(?s)backup .* is not complete .*starts over"):
+            fit._saved_step(workdir)
+        part.write_bytes(content)
     index.write_bytes(index.read_bytes()[:5])
-    with pytest.raises(TrainingError, match=r"backup .* is damaged"):
+    with pytest.raises(TrainingError, match=r"(?s)backup .* is damaged"):
         fit._saved_step(workdir)

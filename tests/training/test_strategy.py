@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from tests.data import tiny
+from tests.nasty import ALL
 from tests.training.test_fit import CONFIG, command
 from tfp_ood import signals, trajectory
 from tfp_ood.config import ConfigError
@@ -146,7 +147,7 @@ def test_a_stopped_run_goes_on_at_its_very_step(
     before, stopped_at, finished, data_dir, tmp_path, monkeypatch
 ):
     """Epochs of 4 steps: in the middle of the first, of another and the last, and at an end."""
-    workdir, config = open_workdir(tmp_path / "run"), changed(steps_per_epoch=4)
+    workdir, config = open_workdir(tmp_path / ALL), changed(steps_per_epoch=4)
     with monkeypatch.context() as patch:
         patch.setattr(fit, "dashboard", lambda *args: [SendSignal(before)])
         stops = pytest.raises(signals.Stopped, match=f"at step {stopped_at}")

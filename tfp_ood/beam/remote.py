@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from tfp_ood import paths
 from tfp_ood.errors import UserError
 
 _SAVED_MODEL_FOLDERS = ("", "variables", "assets")
@@ -28,6 +29,28 @@ def absolute(path: str) -> str:
 def is_local(path: str) -> bool:
     """Whether the path is one of the machine that asks."""
     return FileSystems.get_scheme(path) is None
+
+
+def as_pattern(text: str) -> str:
+    """A pattern of files, from any folder of this machine, for Beam.
+
+    Folders and files that are there under their very name mean themselves: `a [1]/*.png` is of the
+    folder `a [1]`, where there is one, and not of `a 1`.
+    """
+    path = absolute(text)
+    if not is_local(path):
+        return path
+    first, *parts = pathlib.Path(path).parts
+    there = first
+    while parts and os.path.lexists(os.path.join(there, parts[0])):
+        there = os.path.join(there, parts.pop(0))
+    return os.path.join(literal(there), *parts)
+
+
+def literal(path: str) -> str:
+    """The pattern of this very path; of * and ? too, which match themselves, and others."""
+    # Beam cannot quote; this is a set of characters, not the nested one that Python warns of.
+    return path.replace("[", "[\\[]")
 
 
 def some_match(pattern: str, failure: str) -> bool:
@@ -48,9 +71,11 @@ def new_output(prefix: str) -> str:
 
     Raises:
       UserError: some exist, or it cannot be told. Shards of two runs would lie side by side, and be
-        read as one.
+        read as one. Or the path is a pattern: Beam deletes what matches before it writes.
     """
     path = absolute(prefix)
+    if any(character in path for character in "*?["):
+        raise UserError(f"--output: got {path!r}; valid is a path without * ? [ in it.")
     failure = f"--output: {prefix!r} cannot be looked at"
     if any(some_match(f"{path}-{end}", failure) for end in ("*.parquet", "skipped-*.jsonl")):
         raise UserError(
@@ -86,9 +111,12 @@ def local_file(path: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def local_saved_model(path: str) -> Iterator[str]:
-    """A folder on this machine with the SavedModel at `path`: itself, or a copy for the while."""
+    """A folder on this machine with the SavedModel at `path`: itself, or a copy for the while.
+
+    By a name that TensorFlow takes as it is.
+    """
     if is_local(path):
-        yield path
+        yield paths.for_tensorflow(path)
         return
     with tempfile.TemporaryDirectory(prefix="tfp_ood-") as root:
         for folder in _SAVED_MODEL_FOLDERS:

@@ -71,10 +71,10 @@ def parse(text: str, kind: str, data_dir: str | None, name: str | None = None) -
     if text.startswith(_TFDS):
         found = _parse_tfds(text, data_dir)
         return dataclasses.replace(found, name=name or found.name)
-    pattern = remote.absolute(text)
+    pattern = remote.as_pattern(text)
     if kind == "auto":
         kind = _guess(text)
-    if remote.is_local(pattern) and os.path.isdir(pattern):
+    if remote.is_local(pattern) and os.path.isdir(remote.absolute(text)):
         raise DataError(f"--input: {text!r} is a folder; valid is a pattern, such as {text}/*.png.")
     _check_match(pattern, f"--input: no file matches {text!r}; valid is a pattern of files.")
     return Input(pattern, kind, name or text, "all")
@@ -104,7 +104,7 @@ def _parse_tfds(text: str, data_dir: str | None) -> Input:
     folder = posixpath.join(root, spec.relative_dir)
     # As TFDS names its files: fashion_mnist-test.tfrecord-00000-of-00001, emnist-train.tfrecord-...
     files_name = spec.relative_dir.split("/")[0]
-    pattern = posixpath.join(folder, f"{files_name}-{split}.tfrecord*")
+    pattern = posixpath.join(remote.literal(folder), f"{files_name}-{split}.tfrecord*")
     valid = f"{spec.train_split} or {spec.test_split}"
     _check_match(
         pattern,

@@ -1,6 +1,6 @@
 """Which file of a TFDS set is damaged, where TensorFlow only says that a record is."""
 
-import os
+import pathlib
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -33,9 +33,9 @@ def name_file(error: Exception, names: Sequence[str], data_dir: str | None) -> N
 def _check_records(spec: DatasetSpec, data_dir: str | None, error: Exception) -> None:
     """Raises DataError for the first file with a damaged record."""
     folder = prepare.set_folder(spec, data_dir)
-    for path in sorted(tf.io.gfile.glob(os.path.join(folder, "*.tfrecord*"))):
+    for path in sorted(pathlib.Path(folder).glob("*.tfrecord*")):
         try:
-            for _ in tf.data.TFRecordDataset(path):
+            for _ in tf.data.TFRecordDataset(str(path)):
                 pass
         except tf.errors.DataLossError as found:
             # Between notes on the operation, in braces before and in brackets after.

@@ -8,7 +8,9 @@ image by image (`store.py`), and moved to its place in one step.
 
 import contextlib
 import fcntl
+import json
 import os
+import pathlib
 import shutil
 import sys
 import tempfile
@@ -19,12 +21,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tqdm import tqdm
 
-from tfp_ood import devices
+from tfp_ood import devices, paths
 from tfp_ood.data import mirrors
 from tfp_ood.data.specs import DatasetSpec, parse
 from tfp_ood.errors import DataError, first_line
 
 _WORK_PREFIX = ".preparing-"
+_FORMAT = "tfrecord"
 _CONNECT_SECONDS = 3.0
 _PROBE_SECONDS = 4.0
 
@@ -61,21 +64,29 @@ def missing(names: Sequence[str], data_dir: str | None) -> list[DatasetSpec]:
 
     Raises:
       ConfigError: a name does not stand for a set.
+      DataError: as `data_root` and `check_format`.
     """
     sources = [parse(name, "data") for name in dict.fromkeys(names)]
-    return [
-        source
-        for source in sources
-        if isinstance(source, DatasetSpec) and not is_prepared(source, data_dir)
-    ]
+    wanted = [source for source in sources if isinstance(source, DatasetSpec)]
+    absent = [spec for spec in wanted if not is_prepared(spec, data_dir)]
+    for spec in wanted:
+        if spec not in absent:
+            check_format(spec, data_dir)
+    return absent
 
 
 def data_root(data_dir: str | None) -> str:
-    """The data directory as an absolute path; TFDS's own default for None."""
+    """The data directory as an absolute path; TFDS's own default for None.
+
+    Raises:
+      DataError: it is not one of this machine, or its name is not in UTF-8.
+    """
     if data_dir is None:
         from tensorflow_datasets.core.constants import get_default_data_dir
 
-        data_dir = get_default_data_dir()
+        data_dir = os.fspath(get_default_data_dir())
+    if valid := paths.not_valid(data_dir):
+        raise DataError(f"The data directory of TFDS is {data_dir!r}; valid is {valid}.")
     return os.path.abspath(os.path.expanduser(data_dir))
 
 
@@ -89,6 +100,25 @@ def is_prepared(spec: DatasetSpec, data_dir: str | None) -> bool:
     path = set_folder(spec, data_dir)
     needed = ("dataset_info.json", "features.json")
     return all(os.path.isfile(os.path.join(path, name)) for name in needed)
+
+
+def check_format(spec: DatasetSpec, data_dir: str | None) -> None:
+    """Refuses a set that is there in files which TFDS makes no `tf.data` pipeline of.
+
+    Raises:
+      DataError: says what to do. What cannot be read at all is for TFDS to name.
+    """
+    folder = set_folder(spec, data_dir)
+    try:
+        facts = json.loads(pathlib.Path(folder, "dataset_info.json").read_bytes())
+        found = facts.get("fileFormat", _FORMAT)
+    except (OSError, ValueError, AttributeError):
+        return
+    if found != _FORMAT:
+        raise DataError(
+            f"{spec.name}: the files in {folder} are of TFDS's format {found}; valid is {_FORMAT}: "
+            "use another --data_dir, or move them away, and run --mode=prepare, which makes it."
+        )
 
 
 @contextlib.contextmanager
@@ -130,7 +160,7 @@ def _prepare_one(spec: DatasetSpec, root: str) -> None:
     devices.start_tensorflow()
     failures = []
     for description, route in _routes(spec):
-        work = tempfile.mkdtemp(prefix=_WORK_PREFIX, dir=root)
+        work = tempfile.mkdtemp(prefix=_WORK_PREFIX, dir=paths.for_tensorflow(root))
         try:
             _say(f"{spec.name}: {description}")
             route(spec, work)

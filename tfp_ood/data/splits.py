@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_ood import paths
 from tfp_ood.config import DataConfig
-from tfp_ood.data import image_files, prepare, shaping, synthetic
+from tfp_ood.data import division, image_files, prepare, shaping, synthetic
 from tfp_ood.data.specs import (
     REDUCTIONS,
     ArraySource,
@@ -26,9 +27,6 @@ from tfp_ood.errors import DataError, first_line
 
 ROLES = ("train", "validation", "test", "out")
 """`out` is the role of every set other than the one that the model is trained on."""
-
-_PARTITION_SEED = 0
-_HELD_OUT_FRACTION = 0.1
 
 Decode = Callable[[tf.Tensor], tf.Tensor]
 
@@ -63,8 +61,8 @@ def open_split(name: str, role: str, data: DataConfig, data_dir: str | None) -> 
     not 0: one fixed random choice, in the order of the split).
     Folders, arrays and computed sets have no splits. As `out` all images are taken (again at most
     `num_test`). As the set to train on they are divided, by one fixed shuffle: a tenth (at
-    least 1) for `test`; `num_validation`, but at most a tenth (at least 1), for `validation`; the
-    rest for `train`.
+    least 1) for `test`; `num_validation`, but at most a tenth, or of small sets 40 and at most a
+    quarter (at least 1), for `validation`; the rest for `train`.
 
     Args:
       name: as in the config.
@@ -103,7 +101,9 @@ def _open_tfds(spec: DatasetSpec, role: str, data: DataConfig, data_dir: str | N
     plan = shaping.plan(spec.name, spec.native_shape, spec.native_shape[:2], data)
     builder = _builder(spec, data_dir)
     split, start, stop = _tfds_range(spec, builder, role, data)
-    chosen = _judged(stop - start, data) if role in ("test", "out") else np.arange(stop - start)
+    chosen = (
+        division.judged(stop - start, data) if role in ("test", "out") else np.arange(stop - start)
+    )
 
     def decode(encoded: tf.Tensor) -> tf.Tensor:
         image = builder.info.features[spec.image_key].decode_example(encoded)
@@ -126,7 +126,7 @@ def _builder(spec: DatasetSpec, data_dir: str | None) -> Any:
     """The TFDS builder of a set that is there.
 
     Raises:
-      DataError: it is not.
+      DataError: it is not, or is damaged or in files of another format.
     """
     where = prepare.set_folder(spec, data_dir)
     if not prepare.is_prepared(spec, data_dir):
@@ -134,17 +134,19 @@ def _builder(spec: DatasetSpec, data_dir: str | None) -> Any:
             f"{spec.name}: not prepared yet, there is no TFDS data set in {where}; "
             "run --mode=prepare with the same --data_dir."
         )
+    prepare.check_format(spec, data_dir)
     import tensorflow_datasets as tfds  # slow to import: only for sets that need it
 
     mend = "move it away and run --mode=prepare, which makes it again."
     try:
-        builder = tfds.builder(spec.tfds_name, data_dir=prepare.data_root(data_dir))
-        paths = [str(path) for split in builder.info.splits.values() for path in split.filepaths]
+        root = paths.for_tensorflow(prepare.data_root(data_dir))
+        builder = tfds.builder(spec.tfds_name, data_dir=root)
+        files = [str(path) for split in builder.info.splits.values() for path in split.filepaths]
     # Damaged files make TFDS, protobuf and TensorFlow raise whatever they please.
     except Exception as error:
         reason = first_line(error)
         raise DataError(f"{spec.name}: {where} is damaged ({reason}); {mend}") from error
-    absent = [os.path.basename(path) for path in paths if not os.path.exists(path)]
+    absent = [os.path.basename(path) for path in files if not os.path.exists(path)]
     if absent:
         raise DataError(f"{spec.name}: {where} is not complete, {absent[0]} is missing; {mend}")
     return builder
@@ -165,17 +167,6 @@ def _tfds_range(
             f"{data.num_validation} for validation; lower --config.data.num_validation."
         )
     return (spec.train_split, 0, end) if role == "train" else (spec.train_split, end, num_images)
-
-
-def _judged(num_images: int, data: DataConfig) -> np.ndarray:
-    """Which images of a set are judged: all, or `data.num_test` of them, ascending, int64.
-
-    A fixed random choice: the first ones of a folder or an ordered array are of one class.
-    """
-    if not 0 < data.num_test < num_images:
-        return np.arange(num_images)
-    order = np.random.default_rng(_PARTITION_SEED).permutation(num_images)
-    return np.sort(order[: data.num_test])
 
 
 def _choice(chosen: np.ndarray, num_images: int) -> dict[str, Any]:
@@ -217,14 +208,14 @@ def _tfds_records(
 def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | None) -> Split:
     folder = image_files.open_folder(source.path, data.unreadable)
     plan = shaping.plan(source.name, folder.native_shape, folder.largest, data)
-    paths, labels = np.array(folder.paths), np.array(folder.labels, np.int64)
+    files, labels = np.array(folder.paths), np.array(folder.labels, np.int64)
 
     def decode(path: tf.Tensor) -> tf.Tensor:
         image = tf.numpy_function(lambda p: image_files.decode(p.decode()), [path], tf.uint8)
         return plan.apply(tf.ensure_shape(image, folder.native_shape))
 
     version = image_files.version(folder.paths, source.path)
-    split = _of_items(source, role, data, plan, paths, labels, decode, version)
+    split = _of_items(source, role, data, plan, files, labels, decode, version)
     if folder.skipped:
         split.preprocessing["skipped"] = [list(entry) for entry in folder.skipped]
     return split
@@ -282,28 +273,6 @@ def _unlabelled(num_images: int) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(num_images), np.full(num_images, image_files.NO_LABEL)
 
 
-def _chosen(name: str, num_images: int, role: str, data: DataConfig) -> np.ndarray:
-    """Which images of a set without splits play a role: indices, int64.
-
-    Raises:
-      DataError: there are too few to train on, validate and test.
-    """
-    if role == "out":
-        return _judged(num_images, data)
-    if num_images < 3:
-        raise DataError(
-            f"{name}: {num_images} images are too few to train on; at least 3 are needed "
-            "(one each for training, validation and test)."
-        )
-    tenth = max(1, int(num_images * _HELD_OUT_FRACTION))
-    num_validation = min(data.num_validation, tenth)
-    order = np.random.default_rng(_PARTITION_SEED).permutation(num_images)
-    test, validation, train = np.split(order, [tenth, tenth + num_validation])
-    if role == "test":
-        return test[_judged(tenth, data)]
-    return train if role == "train" else validation
-
-
 def _of_items(
     source: FolderSource | ArraySource | SyntheticSpec,
     role: str,
@@ -315,8 +284,10 @@ def _of_items(
     version: str = "",
 ) -> Split:
     """Some images of a set without splits: `items` are the records of all, `labels` theirs."""
-    chosen = _chosen(source.name, len(items), role, data)
+    chosen = division.chosen(source.name, len(items), role, data)
     further = _choice(chosen, len(items)) if role == "out" else {}
+    if version and role != "out":
+        version += division.mark(len(items), data)
     return Split(
         source.name,
         out_split(source) if role == "out" else role,

@@ -86,17 +86,34 @@ def calibrate(scores: np.ndarray, false_alarm_rate: float, tails: str = "high") 
     """
     calibration = measured(scores, false_alarm_rate, tails)
     if calibration.most_flagged < 1:
-        count = calibration.num_tails
-        fewest = math.ceil(count / fractions.Fraction(str(false_alarm_rate))) - 1
-        lowest = count / (calibration.num_images + 1)
+        lowest, fewest = limits(calibration.num_images, false_alarm_rate, tails)
         raise ExportError(
             f"config.export.false_alarm_rate: {false_alarm_rate} with "
             f"{calibration.num_images:,} validation "
             "images to set the threshold (the other half fits the detectors) would flag nothing; "
-            f"valid is at least {lowest:.3g}, or train a new model with at least {2 * fewest:,} "
-            "validation images (config.data.num_validation)."
+            f"valid is at least {lowest:g}, or train a new model with at least {2 * fewest:,} "
+            "validation images (config.data.num_validation, and images enough to hold them out)."
         )
     return calibration
+
+
+def limits(num_images: int, false_alarm_rate: float, tails: str = "high") -> tuple[float, int]:
+    """Whether a test could flag anything.
+
+    Args:
+      num_images: that would set its threshold.
+      false_alarm_rate: see `Calibration`.
+      tails: see `Calibration`.
+
+    Returns:
+      The lowest rate, of three digits, at which it could, and how few images are enough for this
+      rate.
+    """
+    num_tails = 2 if tails == "both" else 1
+    lowest = fractions.Fraction(num_tails, num_images + 1)
+    digits = fractions.Fraction(10) ** (2 - math.floor(math.log10(lowest)))
+    fewest = math.ceil(num_tails / fractions.Fraction(str(false_alarm_rate))) - 1
+    return float(math.ceil(lowest * digits) / digits), fewest
 
 
 def verdicts(calibration: Calibration, scores: np.ndarray) -> dict[str, np.ndarray]:

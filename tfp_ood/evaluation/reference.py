@@ -40,7 +40,7 @@ def _config(config: Config, workdir: WorkDir) -> Config:
     def refused(valid: str) -> ConfigError:
         return ConfigError("evaluate.reference", given, valid)
 
-    if place == workdir:
+    if place.is_same(workdir):
         raise refused("the work directory of another run")
     facts = place.trained_facts()
     if facts is None or not fit.is_trained(place):

@@ -3,6 +3,7 @@
 IMAGES.npy holds uint8 [N, H, W, C], prepared as model_card.md says. Needs tensorflow and numpy.
 """
 
+import os
 import pathlib
 import sys
 
@@ -11,9 +12,11 @@ import tensorflow as tf
 
 BATCH = 250
 
-model = tf.saved_model.load(str(pathlib.Path(__file__).resolve().parent / "model"))
-guard = model.signatures["guard"]
 images = np.load(sys.argv[1])
+# By a name without folders, in which TensorFlow would take * ? [ and \ for a pattern.
+os.chdir(pathlib.Path(__file__).resolve().parent)
+model = tf.saved_model.load("model")
+guard = model.signatures["guard"]
 for start in range(0, len(images), BATCH):
     told = {k: v.numpy() for k, v in guard(tf.constant(images[start : start + BATCH])).items()}
     for i, foreign in enumerate(told["is_out_of_distribution"]):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from tfp_ood import units
+from tfp_ood import paths, units
 from tfp_ood.detectors.guard import Guard
 from tfp_ood.errors import ExportError
 from tfp_ood.evaluation import codecs
@@ -73,7 +73,7 @@ def write(
         for name, (function, given) in made.items()
     }
     _check_portable(signatures, type(model).__name__)
-    tf.saved_model.save(module, os.fspath(path), signatures=signatures)
+    tf.saved_model.save(module, paths.for_tensorflow(path), signatures=signatures)
 
 
 def shipped(model: LikelihoodModel) -> list[str]:

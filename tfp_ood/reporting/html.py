@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from tfp_ood import atomic
 from tfp_ood.options import flat
+from tfp_ood.reporting.lettering import make_plain
 
 _STYLE = """
 body { color: #1a1a1a; background: #fff; font: 17px/1.5 system-ui, sans-serif;
@@ -114,7 +115,8 @@ def picture(kind: str, path: str | os.PathLike[str], alt: str, caption: str) -> 
 
 
 def drawn(kind: str, figure: Figure, stem: pathlib.Path, alt: str, caption: str) -> str:
-    """A drawn figure inside the page, and beside it as STEM.png and STEM.pdf."""
+    """A drawn figure inside the page, and beside it as STEM.png and STEM.pdf; its texts plain."""
+    make_plain(figure)
     for path in (png := stem.with_name(f"{stem.name}.png"), png.with_suffix(".pdf")):
         with atomic.replacing(path) as temporary:
             figure.savefig(temporary, dpi=160)

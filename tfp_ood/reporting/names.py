@@ -22,6 +22,9 @@ DISPLAY_NAMES = {
 }
 """Names of the data set table; of paths, the last part is shown."""
 
+_KEPT = 24, 12
+"""Of labels that are longer: characters from the start, and from the end."""
+
 
 def family(name: str) -> str:
     """The title of a model family; its name in the config if it has no other."""
@@ -37,9 +40,11 @@ def labels(sets: Sequence[tuple[str, str]]) -> list[str]:
     """A short label for every (name, split), all different.
 
     ("mnist", "test") is "MNIST", and "MNIST (train)" where other splits of it are there too;
-    "folder:/x/photos" is "photos", and "x/photos" where there is another "photos".
+    "folder:/x/photos" is "photos", and "x/photos" where there is another "photos". Characters that
+    cannot be shown are escaped, a new line as "\\n"; of long names the middle is left out.
     """
-    candidates = [_candidates(name, split) for name, split in sets]
+    full = [list(map(_shown, _candidates(name, split))) for name, split in sets]
+    candidates = [[*map(_shortened, labels), *labels] for labels in full]
     level = [0] * len(sets)
     while True:
         current = [c[i] for c, i in zip(candidates, level, strict=True)]
@@ -52,6 +57,18 @@ def labels(sets: Sequence[tuple[str, str]]) -> list[str]:
             return current
         for k in clashing:
             level[k] += 1
+
+
+def _shown(label: str) -> str:
+    """A label as a line of text; it never begins as what matplotlib leaves out of legends."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in label)
+    return f"./{shown}" if shown.startswith("_") else shown
+
+
+def _shortened(label: str) -> str:
+    """A label of a length that a figure has room for."""
+    start, end = _KEPT
+    return label if len(label) <= start + end + 1 else f"{label[:start]}\u2026{label[-end:]}"
 
 
 def _candidates(name: str, split: str) -> list[str]:

@@ -39,7 +39,8 @@ def read_runs(workdirs: Sequence[str | os.PathLike[str]]) -> list[Run]:
     """
     places = [open_workdir(path) for path in workdirs]
     roots = [place.root for place in places]
-    twice = sorted({str(root) for root in roots if roots.count(root) > 1})
+    alike = [sum(place.is_same(other) for other in places) for place in places]
+    twice = sorted({str(root) for root, count in zip(roots, alike, strict=True) if count > 1})
     if twice:
         raise EvaluationError(f"--workdirs: given twice: {', '.join(twice)}.")
     short = names.labels([(f"folder:{root}", "") for root in roots])
@@ -55,7 +56,7 @@ def open_page_folder(
       EvaluationError: it is one of the runs.
     """
     place = open_workdir(folder)
-    if place in map(open_workdir, workdirs):
+    if any(place.is_same(open_workdir(path)) for path in workdirs):
         raise EvaluationError(
             f"--workdir: {place.root} is one of the runs, whose own report it would replace; "
             "valid is another folder."

@@ -16,7 +16,7 @@ from tfp_ood.keras import keras
 from tfp_ood.rotated.config import NUM_CLASSES, RotatedConfig
 from tfp_ood.rotated.images import load_images
 from tfp_ood.rotated.lenet import BAYESIAN, LeNet
-from tfp_ood.training.weights import read_facts, read_weights
+from tfp_ood.training.weights import read_facts, read_weights, write_weights
 from tfp_ood.workdir import WorkDir, weights_id
 
 _WEIGHTS = "weights"
@@ -162,5 +162,5 @@ def _train_one(
         "validation_accuracy": round(history["val_accuracy"][-1], 4),
     }
     with atomic.replacing_folder(_folder(network, workdir)) as folder:
-        model.save_weights(folder / _WEIGHTS)
+        write_weights(model, folder / _WEIGHTS)
         atomic.write_json(folder / _FACTS, facts)

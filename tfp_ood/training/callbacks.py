@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_ood import signals
+from tfp_ood.config import TrainConfig
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 
@@ -18,7 +19,15 @@ def steps_done(model: keras.Model) -> int:
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Ends the training with advice when the loss is no longer a number."""
+    """Ends the training with advice when the loss is no longer a number.
+
+    Args:
+      train: what the advice is to change.
+    """
+
+    def __init__(self, train: TrainConfig):
+        super().__init__()
+        self._train = train
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Looks at the running mean of bits/dim, which a single NaN spoils for good."""
@@ -33,11 +42,23 @@ class StopOnNonFinite(keras.callbacks.Callback):
             self._stop(f"validation became {value} bits/dim after epoch {epoch + 1}")
 
     def _stop(self, what: str) -> None:
+        *first, last = _steadier(self._train)
         raise TrainingError(
-            f"The {what}. Try, in a new --workdir: a lower config.train.learning_rate, more "
-            "config.train.warmup_steps, a lower config.train.clip_norm, or "
-            "config.train.precision=float32. The last backup was not touched."
+            f"The {what}. Try, in a new --workdir: {', '.join(first)}, or {last}. The last backup "
+            "was not touched."
         )
+
+
+def _steadier(train: TrainConfig) -> list[str]:
+    """What may keep a training from ending in NaN, of what it does not do yet."""
+    advice = ["a lower config.train.learning_rate"]
+    if train.decay != "steps":  # which allows none
+        advice.append("more config.train.warmup_steps")
+    lower = f"a config.train.clip_norm lower than {train.clip_norm:g}"
+    advice.append(lower if train.clip_norm else "config.train.clip_norm=100")
+    if train.precision != "float32":
+        advice.append("config.train.precision=float32")
+    return advice
 
 
 @contextlib.contextmanager

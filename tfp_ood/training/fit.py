@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import json
 import os
+import pathlib
+import shutil
 import sys
 import tempfile
 import time
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_ood import atomic, cluster, models, signals
+from tfp_ood import atomic, cluster, models, paths, signals
 from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.data import pipeline
 from tfp_ood.errors import TrainingError, WorkerLostError
@@ -24,7 +26,7 @@ from tfp_ood.training.mutation import mutated
 from tfp_ood.training.strategy import connect, distribute
 from tfp_ood.training.tensorboard import dashboard
 from tfp_ood.training.trajectory import Judge, ScoreTrajectory
-from tfp_ood.training.weights import read_facts, read_weights
+from tfp_ood.training.weights import read_facts, read_weights, write_weights
 from tfp_ood.workdir import WorkDir
 
 _NUM_INIT_IMAGES = 512
@@ -258,16 +260,21 @@ def _epochs(train: TrainConfig) -> tuple[int, int]:
 
 def _saved_step(workdir: WorkDir) -> int:
     """Number of steps that the backup of a killed training holds; 0 without a backup."""
-    checkpoint = tf.train.latest_checkpoint(workdir.backup / "chief")
-    if checkpoint is None:
+    folder = workdir.backup / "chief"
+    if not (folder / "checkpoint").exists():
         return 0
     # What BackupAndRestore will start from; the batches must start there too.
     name = "model/optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"
     try:
+        checkpoint = tf.train.latest_checkpoint(paths.for_tensorflow(folder))
+        if checkpoint is None:
+            raise FileNotFoundError
         return int(tf.train.load_variable(checkpoint, name))
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    except (tf.errors.OpError, ValueError, RuntimeError, FileNotFoundError) as error:
+        is_absent = isinstance(error, tf.errors.NotFoundError | FileNotFoundError)
+        what = "not complete" if is_absent else "damaged"
         raise TrainingError(
-            f"The backup {checkpoint} is damaged ({type(error).__name__}). "
+            f"The backup in {folder} is {what} ({type(error).__name__}). "
             f"Delete {workdir.backup} and run the same command: training starts over."
         ) from error
 
@@ -289,7 +296,8 @@ def _use_xla(train: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
 def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
     config, is_chief = job.config, job.process.is_chief
     # Deleted by `_save`, only once the weights are safe.
-    backup = keras.callbacks.BackupAndRestore(str(job.workdir.backup), delete_checkpoint=False)
+    folder = paths.for_tensorflow(job.workdir.backup)
+    backup = keras.callbacks.BackupAndRestore(folder, delete_checkpoint=False)
     shown = next(iter(pipeline.scoring_batches(job.validation, _NUM_SHOWN)))["image"]
     scoring = []
     if config.evaluate.num_trajectory:
@@ -301,7 +309,7 @@ def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
     return [
         *scoring,
         ValidateWithAverage(),
-        StopOnNonFinite(),
+        StopOnNonFinite(config.train),
         *dashboard(config, job.workdir, shown, is_chief),
         backup,
         StopWhenAsked(backup if job.process.num_workers == 1 else None, _epochs(config.train)[0]),
@@ -312,9 +320,9 @@ def _save(job: _Job, model: models.LikelihoodModel, facts: dict[str, Any]) -> No
     if not job.process.is_chief:
         # What is spread over the workers is read by all of them together.
         with tempfile.TemporaryDirectory() as folder:
-            model.save_weights(f"{folder}/{_WEIGHTS}")
+            write_weights(model, pathlib.Path(folder) / _WEIGHTS)
         return
     with atomic.replacing_folder(job.workdir.model) as folder:
-        model.save_weights(folder / _WEIGHTS)
+        write_weights(model, folder / _WEIGHTS)
         (folder / _FACTS).write_text(json.dumps(facts, indent=2) + "\n")
-    tf.io.gfile.rmtree(str(job.workdir.backup))
+    shutil.rmtree(job.workdir.backup)

@@ -17,6 +17,7 @@ from typing import Any
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hp
 
+from tfp_ood import paths
 from tfp_ood.config import Config
 from tfp_ood.keras import keras
 from tfp_ood.options import flat
@@ -35,9 +36,9 @@ def dashboard(
       writes: whether to write. Of several workers the chief does; the others take part in what all
         compute together.
     """
-    folder = workdir.tensorboard
     if not writes:
         return [ShowImages(None, images, config.seed)]
+    folder = pathlib.Path(paths.for_tensorflow(workdir.tensorboard))
     return [
         Throughput(config.train.batch_size),  # before Keras writes what it measures
         Curves(str(folder), write_graph=False),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_ood import trajectory
+from tfp_ood import paths, trajectory
 from tfp_ood.config import Config
 from tfp_ood.data import pipeline
 from tfp_ood.keras import keras
@@ -95,7 +95,7 @@ class ScoreTrajectory(keras.callbacks.Callback):
             # One file per epoch: nothing is open, or lost, when a training is killed.
             folder = self._workdir.tensorboard / "sets" / _run_name(one)
             order = np.argsort(-one.log_prob, kind="stable")
-            with tf.summary.create_file_writer(str(folder)).as_default() as writer:
+            with tf.summary.create_file_writer(paths.for_tensorflow(folder)).as_default() as writer:
                 tf.summary.scalar("sets/bits_per_dim", np.mean(one.bits_per_dim), step)
                 tf.summary.histogram("sets/log_prob", one.log_prob, step)
                 if one.key in aurocs:

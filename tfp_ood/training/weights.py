@@ -1,4 +1,4 @@
-"""Reading what a training left: weights that Keras saved, and their record."""
+"""What a training leaves: weights, as Keras saves them, and their record."""
 
 import json
 import pathlib
@@ -6,23 +6,33 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_ood import paths
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 
 
+def write_weights(model: keras.Model, path: pathlib.Path) -> None:
+    """Writes the weights of a model for `read_weights`: files whose names begin as `path`."""
+    model.save_weights(paths.for_tensorflow(path))
+
+
 def read_weights(model: keras.Model, path: pathlib.Path) -> None:
-    """Puts the weights at `path`, as `save_weights` wrote them, into a model.
+    """Puts the weights at `path`, as `write_weights` wrote them, into a model.
 
     Raises:
-      TrainingError: the files are damaged, or of another model.
+      TrainingError: the files are missing, damaged, or of another model.
     """
     try:
-        status = model.load_weights(path)
+        if not path.with_name(f"{path.name}.index").exists():
+            raise FileNotFoundError
+        status = model.load_weights(paths.for_tensorflow(path))
         status.assert_existing_objects_matched()
     # TensorFlow's readers of damaged files fail in many ways, IndexError among them.
     except (tf.errors.OpError, AssertionError, ValueError, OSError, IndexError) as error:
+        is_absent = isinstance(error, tf.errors.NotFoundError | FileNotFoundError)
+        what = "not complete" if is_absent else "damaged"
         raise TrainingError(
-            f"The weights {path} are damaged ({type(error).__name__}). "
+            f"The weights {path} are {what} ({type(error).__name__}). "
             f"Delete {path.parent} and run --mode=train again."
         ) from error
     status.expect_partial()  # the optimizer's state is not needed any more

@@ -134,6 +134,23 @@ def test_gradients_are_finite_however_wild_the_parameters(num_channels, value):
     assert np.all(np.isfinite(tape.gradient(log_prob, parameters)))
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0, 128.0, 254.0, 255.0])
+def test_gradients_are_finite_on_a_grid(value):
+    """Of two logistics, one usual and one as far outside, or as narrow or wide, as can be."""
+    locations = np.array([0, *(sign * 10.0**e for sign in (-1, 1) for e in range(-3, 31, 3))])
+    log_scales = np.array([-1e30, *range(-100, 101, 5), 1e30])
+    logits = np.array([-100.0, 0.0, 100.0])
+    grid = np.stack(np.meshgrid(locations, log_scales, logits), -1).reshape(-1, 3)
+    usual = np.zeros(len(grid))
+    parts = (usual, grid[:, 2], usual, grid[:, 0], usual, grid[:, 1])
+    parameters = tf.constant(np.stack(parts, -1), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        log_probs = LogisticMixture(parameters, 1).log_prob(tf.fill([len(grid), 1], value))
+    assert np.all(np.isfinite(log_probs))
+    assert np.all(np.isfinite(tape.gradient(log_probs, parameters)))
+
+
 def test_gradient_is_that_of_tfps_parts():
     parameters = random_parameters(3, 32)
     pixels = tf.constant(np.random.default_rng(1).integers(0, 256, (32, 3)), tf.float32)

@@ -118,6 +118,21 @@ def test_gradients_are_finite_everywhere(kind):
     assert np.all(np.isfinite(tape.gradient(total, parameters)))
 
 
+@pytest.mark.parametrize("value", [0, 1, 128, 254, 255])
+def test_log_prob_and_gradient_of_logistics_are_finite_for_any_parameters(value):
+    """On a grid of locations far outside, and of scales from nothing to all there is."""
+    locations = np.array([0, *(sign * 10.0**e for sign in (-1, 1) for e in range(-3, 31, 3))])
+    log_scales = np.array([-1e30, *range(-100, 101, 5), 12.04, -7.85, 1e30])
+    grid = np.stack(np.meshgrid(locations, log_scales), -1).reshape(-1, 2).astype(np.float32)
+    parameters, values = tf.constant(grid), tf.fill([len(grid)], value)
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        log_probs = pixels.LogisticPixels().log_prob(parameters, values)
+    gradient = tape.gradient(log_probs, parameters)
+    assert np.all(np.isfinite(log_probs)) and np.all(log_probs.numpy() <= 0)
+    assert np.all(np.isfinite(gradient)) and np.any(gradient != 0, axis=0).all()
+
+
 def test_samples_follow_the_likelihood():
     for kind in pixels.LIKELIHOODS:
         parameters = np.zeros([1, 256 if kind == "categorical" else 2], np.float32)

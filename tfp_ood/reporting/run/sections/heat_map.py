@@ -17,6 +17,7 @@ from tfp_ood.reporting.run.evidence import Evidence, Section
 _COLORS = LinearSegmentedColormap.from_list("auroc", ["#d95f02", "#ffffff", "#08306b"])
 _DARK = 0.8  # from here on letters are white
 _COIN = 0.5
+_NUM_LETTERS = 20  # of a set's label, that there is room for
 
 _CAPTION = (
     "AUROC of every detector on every set. Blue: foreign images are told apart; white: a coin; "
@@ -48,7 +49,9 @@ def draw(sets: Sequence[JudgedSet], names: Sequence[str]) -> Figure:
       names: of the detectors that judged them.
     """
     values = np.array([[one.about.scores[name]["auroc"] for name in names] for one in sets])
-    figure, (axes,) = figures.panels(max(4.5, 2.4 + 0.58 * len(names)), 2.3 + 0.36 * len(sets))
+    longest = max(len(one.label) for one in sets)
+    width = max(4.5, 2.4 + 0.58 * len(names)) + max(0.0, 0.08 * (longest - _NUM_LETTERS))
+    figure, (axes,) = figures.panels(width, 2.3 + 0.36 * len(sets))
     axes.imshow(values, cmap=_COLORS, vmin=0.0, vmax=1.0, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         _draw_cell(axes, row, column, value)

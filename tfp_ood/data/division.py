@@ -1,0 +1,67 @@
+"""Which images of a set without splits are trained on, held out, and judged."""
+
+import numpy as np
+
+from tfp_ood.config import DataConfig
+from tfp_ood.errors import DataError
+
+_SEED = 0
+_SHARE = 10
+"""One image of so many is for the test, and at most one of so many is held out for validation."""
+_FEW, _SHARE_OF_FEW = 40, 4
+"""But of small sets up to so many are held out, which is what a guard needs at 5 % of false alarms,
+and at most one of so many."""
+
+
+def judged(num_images: int, data: DataConfig) -> np.ndarray:
+    """Which images of a set are judged: all, or `data.num_test` of them, ascending, int64.
+
+    A fixed random choice: the first ones of a folder or an ordered array are of one class.
+    """
+    if not 0 < data.num_test < num_images:
+        return np.arange(num_images)
+    order = np.random.default_rng(_SEED).permutation(num_images)
+    return np.sort(order[: data.num_test])
+
+
+def chosen(name: str, num_images: int, role: str, data: DataConfig) -> np.ndarray:
+    """Which images of a set without splits play a role: indices, int64.
+
+    Raises:
+      DataError: there are too few to train on, validate and test.
+    """
+    if role == "out":
+        return judged(num_images, data)
+    if num_images < 3:
+        raise DataError(
+            f"{name}: {num_images} images are too few to train on; at least 3 are needed "
+            "(one each for training, validation and test)."
+        )
+    num_test, num_validation = _share(num_images), _num_validation(num_images, data)
+    order = np.random.default_rng(_SEED).permutation(num_images)
+    test, validation, train = np.split(order, [num_test, num_test + num_validation])
+    if role == "test":
+        return test[judged(num_test, data)]
+    return train if role == "train" else validation
+
+
+def mark(num_images: int, data: DataConfig) -> str:
+    """What the version of a set ends with that earlier versions of this program divided otherwise,
+    so that their training images are not taken for held-out ones: "" for others."""
+    count = _num_validation(num_images, data)
+    return f"-{count}" if count > _share(num_images) else ""
+
+
+def fewest_images(num_validation: int) -> int:
+    """How many images a set needs so that this many can be held out for validation."""
+    return num_validation * (_SHARE_OF_FEW if num_validation <= _FEW else _SHARE)
+
+
+def _share(num_images: int) -> int:
+    return max(1, num_images // _SHARE)
+
+
+def _num_validation(num_images: int, data: DataConfig) -> int:
+    """How many images are held out for validation."""
+    few = min(_FEW, num_images // _SHARE_OF_FEW)
+    return min(data.num_validation, max(_share(num_images), few))
