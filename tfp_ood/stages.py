@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tfp_ood import cluster, devices, options
 from tfp_ood import config as config_lib
-from tfp_ood.cluster import Cluster
+from tfp_ood import devices, options
 from tfp_ood.config import Config, ConfigError, DataConfig
 from tfp_ood.data import specs
 from tfp_ood.errors import UserError
+from tfp_ood.training import cluster
+from tfp_ood.training.cluster import Cluster
 from tfp_ood.workdir import TrainedConfig, WorkDir
 
 if TYPE_CHECKING:  # loads matplotlib

@@ -1,6 +1,7 @@
 """Training: one Keras `fit` for all families.
 
-`fit.py` trains and reads what was trained, `strategy.py` has its devices and workers,
+`fit.py` trains and reads what was trained, `strategy.py` and `cluster.py` have its devices
+and workers, `fused.py` its optimizers,
 `trajectory.py` scores the judged sets at every checkpoint. May import the root of the package,
 `data/` and `models/`.
 """

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_ood import atomic, cluster, models, paths, signals
+from tfp_ood import atomic, models, paths, signals
 from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.data import pipeline
 from tfp_ood.errors import TrainingError, WorkerLostError
 from tfp_ood.keras import keras
-from tfp_ood.training import optimizers
+from tfp_ood.training import cluster, optimizers
 from tfp_ood.training.callbacks import StopOnNonFinite, StopWhenAsked, ValidateWithAverage
 from tfp_ood.training.mutation import mutated
 from tfp_ood.training.strategy import connect, distribute

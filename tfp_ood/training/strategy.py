@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfp_ood import cluster, signals
+from tfp_ood import signals
 from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.data.pipeline import Shard
+from tfp_ood.training import cluster
 
 
 def connect(config: Config) -> tf.distribute.Strategy:

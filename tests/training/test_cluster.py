@@ -6,15 +6,16 @@ import pathlib
 
 import pytest
 
-from tfp_ood import cli, cluster
-from tfp_ood.cluster import Cluster
+from tfp_ood import cli
 from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.errors import UserError
 from tfp_ood.rotated.config import RotatedConfig
 from tfp_ood.rotated.stages import ROTATED_DIGITS
 from tfp_ood.stages import LIKELIHOOD
+from tfp_ood.training import cluster
+from tfp_ood.training.cluster import Cluster
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 TWO = ["a:1", "b:2"]
 
 
