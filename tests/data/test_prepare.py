@@ -15,8 +15,9 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from tests.data import tiny
-from tfp_ood.config import ConfigError
-from tfp_ood.data import mirrors, prepare, specs, store
+from tfp_ood.config import ConfigError, DataConfig
+from tfp_ood.data import mirrors, prepare, specs, splits, store
+from tfp_ood.data.prepare import check_counts  # the true one: see tests/conftest.py
 from tfp_ood.errors import DataError
 
 SILENT = {"example.invalid": "cannot be reached (ConnectionError)"}
@@ -313,6 +314,28 @@ def test_two_runs_at_once_make_a_set_once(monkeypatch, tmp_path):
         run.join(60)
     assert len(fetched) == 1 and release.is_set()
     assert _read_back("mnist", tmp_path) == _pairs(parts)
+
+
+def test_another_set_under_an_official_name_is_refused(tmp_path, monkeypatch):
+    """Noise, say, where MNIST should be: its numbers of images are not MNIST's."""
+    monkeypatch.setattr(prepare, "check_counts", check_counts)
+    tiny.store_set("mnist", tmp_path)
+    where = tmp_path / "mnist" / "3.0.1"
+    said = rf"mnist: what lies in {where} is another data set, with 20 images in split train "
+    said += r"instead of 60,000 and 7 images in split test instead of 10,000; move it away"
+    with pytest.raises(DataError, match=said):
+        prepare.prepare(["noise", "mnist"], str(tmp_path))
+    with pytest.raises(DataError, match=said):
+        splits.open_split("mnist", "out", DataConfig(), str(tmp_path))
+    # One split alone may be another one, or lacking.
+    rows = specs.SPECS["mnist"]
+    for changes, words in (
+        ({"num_train": 20}, "with 7 images in split test instead of 10,000;"),
+        ({"num_train": 20, "test_split": "b"}, "with 0 images in split b instead of 10,000;"),
+    ):
+        with pytest.raises(DataError, match=words):
+            check_counts(dataclasses.replace(rows, **changes), str(tmp_path))
+    check_counts(dataclasses.replace(rows, num_train=20, num_test=7), str(tmp_path))
 
 
 def test_an_incomplete_set_in_the_way_is_named(tmp_path):

@@ -144,7 +144,7 @@ def _builder(spec: DatasetSpec, data_dir: str | None) -> Any:
     except Exception as error:
         reason = first_line(error)
         raise DataError(f"{spec.name}: {where} is damaged ({reason}); {mend}") from error
-    absent = [os.path.basename(path) for path in paths if not os.path.exists(path)]
+    absent = [os.path.basename(path) for path in paths if not os.path.isfile(path)]
     if absent:
         raise DataError(f"{spec.name}: {where} is not complete, {absent[0]} is missing; {mend}")
     return builder

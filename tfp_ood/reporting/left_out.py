@@ -33,10 +33,10 @@ def not_looked_at(judged: Sequence[JudgedSet]) -> str:
         for name, what in others["files"]
     ]
     count = sum(others["num_files"] for others in found.values())
-    first = f"; the first {len(rows):,} are listed" if len(rows) < count else ""
+    first = f", of which {len(rows):,} are listed" if len(rows) < count else ""
     caption = (
-        f"{count:,} files were not looked at{first}. Images are regular files whose names end in "
-        f"{', '.join(IMAGE_SUFFIXES)}; beside each other file is what it seems to be"
+        f"Files that were not looked at: {count:,}{first}, with what they seem to be. Images are "
+        f"regular files whose names end in {', '.join(IMAGE_SUFFIXES)}"
     )
     return html.table(caption, [], rows, "facts")
 
