@@ -5,16 +5,20 @@ Pillow does the decoding, of any version that this package allows; this module n
 
 import dataclasses
 import io
+import os
+import pathlib
 import warnings
 from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+from tfp_ood.data import metadata
 from tfp_ood.data.folders import shown
 from tfp_ood.errors import DataError, first_line
 
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+_MAX_BYTES = 1 << 28  # of a file that is read a second time, and at once
 _MAX_PIXELS = 100_000_000  # 300 MB when decoded, in each of a few threads
 # Of sizes that `_decode` judges by itself. Not around each call: threads share the filters.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -110,9 +114,14 @@ def decode_any(file: str | io.BytesIO) -> Decoded:
     """
     try:
         return _decode(file)
+    except UnreadableError:
+        raise
     # Damaged files make decoders raise whatever they please, and not the same in each version.
     except Exception as error:
-        raise UnreadableError(_reason(error)) from error
+        decoded = _decode_alone(file)
+        if decoded is None:
+            raise UnreadableError(_reason(error)) from error
+        return decoded
 
 
 def _decode(file: str | io.BytesIO) -> Decoded:
@@ -120,23 +129,45 @@ def _decode(file: str | io.BytesIO) -> Decoded:
         # The header tells the size before anything is decoded.
         if image.width * image.height > _MAX_PIXELS:
             size = f"{image.width:,} x {image.height:,}"
-            raise ValueError(f"{size} pixels, more than {_MAX_PIXELS:,} in all")
+            raise UnreadableError(f"{size} pixels, more than {_MAX_PIXELS:,} in all")
         layout = _layout(image)  # loading forgets it
         image.load()
         pixels, deep = _to_uint8(image, layout)
-        turn = _turn(image)
-        return Decoded(np.ascontiguousarray(turn(pixels)) if turn else pixels, deep)
+        # Pillow has turned a TIFF already; in some versions it does not say so.
+        is_upright = image.format == "TIFF"
+        return Decoded(pixels if is_upright else _upright(pixels, image.getexif), deep)
+
+
+def _decode_alone(file: str | io.BytesIO) -> Decoded | None:
+    """The picture of a file whose metadata are what kept Pillow from it; None if they are not."""
+    try:
+        if isinstance(file, str) and os.path.getsize(file) > _MAX_BYTES:
+            return None
+        content = pathlib.Path(file).read_bytes() if isinstance(file, str) else file.getvalue()
+        found = metadata.picture_alone(content)
+        decoded = _decode(io.BytesIO(found[0])) if found else None
+    except Exception:  # for the same reasons
+        return None
+    if decoded is None:
+        return None
+
+    def exif() -> Image.Exif:
+        read = Image.Exif()
+        read.load(found[1])
+        return read
+
+    return dataclasses.replace(decoded, pixels=_upright(decoded.pixels, exif))
 
 
 def _layout(image: Image.Image) -> _Layout:
     """Refuses values of which white is not known.
 
     Raises:
-      ValueError: says which they are.
+      UnreadableError: says which they are.
     """
     unknown = f"(Pillow's mode {image.mode}), of which white is not known"
     if image.mode == "F":
-        raise ValueError(f"its pixels are floating-point numbers {unknown}")
+        raise UnreadableError(f"its pixels are floating-point numbers {unknown}")
     decoder, *_, given = image.tile[0] if image.tile else ("", "")
     raw_mode, *parameters = given if isinstance(given, tuple) else (given,)
     # Of 16-bit gray with transparency Pillow makes RGBA.
@@ -148,24 +179,25 @@ def _layout(image: Image.Image) -> _Layout:
         tags = image.tag_v2
         bits = max(tags.get(_BITS, (1,)))
         if _SIGNED in tags.get(_SAMPLE_FORMAT, ()):
-            raise ValueError(f"its pixels are signed {bits}-bit integers {unknown}")
+            raise UnreadableError(f"its pixels are signed {bits}-bit integers {unknown}")
         if bits > 16:
-            raise ValueError(f"its pixels are {bits}-bit integers {unknown}")
+            raise UnreadableError(f"its pixels are {bits}-bit integers {unknown}")
         white = 2**bits - 1
         is_inverted = tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO) == _WHITE_IS_ZERO
     return _Layout(is_gray, is_deep, white, is_inverted)
 
 
-def _turn(image: Image.Image) -> Callable[[np.ndarray], np.ndarray] | None:
-    """What EXIF's orientation asks for; None where it says nothing, or cannot be read.
+def _upright(pixels: np.ndarray, exif: Callable[[], Image.Exif]) -> np.ndarray:
+    """The pixels turned as EXIF's orientation asks; as they lie where it cannot be read.
 
     No other tag is read, and nothing is written anew: a camera may have left anything there, which
     is no fault of the picture.
     """
     try:
-        return _TURNS.get(image.getexif().get(_ORIENTATION))
+        turn = _TURNS.get(exif().get(_ORIENTATION))
     except Exception:
-        return None
+        turn = None
+    return np.ascontiguousarray(turn(pixels)) if turn else pixels
 
 
 def _to_uint8(image: Image.Image, layout: _Layout) -> tuple[np.ndarray, tuple[int, int] | None]:
