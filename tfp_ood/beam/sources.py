@@ -165,7 +165,9 @@ class ReadRecords(beam.DoFn):
         number = -1
         with remote.local_file(file.path) as path:
             try:
-                for number, record in enumerate(tf.data.TFRecordDataset(path).as_numpy_iterator()):
+                # By bytes: TensorFlow takes texts that are UTF-8 only.
+                records = tf.data.TFRecordDataset(os.fsencode(path)).as_numpy_iterator()
+                for number, record in enumerate(records):
                     yield self._encoded(Place(file.path, number), record)
             except tf.errors.DataLossError as error:
                 reason = f"the file is damaged from here on ({error.message})"
