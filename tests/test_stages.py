@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import ml_collections
+import PIL.Image
 import pytest
 
 from tfp_ood import cli, options, stages
@@ -82,6 +83,21 @@ def test_a_run_is_its_stages_in_order_and_others_are_asked_for(done, command):
     assert done == [("train", 5), ("report", 5)]
     assert cli.main([*command, "--mode=export"]) == 0
     assert done[2:] == [("export", 3)]
+
+
+def test_what_to_know_of_folders_is_said_before_work(done, command, tmp_path, capsys):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    PIL.Image.new("I;16", (2, 2), 4000).save(photos / "a.png")
+    (photos / "b.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    flags = [f"--config.data.out_of_distribution=constant,folder:{photos}"]
+    assert cli.main([*command, *flags, "--mode=prepare"]) == 0
+    listed, others, deep = capsys.readouterr().err.splitlines()
+    assert listed == f"folder:{photos}: not looked at: 1 (b.HEIC (HEIC))"
+    assert "seem to be images: 1 in all" in others and "go from 4,000 to 4,000" in deep
+    (photos / "c.png").write_bytes(b"x")
+    assert cli.main([*command, *flags]) == 2 and not done
+    assert "c.png: cannot be read (it is no image of" in capsys.readouterr().err
 
 
 def test_it_trains_in_one_process(done, command, monkeypatch):

@@ -159,10 +159,17 @@ def _damage_named(config: ExperimentConfig, data_dir: str | None) -> Iterator[No
 def prepare(
     start: Callable[[Any], None], config: ExperimentConfig, workdir: WorkDir, data_dir: str | None
 ) -> None:
-    """The stage that fetches the data sets of any config; `start` starts TensorFlow for it."""
+    """The stage that fetches the data sets of any config; `start` starts TensorFlow for it.
+
+    Of folders it says what is left out, and what to know of them.
+    """
+    from tfp_ood.data import image_files
     from tfp_ood.data import prepare as fetching
 
     names = _set_names(config)
+    # What is in folders, and what they lack, must be known before hours of download too.
+    for line in image_files.remarks(names, config.data.unreadable):
+        print(line, file=sys.stderr)
     missing = fetching.missing(names, data_dir)
     if missing:
         start(config)

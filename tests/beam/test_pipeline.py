@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import pathlib
 import shutil
 
@@ -14,11 +15,14 @@ from PIL import Image
 
 from tests import contracts, guards
 from tests.contracts import CASES
+from tests.data import pictures
 from tests.nasty import ALL
 from tfp_ood import units
 from tfp_ood.beam import __main__ as beam_score
 from tfp_ood.config import DataConfig
 from tfp_ood.data import pipeline as data_pipeline
+from tfp_ood.data import prepare
+from tfp_ood.data.prepare import check_counts  # the true one: see tests/conftest.py
 from tfp_ood.errors import UserError
 from tfp_ood.evaluation import images
 from tfp_ood.export import saved_model
@@ -242,6 +246,49 @@ def test_an_output_that_is_a_pattern_is_refused(score, tmp_path, name):
     Image.new("L", (28, 28)).save(tmp_path / "a.png")
     code, said, *_ = score(f"--input={tmp_path}/a.png", output=tmp_path / name / "out")
     assert code == 2 and "--output: got" in said and "without * ? [ in it" in said
+
+
+def test_odd_names_odd_metadata_and_a_pipe(score, made, tmp_path):
+    """As folders are: none of them once ended the run, or made it wait for ever."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    pixels = random_images(2)
+    Image.fromarray(pixels[0, ..., 0]).save(folder / "a.png")
+    os.rename(folder / "a.png", folder / os.fsdecode(b"caf\xe9.png"))
+    late = pictures.DATE_TIME, pictures.RATIONAL, 1, bytes(8)
+    exif = pictures.exif(pictures.orientation(3), late)
+    Image.fromarray(pixels[1, ..., 0]).save(folder / "late.png", exif=exif)
+    (folder / os.fsdecode(b"\xff.png")).write_bytes(b"x")
+    (folder / "whole.png").write_bytes(pictures.tiff(np.full((28, 28), 70_000, np.uint32)))
+    os.mkfifo(folder / "pipe.png")
+    code, said, table, skipped = score(f"--input={folder}/*.png")
+    assert code == 0 and said.startswith("2 images scored, 3 left out (listed in "), said
+    check(table, np.stack([pixels[0], pixels[1, ::-1, ::-1]]), made)
+    assert table["source"].to_pylist() == [rf"{folder}/caf\xe9.png", f"{folder}/late.png"]
+    assert [(s["file"], s["reason"][:18]) for s in skipped] == [
+        (rf"{folder}/\xff.png", "it is no image of "),
+        (f"{folder}/pipe.png", "it is no regular file"[:18]),
+        (f"{folder}/whole.png", "its pixels are 32-"),
+    ]
+
+
+def test_a_folder_and_records_whose_names_are_not_utf_8(score, tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    write_records(tmp_path / "a.tfrecord", [example(image=png(random_images(1)[0])), b"\xff"])
+    os.rename(tmp_path / "a.tfrecord", folder / os.fsdecode(b"\xff.tfrecord"))
+    os.mkfifo(folder / "pipe.tfrecord")
+    code, said, table, skipped = score(f"--input={folder}/*.tfrecord")
+    assert code == 0 and said.startswith("1 images scored, 2 left out"), said
+    assert table["source"].to_pylist() == [rf"{tmp_path}/caf\xe9/\xff.tfrecord#0"]
+    assert table["dataset"].to_pylist() == [rf"{tmp_path}/caf\xe9/*.tfrecord"]
+    assert [s["file"].rpartition("/")[2] for s in skipped] == [r"\xff.tfrecord", "pipe.tfrecord"]
+
+
+def test_another_set_under_an_official_name_is_refused(score, data_dir, monkeypatch):
+    monkeypatch.setattr(prepare, "check_counts", check_counts)
+    code, said, *_ = score("--input=tfds:fashion_mnist", f"--data_dir={data_dir}")
+    assert code == 2 and "is another data set, with 20 images in split train instead of" in said
 
 
 def test_another_shape_ends_the_run_where_no_change_is_allowed(score, tmp_path):

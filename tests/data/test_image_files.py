@@ -1,3 +1,5 @@
+import json
+import os
 import struct
 import zlib
 
@@ -101,6 +103,21 @@ def test_a_folder_of_odd_images_becomes_one_array(tmp_path):
     assert (images[1, ..., 0] == images[1, ..., 2]).all()
 
 
+def test_a_name_that_is_not_utf_8_goes_all_the_way(tmp_path):
+    """And what is left out is told with the scores, in texts that are UTF-8."""
+    Image.new("L", (4, 4), 5).save(tmp_path / "a.png")
+    os.rename(tmp_path / "a.png", tmp_path / os.fsdecode(b"caf\xe9.png"))
+    (tmp_path / os.fsdecode(b"\xff.txt")).write_text("words")
+    Image.new("L", (4, 4), 9).save(tmp_path / "b.png")
+    data = DataConfig(image_shape=(4, 4, 1))
+    split = open_split(f"folder:{tmp_path}", "out", data, None)
+    images, _ = load(split)
+    assert images[:, 0, 0, 0].tolist() == [9, 5]  # in the order of the names
+    others = {"num_files": 1, "num_images": 0, "files": [[r"\xff.txt", ""]]}
+    assert split.preprocessing["not_looked_at"] == others
+    json.dumps(split.preprocessing, ensure_ascii=False).encode()
+
+
 def test_a_flat_folder_has_no_labels(tmp_path):
     Image.new("L", (4, 4), 5).save(tmp_path / "a.png")
     split = open_split(f"folder:{tmp_path}", "out", DataConfig(image_shape=(4, 4, 1)), None)
@@ -142,7 +159,7 @@ def test_content_is_decoded_as_files_are(tmp_path):
     pixels = _decoded(image, tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     np.testing.assert_array_equal(image_files.decode_content(content), pixels)
-    with pytest.raises(DataError, match=r"it is no image of PNG, JPEG, GIF, WEBP, BMP, TIFF$"):
+    with pytest.raises(DataError, match=r"it is no image of PNG, JPEG, GIF, WEBP, BMP, TIFF, PPM$"):
         image_files.decode_content(b"x")
     with pytest.raises(DataError, match="runcated"):
         image_files.decode_content(content[:50])

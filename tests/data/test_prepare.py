@@ -19,6 +19,7 @@ from tests.data import tiny
 from tests.nasty import NOT_UTF_8
 from tfp_ood.config import ConfigError, DataConfig
 from tfp_ood.data import mirrors, prepare, specs, splits, store
+from tfp_ood.data.prepare import check_counts  # the true one: see tests/conftest.py
 from tfp_ood.errors import DataError
 
 SILENT = {"example.invalid": "cannot be reached (ConnectionError)"}
@@ -339,6 +340,28 @@ def test_a_data_directory_that_no_run_can_use_is_refused(given, tmp_path, monkey
         monkeypatch.setattr(constants, "get_default_data_dir", lambda: given)
         with pytest.raises(DataError, match=r"data directory of TFDS is .*; valid is a path "):
             prepare.prepare(["mnist"], data_dir)
+
+
+def test_another_set_under_an_official_name_is_refused(tmp_path, monkeypatch):
+    """Noise, say, where MNIST should be: its numbers of images are not MNIST's."""
+    monkeypatch.setattr(prepare, "check_counts", check_counts)
+    tiny.store_set("mnist", tmp_path)
+    where = tmp_path / "mnist" / "3.0.1"
+    said = rf"mnist: what lies in {where} is another data set, with 20 images in split train "
+    said += r"instead of 60,000 and 7 images in split test instead of 10,000; move it away"
+    with pytest.raises(DataError, match=said):
+        prepare.prepare(["noise", "mnist"], str(tmp_path))
+    with pytest.raises(DataError, match=said):
+        splits.open_split("mnist", "out", DataConfig(), str(tmp_path))
+    # One split alone may be another one, or lacking.
+    rows = specs.SPECS["mnist"]
+    for changes, words in (
+        ({"num_train": 20}, "with 7 images in split test instead of 10,000;"),
+        ({"num_train": 20, "test_split": "b"}, "with 0 images in split b instead of 10,000;"),
+    ):
+        with pytest.raises(DataError, match=words):
+            check_counts(dataclasses.replace(rows, **changes), str(tmp_path))
+    check_counts(dataclasses.replace(rows, num_train=20, num_test=7), str(tmp_path))
 
 
 def test_an_incomplete_set_in_the_way_is_named(tmp_path):

@@ -99,6 +99,29 @@ def test_wrong_arrays_are_refused(tmp_path, array, words):
         specs.parse(f"array:{tmp_path / 'a.npy'}", KEY)
 
 
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        (
+            (28, 28, 3),
+            r"\[28, 28, 3\]: one colour image, which is saved as \[1, 28, 28, 3\], or 28 gray "
+            r"images of 28x3, which are saved as \[28, 28, 3, 1\]",
+        ),
+        ((60, 28, 1), r"one gray image, which is saved as \[1, 60, 28, 1\], or 60 gray images of"),
+        ((28, 28, 4), r"one image with 4 channels, of which no set can be made, or 28 gray images"),
+        ((28, 28, 2), r"one image with 2 channels"),
+    ],
+)
+def test_one_image_is_not_taken_for_narrow_ones(tmp_path, shape, words):
+    np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
+    with pytest.raises(ConfigError, match=words):
+        specs.parse(f"array:{tmp_path / 'a.npy'}", KEY)
+    for told in ([1, *shape], [*shape, 1]):
+        if told[-1] in (1, 3):
+            np.save(tmp_path / "b.npy", np.zeros(told, np.uint8))
+            specs.parse(f"array:{tmp_path / 'b.npy'}", KEY)
+
+
 def test_missing_and_broken_array_files_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="existing"):
         specs.parse(f"array:{tmp_path / 'a.npy'}", KEY)

@@ -123,6 +123,28 @@ def test_equal_preparation_is_none():
     assert len(judge(OWN_BITS, preprocessing=same, own_preprocessing=same)) == 1
 
 
+SEEN = {"low": 0, "high": 4095, "num_files": 9}
+OTHERS = {"num_files": 6, "num_images": 2, "files": [["a.avif", "AVIF"], ["notes.txt", ""]]}
+
+
+def test_files_that_are_not_what_they_seem_are_a_caution():
+    """Of each folder once: own images that were changed on purpose are of the same files."""
+    own = table([3.0], "folder:/x/scans", preprocessing={"sixteen_bit": SEEN})
+    corruption = {"corruption": {"of": own.dataset, "kind": "blurred", "strength": 1.0}}
+    blurred = table([2.0], "blurred:1", preprocessing={"sixteen_bit": SEEN, **corruption})
+    foreign = table([2.0], "folder:/x/photos", "all", {"not_looked_at": OTHERS})
+    sentences = outcome(summarize(own, [blurred, foreign]))
+    assert [sentence.startswith("Caution") for sentence in sentences] == [False] * 2 + [True] * 2
+    *_, deep, others = sentences
+    assert "16-bit images of scans (9 in all) go from 0 to 4,095" in deep
+    assert others.startswith("Caution: photos holds files that were not looked at though")
+
+
+def test_other_files_that_are_no_images_are_no_caution():
+    others = {"num_files": 1, "num_images": 0, "files": [["notes.txt", ""]]}
+    assert len(judge([2.0], "folder:/x/photos", {"not_looked_at": others})) == 1
+
+
 def test_own_images_with_less_contrast_are_no_confound_and_no_foreign_set():
     reduced = {"reduction": {"of": "fashion_mnist", "kind": "dimmed", "factor": 0.5}}
     own, half = table(OWN_BITS, "fashion_mnist"), table(OWN_BITS, "dimmed:0.5", "test", reduced)

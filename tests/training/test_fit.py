@@ -69,7 +69,7 @@ def command(workdir, data_dir):
         whole.write_text(text)
     flags = [f"--config={path}", f"--workdir={workdir.root}", f"--data_dir={data_dir}"]
     flags.append("--config.data.out_of_distribution=noise")
-    return [sys.executable, str(ROOT / "main.py"), *flags, "--mode=train"]
+    return [sys.executable, str(ROOT / "tests" / "tiny_main.py"), *flags, "--mode=train"]
 
 
 def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir, tmp_path, capsys):

@@ -2,15 +2,15 @@
 
 import dataclasses
 import json
+import os
 
 import apache_beam as beam
-from apache_beam.io import fileio
 from apache_beam.metrics import MetricsFilter
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from tfp_ood.beam import rows, sources
+from tfp_ood.beam import remote, rows, sources
 from tfp_ood.beam.inference import Export, ExportedModel
 from tfp_ood.beam.sources import SKIPPED, Input
 from tfp_ood.config import DataConfig
@@ -93,7 +93,8 @@ def _encoded(pipeline: beam.Pipeline, source: Input) -> beam.pvalue.DoOutputsTup
     reader = sources.ReadRecords(source.spec) if is_records else sources.ReadImageFile()
     return (
         pipeline
-        | "Match" >> fileio.MatchFiles(source.pattern)
+        | "Pattern" >> beam.Create([os.fsencode(source.pattern)])
+        | "Match" >> beam.FlatMap(remote.matched)
         | "SpreadFiles" >> beam.Reshuffle()
         | "Read" >> beam.ParDo(reader).with_outputs(SKIPPED, main=_MAIN)
     )

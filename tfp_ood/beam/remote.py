@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
-from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
 from tfp_ood import paths
@@ -64,6 +64,14 @@ def some_match(pattern: str, failure: str) -> bool:
     # Each file system has errors of its own, ValueError for one that is not installed among them.
     except Exception as error:
         raise UserError(f"{failure} ({error}).") from error
+
+
+def matched(pattern: bytes) -> list[FileMetadata]:
+    """The files of a pattern, which is given as the bytes of its name.
+
+    Beam's own step for it encodes texts as UTF-8, and not all names are that.
+    """
+    return FileSystems.match([os.fsdecode(pattern)])[0].metadata_list
 
 
 def new_output(prefix: str) -> str:

@@ -16,6 +16,7 @@ from tfp_ood.beam.inference import Export
 from tfp_ood.beam.sources import Input, Place, skipped
 from tfp_ood.config import DataConfig
 from tfp_ood.data import image_files, shaping
+from tfp_ood.data.folders import shown
 from tfp_ood.data.specs import DatasetSpec
 from tfp_ood.errors import DataError, first_line
 from tfp_ood.evaluation import images
@@ -53,7 +54,7 @@ def schema(source: Input, export: Export, data: DataConfig) -> pa.Schema:
     facts = {
         "dataset": source.name,
         "split": source.split,
-        "input": source.pattern,
+        "input": shown(source.pattern),
         "preprocessing": {
             "image_shape": list(data.image_shape),
             "size_change": data.size_change,
@@ -100,7 +101,8 @@ class ToImage(beam.DoFn):
         try:
             image = feature.decode_example(content)
             image = tf.ensure_shape(image, self.spec.native_shape).numpy()
-        except tf.errors.InvalidArgumentError as error:
+        # Whatever TensorFlow's decoders raise of damaged content.
+        except Exception as error:
             raise DataError(first_line(error)) from error
         return image.transpose(1, 0, 2) if self.spec.transposed else image
 

@@ -13,7 +13,8 @@ from google.protobuf.message import DecodeError
 
 from tfp_ood.beam import remote
 from tfp_ood.data import image_files, prepare
-from tfp_ood.data.specs import IMAGE_SUFFIXES, SPECS, DatasetSpec
+from tfp_ood.data.folders import IMAGE_SUFFIXES, shown
+from tfp_ood.data.specs import SPECS, DatasetSpec
 from tfp_ood.errors import DataError
 from tfp_ood.options import one_of
 
@@ -23,6 +24,7 @@ SKIPPED = "skipped"
 _TFDS = "tfds:"
 _IMAGE_KEYS = ("image/encoded", "image")
 _LABEL_KEYS = ("image/class/label", "label")
+_IRREGULAR = "it is no regular file"
 _MAX_BYTES = 1 << 30  # a pattern may match films and archives, which would fill a worker's memory
 
 
@@ -52,8 +54,9 @@ class Place:
 
     @property
     def source(self) -> str:
-        """The same in one text: FILE#RECORD, or FILE for an image file."""
-        return self.file if self.record is None else f"{self.file}#{self.record}"
+        """The same in one text: FILE#RECORD, or FILE for an image file; UTF-8 (`shown`)."""
+        file = shown(self.file)
+        return file if self.record is None else f"{file}#{self.record}"
 
 
 def parse(text: str, kind: str, data_dir: str | None, name: str | None = None) -> Input:
@@ -77,7 +80,7 @@ def parse(text: str, kind: str, data_dir: str | None, name: str | None = None) -
     if remote.is_local(pattern) and os.path.isdir(remote.absolute(text)):
         raise DataError(f"--input: {text!r} is a folder; valid is a pattern, such as {text}/*.png.")
     _check_match(pattern, f"--input: no file matches {text!r}; valid is a pattern of files.")
-    return Input(pattern, kind, name or text, "all")
+    return Input(pattern, kind, shown(name or text), "all")
 
 
 def _guess(text: str) -> str:
@@ -106,6 +109,8 @@ def _parse_tfds(text: str, data_dir: str | None) -> Input:
     files_name = spec.relative_dir.split("/")[0]
     pattern = posixpath.join(remote.literal(folder), f"{files_name}-{split}.tfrecord*")
     valid = f"{spec.train_split} or {spec.test_split}"
+    if remote.is_local(root):
+        prepare.check_counts(spec, root)
     _check_match(
         pattern,
         f"--input: there is no TFDS split {split!r} of {name} in {folder}; valid is {valid}, after "
@@ -122,7 +127,13 @@ def _check_match(pattern: str, message: str) -> None:
 def skipped(place: Place, reason: str) -> TaggedOutput:
     """An image that is left out, and why."""
     beam.metrics.Metrics.counter("tfp_ood", SKIPPED).inc()
-    return TaggedOutput(SKIPPED, {"file": place.file, "record": place.record, "reason": reason})
+    told = {"file": shown(place.file), "record": place.record, "reason": reason}
+    return TaggedOutput(SKIPPED, told)
+
+
+def _is_irregular(path: str) -> bool:
+    """Whether a file of this machine is a pipe, say, which would be waited for without an end."""
+    return remote.is_local(path) and os.path.exists(path) and not os.path.isfile(path)
 
 
 class ReadImageFile(beam.DoFn):
@@ -131,7 +142,9 @@ class ReadImageFile(beam.DoFn):
     def process(self, file: FileMetadata) -> Iterable:
         """Reads one file."""
         place = Place(file.path)
-        if file.size_in_bytes > _MAX_BYTES:
+        if _is_irregular(file.path):
+            yield skipped(place, _IRREGULAR)
+        elif file.size_in_bytes > _MAX_BYTES:
             yield skipped(place, f"it has more than {_MAX_BYTES:,} bytes")
         else:
             yield place, remote.read(file.path)
@@ -146,10 +159,15 @@ class ReadRecords(beam.DoFn):
 
     def process(self, file: FileMetadata) -> Iterable:
         """Reads one file, record after record: their numbers are known only in order."""
+        if _is_irregular(file.path):
+            yield skipped(Place(file.path), _IRREGULAR)
+            return
         number = -1
         with remote.local_file(file.path) as path:
             try:
-                for number, record in enumerate(tf.data.TFRecordDataset(path).as_numpy_iterator()):
+                # By bytes: TensorFlow takes texts that are UTF-8 only.
+                records = tf.data.TFRecordDataset(os.fsencode(path)).as_numpy_iterator()
+                for number, record in enumerate(records):
                     yield self._encoded(Place(file.path, number), record)
             except tf.errors.DataLossError as error:
                 reason = f"the file is damaged from here on ({error.message})"

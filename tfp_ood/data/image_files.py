@@ -1,30 +1,23 @@
-"""A person's own images: a folder of image files of common formats."""
+"""A person's own images: a folder of image files."""
 
 import concurrent.futures
 import dataclasses
 import functools
 import hashlib
-import io
 import os
-import struct
-import warnings
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from tfp_ood.data.specs import Shape, image_files
+from tfp_ood.data import decoding, folders
+from tfp_ood.data.decoding import decode as decode
+from tfp_ood.data.decoding import decode_content as decode_content
+from tfp_ood.data.folders import shown
+from tfp_ood.data.specs import FolderSource, Shape, parse
 from tfp_ood.errors import DataError
 
 NO_LABEL = -1
-_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
-_MAX_PIXELS = 100_000_000  # 300 MB when decoded, in each of a few threads
-# Of sizes that `_decode` judges by itself. Not around each call: threads share the filters.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-_SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +32,9 @@ class Folder:
     """The largest height and the largest width."""
     skipped: tuple[tuple[str, str], ...] = ()
     """Path below the folder and reason of each file that cannot be read."""
+    record: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """For people and JSON: the files above, those that were not looked at, and what 16-bit images
+    hold (`folders.remarks`)."""
 
 
 def open_folder(path: str, unreadable: str = "error") -> Folder:
@@ -54,42 +50,101 @@ def open_folder(path: str, unreadable: str = "error") -> Folder:
     Raises:
       DataError: a file cannot be decoded, which is named; or none can.
     """
-    names = image_files(path)
-    stamps = tuple(_stamp(os.path.join(path, name)) for name in names)
-    folder = _open_folder(path, tuple(names), stamps)
+    names, others = folders.list_files(path)
+    stamps = tuple(_stamp(os.path.join(path, name)) for name in (*names, *others))
+    folder = _open_folder(path, tuple(names), tuple(others), stamps)
     if folder.skipped and (unreadable == "error" or not folder.paths):
         name, reason = folder.skipped[0]
         more = f" and {len(folder.skipped) - 1:,} other files" if len(folder.skipped) > 1 else ""
         hint = "leave such files out with --config.data.unreadable=skip"
         mend = hint if folder.paths else "none of the folder's files can be read"
-        raise DataError(f"{os.path.join(path, name)}{more}: cannot be read ({reason}); {mend}.")
+        where = shown(os.path.join(path, name))
+        raise DataError(f"{where}{more}: cannot be read ({reason}); {mend}.")
+    if not folder.paths:
+        raise DataError(f"{shown(path)}: none of the folder's files is a regular file.")
     return folder
 
 
-def _stamp(path: str) -> tuple[int, int]:
-    """Size and time of a file; (-1, -1) where there is none, as behind a broken link."""
+def remarks(names: Sequence[str], unreadable: str) -> list[str]:
+    """What to know of the folders among sets before work with them: a line each.
+
+    Args:
+      names: of sets, as in a config.
+      unreadable: as `open_folder`.
+
+    Raises:
+      ConfigError, DataError: as `specs.parse` and `open_folder`.
+    """
+    sources = [parse(name, "data") for name in dict.fromkeys(names)]
+    return [
+        line
+        for source in sources
+        if isinstance(source, FolderSource)
+        for line in folders.remarks(shown(source.name), open_folder(source.path, unreadable).record)
+    ]
+
+
+def _stamp(path: str) -> tuple[int, int, int]:
+    """Size, time and mode of a file; (-1, -1, -1) where there is none, as behind a broken link."""
     try:
         stat = os.stat(path)
     except OSError:
-        return -1, -1
-    return stat.st_size, stat.st_mtime_ns
+        return -1, -1, -1
+    return stat.st_size, stat.st_mtime_ns, stat.st_mode
 
 
 @functools.lru_cache(maxsize=8)
-def _open_folder(path: str, names: tuple[str, ...], stamps: tuple[tuple[int, int], ...]) -> Folder:
-    del stamps  # part of the cache's key: a changed file is decoded again
-    paths = tuple(os.path.join(path, name) for name in names)
-    looks = _in_threads(_look, paths, f"checking {path}", "image")
-    found = dict(zip(names, looks, strict=True))
-    shapes = {name: shape for name, shape in found.items() if not isinstance(shape, str)}
-    skipped = tuple((name, reason) for name, reason in found.items() if isinstance(reason, str))
-    if not shapes:
-        return Folder((), (), (None, None, None), (0, 0), skipped)
-    sizes = [set(axis) for axis in zip(*shapes.values(), strict=True)]
+def _open_folder(
+    path: str,
+    names: tuple[str, ...],
+    others: tuple[str, ...],
+    stamps: tuple[tuple[int, int, int], ...],
+) -> Folder:
+    """The stamps are part of the cache's key too: a changed file is decoded again."""
+    kinds = {
+        # What is not there cannot be read, which is what an image file is to say.
+        name: "" if mode == -1 else folders.kind_of_mode(mode)
+        for name, (*_, mode) in zip((*names, *others), stamps, strict=True)
+    }
+    regular = [name for name in names if not kinds[name]]
+    looks = _in_threads(_look, [os.path.join(path, name) for name in regular], "checking", path)
+    found = dict(zip(regular, looks, strict=True))
+    seen = {name: look for name, look in found.items() if not isinstance(look, str)}
+    skipped = tuple((shown(name), look) for name, look in found.items() if isinstance(look, str))
+    record = {
+        **({"skipped": [list(entry) for entry in skipped]} if skipped else {}),
+        **folders.record_of_others(_not_looked_at(path, kinds, others)),
+        **folders.record_of_sixteen_bit([look.deep for look in seen.values() if look.deep]),
+    }
+    if not seen:
+        return Folder((), (), (None, None, None), (0, 0), skipped, record)
+    sizes = [set(axis) for axis in zip(*(look.shape for look in seen.values()), strict=True)]
     native_shape = tuple(max(axis) if len(axis) == 1 else None for axis in sizes)
     largest = (max(sizes[0]), max(sizes[1]))
-    kept = tuple(os.path.join(path, name) for name in shapes)
-    return Folder(kept, _labels(tuple(shapes)), native_shape, largest, skipped)
+    kept = tuple(os.path.join(path, name) for name in seen)
+    return Folder(kept, _labels(tuple(seen)), native_shape, largest, skipped, record)
+
+
+def _not_looked_at(
+    path: str, kinds: dict[str, str], others: tuple[str, ...]
+) -> list[tuple[str, str, bool]]:
+    """See `folders.record_of_others`.
+
+    Args:
+      path: of the folder.
+      kinds: name of every file -> what it is if it is no regular file, else "".
+      others: names of the files that are no images by their names.
+    """
+    regular = [name for name in others if not kinds[name]]
+    paths = [os.path.join(path, name) for name in regular]
+    images = dict(
+        zip(regular, _in_threads(folders.image_kind, paths, "listing", path), strict=True)
+    )
+    return [
+        (shown(name), kind or images[name], bool(images.get(name)))
+        for name, kind in kinds.items()
+        if kind or name in images
+    ]
 
 
 def version(paths: Sequence[str], root: str) -> str:
@@ -105,21 +160,23 @@ def version(paths: Sequence[str], root: str) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def _version(paths: tuple[str, ...], root: str, stamps: tuple[tuple[int, int], ...]) -> str:
+def _version(paths: tuple[str, ...], root: str, stamps: tuple[Any, ...]) -> str:
     del stamps  # part of the cache's key: a changed file is read again
     whole = hashlib.sha256()
-    digests = _in_threads(_digest, paths, f"reading {root}", "file")
+    digests = _in_threads(_digest, paths, "reading", root)
     for path, digest in zip(paths, digests, strict=True):
-        whole.update(f"{os.path.relpath(path, root)}\0{digest}\0".encode())
+        name = f"{os.path.relpath(path, root)}\0{digest}\0"
+        whole.update(name.encode("utf-8", "surrogateescape"))
     return whole.hexdigest()[:16]
 
 
 def _in_threads(
-    function: Callable[[str], Any], paths: Sequence[str], doing: str, unit: str
+    function: Callable[[str], Any], paths: Sequence[str], doing: str, folder: str
 ) -> Iterator[Any]:
     """What a function tells of each file, in their order, with a progress bar."""
+    words = f"{doing} {shown(folder)}"
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from tqdm(pool.map(function, paths), doing, total=len(paths), unit=unit, delay=1)
+        yield from tqdm(pool.map(function, paths), words, total=len(paths), unit=" files", delay=1)
 
 
 def _digest(path: str) -> str:
@@ -138,80 +195,19 @@ def _labels(names: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(index[name] for name in classes)
 
 
-def _look(path: str) -> tuple[int, ...] | str:
-    """The shape of an image, or why it cannot be read."""
+@dataclasses.dataclass(frozen=True)
+class _Look:
+    """What there is to know of an image without its pixels."""
+
+    shape: tuple[int, ...]
+    deep: tuple[int, int] | None
+    """See `decoding.Decoded`."""
+
+
+def _look(path: str) -> _Look | str:
+    """What an image is like, or why it cannot be read."""
     try:
-        return _decode(path).shape
-    except _UNREADABLE as error:
-        return f"{str(error).replace(path, os.path.basename(path)) or type(error).__name__}"
-
-
-def decode(path: str) -> np.ndarray:
-    """Reads an image file as uint8 [h, w, 1] (gray) or [h, w, 3] (anything else).
-
-    Turned as its EXIF orientation says; transparent images are laid on black; 16-bit gray is
-    scaled to 8 bits; palettes and CMYK become RGB; of several frames or pages the first is taken.
-
-    Raises:
-      DataError: the file cannot be read as an image, is truncated, has more than 100 million
-        pixels, or values that are not whole numbers.
-    """
-    try:
-        return _decode(path)
-    except _UNREADABLE as error:
-        raise DataError(f"{path}: cannot be read as an image ({error}).") from error
-
-
-def decode_content(content: bytes) -> np.ndarray:
-    """The same for the content of a file that has no path on this machine.
-
-    Raises:
-      DataError: as `decode`; the message does not name the file.
-    """
-    try:
-        return _decode(io.BytesIO(content))
-    except UnidentifiedImageError as error:  # whose message has nothing but the object's address
-        raise DataError(f"it is no image of {', '.join(_FORMATS)}") from error
-    except _UNREADABLE as error:
-        raise DataError(str(error) or type(error).__name__) from error
-
-
-_UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    EOFError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-    MemoryError,
-    Image.DecompressionBombError,
-)
-"""What Pillow raises for files that are damaged, or made to do damage."""
-
-
-def _decode(file: str | io.BytesIO) -> np.ndarray:
-    with Image.open(file, formats=_FORMATS) as image:
-        # The header tells the size before anything is decoded.
-        if image.width * image.height > _MAX_PIXELS:
-            size = f"{image.width:,} x {image.height:,}"
-            raise ValueError(f"{size} pixels, more than {_MAX_PIXELS:,} in all")
-        if image.mode == "F":
-            raise ValueError("its pixels are floating-point numbers, of which white is not known")
-        return _to_uint8(ImageOps.exif_transpose(image))
-
-
-def _to_uint8(image: Image.Image) -> np.ndarray:
-    if image.mode in _SIXTEEN_BIT_MODES:
-        # 65535 / 255 = 257 exactly: white stays white.
-        values = np.asarray(image).astype(np.int64)
-        return ((values + 128) // 257).astype(np.uint8)[..., np.newaxis]
-    is_gray = image.mode in ("1", "L", "LA")
-    if "A" in image.getbands() or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        black = Image.new("RGBA", layer.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, layer)
-    # Gray that went through RGBA has three equal channels, of which the luma is the same value.
-    pixels = np.asarray(image.convert("L" if is_gray else "RGB"))
-    return pixels[..., np.newaxis] if is_gray else pixels
+        decoded = decoding.decode_any(path)
+    except decoding.UnreadableError as error:
+        return str(error)
+    return _Look(decoded.pixels.shape, decoded.deep)

@@ -44,10 +44,13 @@ def prepare(names: Sequence[str], data_dir: str | None) -> None:
 
     Raises:
       ConfigError: a name does not stand for a set.
-      DataError: the directory cannot be written, or there is no way to get a set; the message
-        says all that was tried and how to bring the files by hand.
+      DataError: a set that is there is another one; the directory cannot be written; or there is
+        no way to get a set: the message says all that was tried and how to bring the files by hand.
     """
     wanted = missing(names, data_dir)
+    for spec in _specs(names):
+        if spec not in wanted:
+            check_counts(spec, data_dir)
     if not wanted:
         return
     root = data_root(data_dir)
@@ -66,13 +69,18 @@ def missing(names: Sequence[str], data_dir: str | None) -> list[DatasetSpec]:
       ConfigError: a name does not stand for a set.
       DataError: as `data_root` and `check_format`.
     """
-    sources = [parse(name, "data") for name in dict.fromkeys(names)]
-    wanted = [source for source in sources if isinstance(source, DatasetSpec)]
+    wanted = _specs(names)
     absent = [spec for spec in wanted if not is_prepared(spec, data_dir)]
     for spec in wanted:
         if spec not in absent:
             check_format(spec, data_dir)
     return absent
+
+
+def _specs(names: Sequence[str]) -> list[DatasetSpec]:
+    """The TFDS data sets among names of sets."""
+    sources = [parse(name, "data") for name in dict.fromkeys(names)]
+    return [source for source in sources if isinstance(source, DatasetSpec)]
 
 
 def data_root(data_dir: str | None) -> str:
@@ -119,6 +127,42 @@ def check_format(spec: DatasetSpec, data_dir: str | None) -> None:
             f"{spec.name}: the files in {folder} are of TFDS's format {found}; valid is {_FORMAT}: "
             "use another --data_dir, or move them away, and run --mode=prepare, which makes it."
         )
+
+
+def check_counts(spec: DatasetSpec, data_dir: str | None) -> None:
+    """Refuses what lies in the place of a set without being it: by its numbers of images.
+
+    Only what is made here is checked image by image (`store.check`): reading all images of a set
+    at every start would take too long.
+
+    Raises:
+      DataError: says which numbers differ. Metadata that cannot be read are named by whoever
+        reads the set.
+    """
+    where = set_folder(spec, data_dir)
+    wanted = {spec.train_split: spec.num_train, spec.test_split: spec.num_test}
+    try:
+        found = _counts(os.path.join(where, "dataset_info.json"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    different = [
+        f"{found.get(split, 0):,} images in split {split} instead of {count:,}"
+        for split, count in wanted.items()
+        if found.get(split, 0) != count
+    ]
+    if different:
+        raise DataError(
+            f"{spec.name}: what lies in {where} is another data set, with "
+            f"{' and '.join(different)}; move it away and run --mode=prepare, or use another "
+            "--data_dir."
+        )
+
+
+def _counts(path: str) -> dict[str, int]:
+    """How many images each split of a TFDS set has, by its `dataset_info.json`."""
+    with open(path, encoding="utf-8") as file:
+        splits = json.load(file)["splits"]
+    return {split["name"]: sum(map(int, split["shardLengths"])) for split in splits}
 
 
 @contextlib.contextmanager

@@ -12,6 +12,8 @@ import os
 import numpy as np
 
 from tfp_ood.config import ConfigError
+from tfp_ood.data.folders import IMAGE_SUFFIXES, list_files, shown
+from tfp_ood.data.folders import image_files as image_files
 
 Shape = tuple[int | None, int | None, int | None]
 """Height, width, channels of the images of a set; None where they differ between images."""
@@ -151,10 +153,9 @@ class ArraySource:
     path: str
 
 
-Source = DatasetSpec | SyntheticSpec | ChangedSource | FolderSource | ArraySource
+_MAX_CHANNELS = 4  # no image is as narrow as this: it is the last axis of one with channels
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
-"""The files of a folder that are images, by suffix in any case."""
+Source = DatasetSpec | SyntheticSpec | ChangedSource | FolderSource | ArraySource
 
 
 def parse(name: str, key: str) -> Source:
@@ -179,37 +180,6 @@ def parse(name: str, key: str) -> Source:
 def out_split(source: Source) -> str:
     """The split, as tables name it, of a set that is judged against: `test`, or `all`."""
     return "test" if isinstance(source, DatasetSpec | ChangedSource) else "all"
-
-
-def image_files(path: str) -> list[str]:
-    """The image files under a folder, as sorted paths relative to it with `/` between parts.
-
-    Links to folders are followed, each folder once; names that begin with a dot are not looked at.
-
-    Raises:
-      OSError: a folder cannot be read.
-    """
-    found, seen = [], {os.path.realpath(path)}
-
-    def is_new(folder: str) -> bool:
-        """Whether a folder was not met before: a link may lead back to where it came from."""
-        real = os.path.realpath(folder)
-        return not (real in seen or seen.add(real))
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    for parent, folders, files in os.walk(path, followlinks=True, onerror=fail):
-        folders[:] = sorted(
-            folder
-            for folder in folders
-            if not folder.startswith(".") and is_new(os.path.join(parent, folder))
-        )
-        relative = os.path.relpath(parent, path)
-        for file in files:
-            if file.lower().endswith(IMAGE_SUFFIXES) and not file.startswith("."):
-                found.append(os.path.normpath(os.path.join(relative, file)).replace(os.sep, "/"))
-    return sorted(found)
 
 
 def _changed(name: str, key: str) -> ChangedSource:
@@ -239,16 +209,18 @@ def _folder(name: str, path: str, key: str) -> FolderSource:
     if not os.path.isdir(path):
         raise ConfigError(key, name, "the path of an existing folder after `folder:`")
     try:
-        files = image_files(path)
+        files, others = list_files(path)
     except OSError as error:
         raise ConfigError(key, name, f"a folder that can be read ({error})") from error
     if not files:
-        valid = f"a folder with images ({', '.join(IMAGE_SUFFIXES)}); this one holds none"
+        held = f", but other files ({len(others):,}), such as {shown(others[0])}" if others else ""
+        valid = f"a folder with images ({', '.join(IMAGE_SUFFIXES)}); this one holds none{held}"
         raise ConfigError(key, name, valid)
     if len({"/" in file for file in files}) > 1:
+        flat = shown(next(file for file in files if "/" not in file))
         valid = (
             "a folder with all images directly in it, or all in one sub-folder per class; "
-            f"this one has both ({next(f for f in files if '/' not in f)} is not in a sub-folder)"
+            f"this one has both ({flat} is not in a sub-folder)"
         )
         raise ConfigError(key, name, valid)
     return FolderSource(name, os.path.abspath(path))
@@ -267,7 +239,23 @@ def _array(name: str, path: str, key: str) -> ArraySource:
     right_rank = array.ndim == 3 or (array.ndim == 4 and array.shape[-1] in (1, 3))
     if array.dtype != np.uint8 or not right_rank or array.size == 0:
         raise ConfigError(key, name, f"{wanted}; this one is {array.dtype} {list(array.shape)}")
+    if array.ndim == 3 and array.shape[-1] <= _MAX_CHANNELS:
+        raise ConfigError(key, name, f"{wanted}; {_ambiguity(array.shape)}")
     return ArraySource(name, os.path.abspath(path))
+
+
+def _ambiguity(shape: tuple[int, ...]) -> str:
+    """What an array may be that is [N, H, W] with hardly a width, and how to say which."""
+    number, height, width = shape
+    if width in (1, 3):
+        kind = "colour" if width == 3 else "gray"
+        one = f"one {kind} image, which is saved as {[1, *shape]}"
+    else:
+        one = f"one image with {width} channels, of which no set can be made"
+    return (
+        f"this one is {list(shape)}: {one}, or {number:,} gray images of {height}x{width}, which "
+        f"are saved as {[*shape, 1]}"
+    )
 
 
 def _valid_names(given: str) -> str:

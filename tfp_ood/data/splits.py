@@ -135,6 +135,7 @@ def _builder(spec: DatasetSpec, data_dir: str | None) -> Any:
             "run --mode=prepare with the same --data_dir."
         )
     prepare.check_format(spec, data_dir)
+    prepare.check_counts(spec, data_dir)
     import tensorflow_datasets as tfds  # slow to import: only for sets that need it
 
     mend = "move it away and run --mode=prepare, which makes it again."
@@ -146,7 +147,7 @@ def _builder(spec: DatasetSpec, data_dir: str | None) -> Any:
     except Exception as error:
         reason = first_line(error)
         raise DataError(f"{spec.name}: {where} is damaged ({reason}); {mend}") from error
-    absent = [os.path.basename(path) for path in files if not os.path.exists(path)]
+    absent = [os.path.basename(path) for path in files if not os.path.isfile(path)]
     if absent:
         raise DataError(f"{spec.name}: {where} is not complete, {absent[0]} is missing; {mend}")
     return builder
@@ -208,16 +209,17 @@ def _tfds_records(
 def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | None) -> Split:
     folder = image_files.open_folder(source.path, data.unreadable)
     plan = shaping.plan(source.name, folder.native_shape, folder.largest, data)
-    files, labels = np.array(folder.paths), np.array(folder.labels, np.int64)
+    # As bytes, which is what paths are: TensorFlow takes texts that are UTF-8 only.
+    files = np.array([os.fsencode(path) for path in folder.paths])
+    labels = np.array(folder.labels, np.int64)
 
     def decode(path: tf.Tensor) -> tf.Tensor:
-        image = tf.numpy_function(lambda p: image_files.decode(p.decode()), [path], tf.uint8)
+        image = tf.numpy_function(lambda p: image_files.decode(os.fsdecode(p)), [path], tf.uint8)
         return plan.apply(tf.ensure_shape(image, folder.native_shape))
 
     version = image_files.version(folder.paths, source.path)
     split = _of_items(source, role, data, plan, files, labels, decode, version)
-    if folder.skipped:
-        split.preprocessing["skipped"] = [list(entry) for entry in folder.skipped]
+    split.preprocessing.update(folder.record)
     return split
 
 

@@ -1,8 +1,9 @@
 """A summary in sentences, for the terminal and the page."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tfp_ood.data import folders
 from tfp_ood.reporting.summary import SetSummary, Summary
 
 _INDISTINCT = (0.45, 0.55)  # AUROC closer to a coin's 0.5 than anyone would build on
@@ -16,7 +17,8 @@ def outcome(summary: Summary) -> list[str]:
     """What likelihood does with each out-of-distribution set and what the guard, then cautions.
 
     A set has one entry, of a sentence on likelihood and, where there is a combined detector, one on
-    the guard. Each set that was prepared in another way than the own one has a caution.
+    the guard. Each set that was prepared in another way than the own one has a caution, and so have
+    folders with files that may not be what they seem.
     """
     in_set = summary.in_set
     # A sweep over contrast has a figure of its own.
@@ -32,7 +34,18 @@ def outcome(summary: Summary) -> list[str]:
         " ".join(filter(None, (_judgement(in_set, one), guard_sentence(summary, one))))
         for one in out_sets
     ]
-    return sentences + [_caution(in_set, out_set) for out_set in unequal]
+    sentences += [_caution(in_set, out_set) for out_set in unequal]
+    return sentences + file_cautions(summary.datasets.values())
+
+
+def file_cautions(sets: Iterable[SetSummary]) -> list[str]:
+    """What to know of the files of the sets that are folders, in sentences."""
+    return [
+        sentence
+        for one in sets
+        if not is_changed(one.preprocessing)  # made of the own images: the same files
+        for sentence in folders.cautions(one.label, one.preprocessing)
+    ]
 
 
 def guard_sentence(summary: Summary, out_set: SetSummary) -> str:

@@ -89,6 +89,24 @@ def test_files_that_could_not_be_read_are_listed_once():
     assert "<c>" not in section and html.escape("<c>.jpg") in section
 
 
+def test_files_that_were_not_looked_at_are_listed_once():
+    files = [["<a>.avif", "AVIF"], ["notes.txt", ""]]
+    others = {"not_looked_at": {"num_files": 300, "num_images": 1, "files": files}}
+    own = table([3.0], "folder:/x/photos", "test", preprocessing=others)
+    corruption = {"corruption": {"of": own.dataset, "kind": "blurred", "strength": 1.0}}
+    blurred = table([3.0], "blurred:1", "test", preprocessing={**others, **corruption})
+    section = audit._skipped_section(judged([own, blurred]))
+    assert "could not be read" not in section and section.count("AVIF") == 1
+    assert "Files that were not looked at: 300, of which 2 are listed, with" in section
+    assert "<a>" not in section and html.escape("<a>.avif") in section
+    assert section.count("no image by its name") == 1
+    facts = {
+        one: {"num_images": 1, "passes_likelihood": 1.0, "passes_guard": 1.0} for one in (own.key,)
+    }
+    *_, caution = audit.audit_outcome(facts, judged([own]), RATE)
+    assert caution.startswith("Caution: photos holds files that were not looked at")
+
+
 def test_too_few_validation_images_are_refused(tmp_path):
     for name, split in (*SETS[:2], ("fashion_mnist", "validation")):
         write(tmp_path, [3.0] * 10, name, split)

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 
 from tfp_ood import atomic, detectors
 from tfp_ood.detectors.guard import Judgement
-from tfp_ood.reporting import html, reasons
+from tfp_ood.reporting import html, left_out, reasons
 from tfp_ood.reporting.audit import plots
 from tfp_ood.reporting.by_detector import auroc_table
 from tfp_ood.reporting.html import ReportResult
 from tfp_ood.reporting.judged import JudgedSet, judged_sets, read_tables
-from tfp_ood.reporting.outcome import is_changed
+from tfp_ood.reporting.outcome import file_cautions
 from tfp_ood.reporting.summary import judge
 from tfp_ood.workdir import open_workdir
 
@@ -112,6 +112,7 @@ def audit_outcome(
         f"{1 - in_facts['passes_likelihood']:.1%} and the guard "
         f"{1 - in_facts['passes_guard']:.1%}, where {false_alarm_rate:.1%} were allowed.",
         *_reasons_sentence(out_facts, labels),
+        *file_cautions(one.about for one in judged),
     ]
 
 
@@ -188,15 +189,9 @@ def _reasons_section(
 
 
 def _skipped_section(judged: Sequence[JudgedSet]) -> str:
-    """Files that could not be read; "" if there are none."""
-    rows = [
-        [one.label, name, reason]
-        for one in judged
-        # Sets made of the own images lack the same files.
-        if not is_changed(one.about.preprocessing)
-        for name, reason in one.about.preprocessing.get("skipped", [])
-    ]
-    if not rows:
-        return ""
-    caption = f"{len(rows):,} files were left out"
-    return html.section("Files that could not be read", html.table(caption, [], rows, "facts"))
+    """Files that could not be read, and those that were not looked at; "" if there are none."""
+    headings = {
+        "Files that could not be read": left_out.unreadable(judged),
+        "Files that were not looked at": left_out.not_looked_at(judged),
+    }
+    return "\n".join(html.section(heading, table) for heading, table in headings.items() if table)
