@@ -54,7 +54,8 @@ def test_what_is_not_looked_at_is_counted_and_listed(photos):
         "no_suffix": "PNG",
         "no_suffix_either": "JPEG",
     }
-    left_out, caution = image_files.remarks([f"folder:{photos}"], "error")
+    left_out, copies, caution = image_files.remarks([f"folder:{photos}"], "error")
+    assert "exact copies of others" in copies
     assert left_out.startswith(f"folder:{photos}: not looked at: 9 (0.HEIC (HEIC), 0.avif (AVIF), ")
     assert left_out.endswith(", ...)")
     assert "though they seem to be images: 8 in all, such as 0.HEIC (HEIC)." in caution

@@ -24,8 +24,17 @@ def judged(num_images: int, data: DataConfig) -> np.ndarray:
     return np.sort(order[: data.num_test])
 
 
-def chosen(name: str, num_images: int, role: str, data: DataConfig) -> np.ndarray:
+def chosen(
+    name: str, num_images: int, role: str, data: DataConfig, groups: np.ndarray | None = None
+) -> np.ndarray:
     """Which images of a set without splits play a role: indices, int64.
+
+    Args:
+      name: of the set.
+      num_images: it has.
+      role: see `splits.open_split`.
+      data: says how many are held out, and judged.
+      groups: equal for copies of an image (`duplicates.groups`), which all play one role.
 
     Raises:
       DataError: there are too few to train on, validate and test.
@@ -39,17 +48,44 @@ def chosen(name: str, num_images: int, role: str, data: DataConfig) -> np.ndarra
         )
     num_test, num_validation = _share(num_images), _num_validation(num_images, data)
     order = np.random.default_rng(_SEED).permutation(num_images)
-    test, validation, train = np.split(order, [num_test, num_test + num_validation])
+    ends = [num_test, num_test + num_validation]
+    if _has_copies(groups):
+        order, ends = _together(order, ends, groups)
+    test, validation, train = np.split(order, ends)
+    if not len(train):
+        raise DataError(
+            f"{name}: of its {num_images:,} images so many are copies of one that nothing is left "
+            "to train on; at least 3 different ones are needed."
+        )
     if role == "test":
-        return test[judged(num_test, data)]
+        return test[judged(len(test), data)]
     return train if role == "train" else validation
 
 
-def mark(num_images: int, data: DataConfig) -> str:
+def _has_copies(groups: np.ndarray | None) -> bool:
+    return groups is not None and len(np.unique(groups)) < len(groups)
+
+
+def _together(
+    order: np.ndarray, ends: list[int], groups: np.ndarray
+) -> tuple[np.ndarray, list[int]]:
+    """The order with all copies of an image where the first of them is, and the ends of its parts
+    moved up to where no group of copies is divided."""
+    places = np.argsort(order)
+    first = np.full(len(order), len(order))
+    np.minimum.at(first, groups, places)
+    order = order[np.lexsort((np.arange(len(order)), first[groups[order]]))]
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    starts = np.append(starts, len(order))
+    return order, [int(starts[np.searchsorted(starts, end)]) for end in ends]
+
+
+def mark(num_images: int, data: DataConfig, groups: np.ndarray | None = None) -> str:
     """What the version of a set ends with that earlier versions of this program divided otherwise,
     so that their training images are not taken for held-out ones: "" for others."""
     count = _num_validation(num_images, data)
-    return f"-{count}" if count > _share(num_images) else ""
+    of_few = f"-{count}" if count > _share(num_images) else ""
+    return of_few + ("-copies" if _has_copies(groups) else "")
 
 
 def fewest_images(num_validation: int) -> int:

@@ -10,6 +10,8 @@ import stat
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfp_ood.data import duplicates
+
 IMAGE_SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".webp", ".bmp", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm"),
@@ -157,7 +159,7 @@ def cautions(label: str, record: Mapping[str, Any]) -> list[str]:
       label: of the set.
       record: what `record_of_others` and `record_of_sixteen_bit` gave, among others.
     """
-    sentences = []
+    sentences = duplicates.cautions(label, record)
     if (others := record.get(NOT_LOOKED_AT)) and others["num_images"]:
         name, what = others["files"][0]
         sentences.append(

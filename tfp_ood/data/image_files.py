@@ -4,13 +4,15 @@ import concurrent.futures
 import dataclasses
 import functools
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
-from tfp_ood.data import decoding, folders
+from tfp_ood.data import decoding, duplicates, folders
 from tfp_ood.data.decoding import decode as decode
 from tfp_ood.data.decoding import decode_content as decode_content
 from tfp_ood.data.folders import shown
@@ -18,6 +20,7 @@ from tfp_ood.data.specs import FolderSource, Shape, parse
 from tfp_ood.errors import DataError
 
 NO_LABEL = -1
+_COMPARED = 1000  # images of an array at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +36,10 @@ class Folder:
     skipped: tuple[tuple[str, str], ...] = ()
     """Path below the folder and reason of each file that cannot be read."""
     record: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """For people and JSON: the files above, those that were not looked at, and what 16-bit images
-    hold (`folders.remarks`)."""
+    """For people and JSON: the files above, those that were not looked at, what 16-bit images
+    hold, and copies (`folders.remarks`)."""
+    prints: tuple[duplicates.Print, ...] = ()
+    """Of each image."""
 
 
 def open_folder(path: str, unreadable: str = "error") -> Folder:
@@ -116,13 +121,15 @@ def _open_folder(
         **folders.record_of_others(_not_looked_at(path, kinds, others)),
         **folders.record_of_sixteen_bit([look.deep for look in seen.values() if look.deep]),
     }
+    prints = tuple(look.print for look in seen.values())
+    record |= duplicates.record(prints)
     if not seen:
         return Folder((), (), (None, None, None), (0, 0), skipped, record)
     sizes = [set(axis) for axis in zip(*(look.shape for look in seen.values()), strict=True)]
     native_shape = tuple(max(axis) if len(axis) == 1 else None for axis in sizes)
     largest = (max(sizes[0]), max(sizes[1]))
     kept = tuple(os.path.join(path, name) for name in seen)
-    return Folder(kept, _labels(tuple(seen)), native_shape, largest, skipped, record)
+    return Folder(kept, _labels(tuple(seen)), native_shape, largest, skipped, record, prints)
 
 
 def _not_looked_at(
@@ -202,6 +209,7 @@ class _Look:
     shape: tuple[int, ...]
     deep: tuple[int, int] | None
     """See `decoding.Decoded`."""
+    print: duplicates.Print
 
 
 def _look(path: str) -> _Look | str:
@@ -210,4 +218,27 @@ def _look(path: str) -> _Look | str:
         decoded = decoding.decode_any(path)
     except decoding.UnreadableError as error:
         return str(error)
-    return _Look(decoded.pixels.shape, decoded.deep)
+    return _Look(
+        decoded.pixels.shape, decoded.deep, *duplicates.prints_of(decoded.pixels[np.newaxis])
+    )
+
+
+def array_prints(path: str) -> tuple[duplicates.Print, ...]:
+    """The prints of the images of a .npy file, uint8 `[N, H, W, C]` or `[N, H, W]`.
+
+    Asking again in the same process, of a file that has not changed, is quick.
+    """
+    return _array_prints(path, _stamp(path))
+
+
+@functools.lru_cache(maxsize=8)
+def _array_prints(path: str, stamp: tuple[int, ...]) -> tuple[duplicates.Print, ...]:
+    del stamp  # part of the cache's key
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    array = array[..., np.newaxis] if array.ndim == 3 else array
+    parts = [array[start : start + _COMPARED] for start in range(0, len(array), _COMPARED)]
+    words = f"comparing {shown(path)}"
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(duplicates.prints_of, parts)
+        told = tqdm(found, words, total=len(parts), unit=f" x {_COMPARED:,} images", delay=1)
+        return tuple(itertools.chain.from_iterable(told))

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfp_ood import paths
 from tfp_ood.config import DataConfig
-from tfp_ood.data import division, image_files, prepare, shaping, synthetic
+from tfp_ood.data import division, duplicates, image_files, prepare, shaping, synthetic
 from tfp_ood.data.specs import (
     REDUCTIONS,
     ArraySource,
@@ -218,7 +218,8 @@ def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | Non
         return plan.apply(tf.ensure_shape(image, folder.native_shape))
 
     version = image_files.version(folder.paths, source.path)
-    split = _of_items(source, role, data, plan, files, labels, decode, version)
+    groups = duplicates.groups(folder.prints)
+    split = _of_items(source, role, data, plan, files, labels, decode, version, groups)
     split.preprocessing.update(folder.record)
     return split
 
@@ -234,7 +235,11 @@ def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None)
         return plan.apply(tf.ensure_shape(image, shape))
 
     version = image_files.version([source.path], os.path.dirname(source.path))
-    return _of_items(source, role, data, plan, *_unlabelled(len(array)), decode, version)
+    prints = image_files.array_prints(source.path)
+    items, groups = _unlabelled(len(array)), duplicates.groups(prints)
+    split = _of_items(source, role, data, plan, *items, decode, version, groups)
+    split.preprocessing.update(duplicates.record(prints))
+    return split
 
 
 def _open_synthetic(source: SyntheticSpec, role: str, data: DataConfig, _: str | None) -> Split:
@@ -284,12 +289,14 @@ def _of_items(
     labels: np.ndarray,
     decode: Decode,
     version: str = "",
+    groups: np.ndarray | None = None,
 ) -> Split:
-    """Some images of a set without splits: `items` are the records of all, `labels` theirs."""
-    chosen = division.chosen(source.name, len(items), role, data)
+    """Some images of a set without splits: `items` are the records of all, `labels` theirs; groups
+    of copies, if any, are as `duplicates.groups` gives them."""
+    chosen = division.chosen(source.name, len(items), role, data, groups)
     further = _choice(chosen, len(items)) if role == "out" else {}
     if version and role != "out":
-        version += division.mark(len(items), data)
+        version += division.mark(len(items), data, groups)
     return Split(
         source.name,
         out_split(source) if role == "out" else role,

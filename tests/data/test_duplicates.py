@@ -1,0 +1,116 @@
+"""Copies of images are seen, told, and on one side of the division of a set."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfp_ood.config import DataConfig
+from tfp_ood.data import division, duplicates, image_files
+from tfp_ood.data.pipeline import load, open_split
+from tfp_ood.errors import DataError
+
+RNG = np.random.default_rng(0)
+DIFFERENT = RNG.integers(0, 256, (20, 12, 10, 3), np.uint8)
+
+
+def test_copies_have_one_print_and_others_do_not():
+    prints = duplicates.prints_of(np.concatenate([DIFFERENT, DIFFERENT[::-1]]))
+    assert duplicates.groups(prints).tolist() == [*range(20), *range(19, -1, -1)]
+    assert len({one.content for one in prints}) == len({one.appearance for one in prints}) == 20
+    # Of another size, with the same bytes.
+    turned = duplicates.prints_of(DIFFERENT.reshape(20, 10, 12, 3))
+    assert not {one.content for one in turned} & {one.content for one in prints}
+
+
+def test_what_was_saved_again_looks_alike(tmp_path):
+    """As JPEG: other pixels, the same appearance; which is a difference hash's."""
+    smooth = np.cumsum(RNG.normal(size=(4, 64, 48)), axis=2)
+    images = np.uint8(255 * (smooth - smooth.min()) / np.ptp(smooth))
+    saved = []
+    for image in images:
+        Image.fromarray(image).save(tmp_path / "a.jpg", quality=95)
+        saved.append(image_files.decode(str(tmp_path / "a.jpg"))[..., 0])
+    again = np.stack(saved)[..., np.newaxis]
+    prints, others = map(duplicates.prints_of, (images[..., np.newaxis], again))
+    assert not {one.content for one in prints} & {one.content for one in others}
+    bits = [
+        bin(a.appearance ^ b.appearance).count("1") for a, b in zip(prints, others, strict=True)
+    ]
+    assert max(bits) <= 2
+    assert len({one.appearance for one in prints}) == 4
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 9, 3), (7, 3, 1), (300, 17, 3)])
+def test_images_of_any_size_have_prints(shape):
+    images = RNG.integers(0, 256, (3, *shape), np.uint8)
+    assert len({one.content for one in duplicates.prints_of(images)}) == 3
+    assert all(0 <= one.appearance < 2**64 for one in duplicates.prints_of(images))
+
+
+def test_the_record_counts_copies_and_those_alike():
+    darker = DIFFERENT[:3] // 2
+    prints = duplicates.prints_of(np.concatenate([DIFFERENT, DIFFERENT[:5], DIFFERENT[:2]]))
+    expected = {"num_images": 27, "num_copies": 7, "num_alike": 0}
+    assert duplicates.record(prints) == {"duplicates": expected}
+    alike = duplicates.prints_of(np.concatenate([DIFFERENT, darker]))
+    found = duplicates.record(alike)["duplicates"]
+    assert found["num_images"] == 23 and found["num_copies"] == 0 and found["num_alike"] >= 4
+    assert duplicates.cautions("mine", duplicates.record(alike)) == []
+    flat = duplicates.prints_of(np.stack([np.full((9, 9, 1), value, np.uint8) for value in (1, 7)]))
+    assert duplicates.record(flat) == {}
+
+
+@pytest.mark.parametrize("copies", [1, 2, 3, 10])
+@pytest.mark.parametrize("num_different", [4, 20, 333])
+def test_all_copies_of_an_image_are_on_one_side(num_different, copies):
+    groups = np.tile(np.arange(num_different), copies)
+    data = DataConfig(num_validation=30)
+    parts = [
+        division.chosen("mine", len(groups), role, data, groups)
+        for role in ("train", "validation", "test")
+    ]
+    assert sorted(np.concatenate(parts)) == list(range(len(groups)))
+    train, validation, test = (set(groups[part]) for part in parts)
+    assert train and validation and test
+    assert not train & validation and not train & test and not validation & test
+    assert abs(len(parts[2]) - len(groups) / 10) <= copies
+
+
+def test_a_set_without_copies_is_divided_as_ever():
+    data = DataConfig(num_validation=30)
+    for role in ("train", "validation", "test"):
+        expected = division.chosen("mine", 99, role, data)
+        np.testing.assert_array_equal(
+            division.chosen("mine", 99, role, data, np.arange(99)), expected
+        )
+    assert division.mark(500, data, np.arange(500)) == ""
+    assert division.mark(500, data, np.zeros(500, np.int64)) == "-copies"
+
+
+def test_copies_of_one_image_are_no_set_to_train_on():
+    with pytest.raises(DataError, match="mine: of its 60 images so many are copies of one"):
+        division.chosen("mine", 60, "train", DataConfig(), np.zeros(60, np.int64))
+
+
+@pytest.mark.parametrize("kind", ["folder", "array"])
+def test_sixty_images_that_are_twenty_in_three_copies(kind, tmp_path):
+    images = np.concatenate([DIFFERENT] * 3)
+    if kind == "folder":
+        path = tmp_path / "photos"
+        path.mkdir()
+        for number, image in enumerate(images):
+            # Copies by their pixels, whatever the file.
+            form = "png" if number < 40 else "bmp"
+            Image.fromarray(image).save(path / f"{number}.{form}")
+    else:
+        path = tmp_path / "photos.npy"
+        np.save(path, images)
+    data = DataConfig(f"{kind}:{path}", image_shape=(12, 10, 3), num_validation=5)
+    splits = [open_split(data.in_distribution, role, data, None) for role in ("train", "test")]
+    train, test = ({image.tobytes() for image in load(split)[0]} for split in splits)
+    assert train and test and not train & test
+    found = splits[0].preprocessing["duplicates"]
+    assert found["num_images"] == 60 and found["num_copies"] == 40
+    assert splits[0].version.endswith("-copies")
+    (said,) = duplicates.cautions("photos", splits[0].preprocessing)
+    assert "40 of the 60 images of photos are exact copies of others" in said
