@@ -26,7 +26,7 @@ from tfp_ood.training.mutation import mutated
 from tfp_ood.training.strategy import connect, distribute
 from tfp_ood.training.tensorboard import dashboard
 from tfp_ood.training.trajectory import Judge, ScoreTrajectory
-from tfp_ood.training.weights import read_facts, read_weights, write_weights
+from tfp_ood.training.weights import read_facts, read_weights, why_unreadable, write_weights
 from tfp_ood.workdir import WorkDir
 
 _NUM_INIT_IMAGES = 512
@@ -271,8 +271,8 @@ def _saved_step(workdir: WorkDir) -> int:
             raise FileNotFoundError
         return int(tf.train.load_variable(checkpoint, name))
     except (tf.errors.OpError, ValueError, RuntimeError, FileNotFoundError) as error:
-        is_absent = isinstance(error, tf.errors.NotFoundError | FileNotFoundError)
-        what = "not complete" if is_absent else "damaged"
+        is_found = not isinstance(error, FileNotFoundError)
+        what = why_unreadable(pathlib.Path(checkpoint)) if is_found else "not complete"
         raise TrainingError(
             f"The backup in {folder} is {what} ({type(error).__name__}). "
             f"Delete {workdir.backup} and run the same command: training starts over."

@@ -23,19 +23,28 @@ def read_weights(model: keras.Model, path: pathlib.Path) -> None:
       TrainingError: the files are missing, damaged, or of another model.
     """
     try:
-        if not path.with_name(f"{path.name}.index").exists():
-            raise FileNotFoundError
         status = model.load_weights(paths.for_tensorflow(path))
         status.assert_existing_objects_matched()
     # TensorFlow's readers of damaged files fail in many ways, IndexError among them.
     except (tf.errors.OpError, AssertionError, ValueError, OSError, IndexError) as error:
-        is_absent = isinstance(error, tf.errors.NotFoundError | FileNotFoundError)
-        what = "not complete" if is_absent else "damaged"
         raise TrainingError(
-            f"The weights {path} are {what} ({type(error).__name__}). "
+            f"The weights {path} are {why_unreadable(path)} ({type(error).__name__}). "
             f"Delete {path.parent} and run --mode=train again."
         ) from error
     status.expect_partial()  # the optimizer's state is not needed any more
+
+
+def why_unreadable(path: pathlib.Path) -> str:
+    """What is wrong with files that TensorFlow cannot read: "not complete" or "damaged".
+
+    Args:
+      path: how their names begin: PATH.index and PATH.data-00000-of-00001, of as many as it says.
+    """
+    parts = [part.suffix for part in path.parent.glob("*.data-*-of-*") if part.stem == path.name]
+    counts = [int(part.rpartition("-")[2]) for part in parts]
+    is_whole = counts and set(counts) == {len(counts)}
+    has_index = path.with_name(f"{path.name}.index").exists()
+    return "damaged" if is_whole and has_index else "not complete"
 
 
 def read_facts(path: pathlib.Path) -> dict[str, Any]:
