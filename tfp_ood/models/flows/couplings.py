@@ -25,7 +25,8 @@ def tanh_scale(raw: tf.Tensor) -> tf.Tensor:
 
 
 def sigmoid_scale(raw: tf.Tensor) -> tf.Tensor:
-    """Log scales from -2.19 to 0.11, by a sigmoid of `raw + 2` as in the code of [1].
+    """Log scales from -2.19 to 0.11, by a sigmoid of `raw + 2` as in the code of [1], which has no
+    floor at a tenth and is not divided by its start.
 
     Couplings make values smaller where they are uncertain and hardly larger anywhere; what is the
     same for all images is for the actnorms to scale. Where eight couplings may each enlarge
