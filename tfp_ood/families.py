@@ -83,8 +83,8 @@ class GlowConfig(FlowConfig):
     coupling: str = option("affine_sigmoid", choices=("affine_sigmoid", "affine", "additive"))
     """What a step does to half of the channels. `affine_sigmoid`: shift and scale them, from 0.11
     to 1.12, by a sigmoid as Glow's published code, which has no floor; `affine`: scale by up to e^2
-    as RealNVP, with which the loss may jump; `additive`: shift them, which keeps the volume constant over images, for the
-    paper's constant-volume Glow."""
+    as RealNVP, with which the loss may jump; `additive`: shift them, which keeps the volume
+    constant over images, for the paper's constant-volume Glow."""
     num_classes: int = option(0, low=0)
     """Classes whose labels condition the latents' prior; 0 for none. With classes, log_prob
     is of the mixture of all of them, and Bayes' rule gives p(y|x)."""
