@@ -11,6 +11,7 @@ from tfp_ood.keras import keras
 from tfp_ood.models import dequantize, whiteness
 from tfp_ood.models.base import LikelihoodModel
 from tfp_ood.models.flows import bijectors
+from tfp_ood.models.halves import in_halves
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -131,9 +132,13 @@ class FlowModel(LikelihoodModel):
 
     def _decode(self, latents):
         """Latents `[B, D]` to the uint8 images that they stand for."""
-        pixels = self.distribution.bijector.forward(latents)
-        pixels = tf.clip_by_value(tf.floor(pixels), 0.0, units.NUM_PIXEL_VALUES - 1.0)
-        return tf.cast(pixels, tf.uint8)
+
+        def decoded(part, number):
+            pixels = self.distribution.bijector.forward(part["latents"])
+            pixels = tf.clip_by_value(tf.floor(pixels), 0.0, units.NUM_PIXEL_VALUES - 1.0)
+            return {"images": tf.cast(pixels, tf.uint8)}
+
+        return in_halves(decoded, {"latents": latents})["images"]
 
 
 def average_draws(

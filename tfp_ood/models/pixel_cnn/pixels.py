@@ -73,6 +73,21 @@ class CategoricalPixels:
             mean=tf.reduce_sum(by_block * (_BLOCK * steps) + in_block * steps, -1),
         )
 
+    def draw(self, parameters: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+        """The values at which the distribution function passes `uniform` `[...]`, int32 `[...]`.
+
+        The block first and then the value in it: of 256 numbers only the exponential is taken.
+        """
+        mass = tf.nn.softmax(parameters)
+        blocks = tf.reshape(mass, [*_shape(uniform), self.num_parameters // _BLOCK, _BLOCK])
+        upto = tf.cumsum(tf.reduce_sum(blocks, -1), axis=-1)
+        block = _passed(upto, uniform)
+        own = tf.gather(blocks, block, batch_dims=uniform.shape.rank)
+        before = tf.where(
+            block > 0, tf.gather(upto, tf.maximum(block - 1, 0), batch_dims=uniform.shape.rank), 0.0
+        )
+        return block * _BLOCK + _passed(tf.cumsum(own, axis=-1), uniform - before)
+
     def distribution(self, parameters: tf.Tensor) -> tfd.Distribution:
         """Over int32 values."""
         return tfd.Categorical(logits=parameters)
@@ -138,6 +153,13 @@ class LogisticPixels:
         below = tf.where(values > 0, share, 0.0)
         return Told(self.log_prob(parameters, values), below, mean)
 
+    def draw(self, parameters: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+        """The values at which the distribution function passes `uniform` `[...]`, int32 `[...]`."""
+        location, log_scale = _in_pixels(parameters)
+        logit = tf.math.log(uniform) - tf.math.log1p(-uniform)
+        values = tf.round(location + tf.exp(log_scale) * logit)
+        return tf.cast(tf.clip_by_value(values, 0.0, float(_MAX)), tf.int32)
+
     def distribution(self, parameters: tf.Tensor) -> tfd.Distribution:
         """Over float32 values."""
         location, log_scale = _in_pixels(parameters)
@@ -159,6 +181,12 @@ def _first(numbers, count):
     """The sum of the first ones, as many as `count` `[...]` says, of numbers `[..., _BLOCK]`."""
     mask = tf.range(_BLOCK) < count[..., tf.newaxis]
     return tf.reduce_sum(tf.where(mask, numbers, 0.0), axis=-1)
+
+
+def _passed(upto, uniform):
+    """How many of rising sums `[..., K]` are at most `uniform` `[...]`: int32, at most K - 1."""
+    number = tf.reduce_sum(tf.cast(upto <= uniform[..., tf.newaxis], tf.int32), axis=-1)
+    return tf.minimum(number, upto.shape[-1] - 1)  # the last may be a rounding error below 1
 
 
 def _shape(tensor):

@@ -14,6 +14,7 @@ from tfp_ood.families import VAEConfig
 from tfp_ood.keras import keras
 from tfp_ood.models import dequantize, whiteness
 from tfp_ood.models.base import LikelihoodModel
+from tfp_ood.models.halves import in_halves
 from tfp_ood.models.pixel_cnn import pixels
 from tfp_ood.models.vae.networks import Decoder, Encoder
 
@@ -183,8 +184,13 @@ class VAE(LikelihoodModel):
     def _samples(self, num_images, seed, temperature):
         latent_seed, pixel_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         latents = self._latent_samples(num_images, latent_seed, temperature)
-        values = self.pixels.distribution(self.decoder(latents)).sample(seed=pixel_seed)
-        return tf.cast(values, tf.uint8)
+        noise = tf.random.stateless_uniform([num_images, *self.image_shape], pixel_seed)
+
+        def drawn(part, number):
+            values = self.pixels.draw(self.decoder(part["latents"]), part["noise"])
+            return {"images": tf.cast(values, tf.uint8)}
+
+        return in_halves(drawn, {"latents": latents, "noise": noise})["images"]
 
     def _latent_samples(self, num_images, seed, temperature):
         """From the prior with every standard deviation scaled, `[num_images, L]`."""
