@@ -122,24 +122,26 @@ def asked_for(config, **changes):
 
 def test_a_reference_adds_its_likelihood_and_makes_tables_anew(workdir, data_dir, tmp_path):
     """The background model has a seed and a noise of its own, and is scored on the same images."""
+    data = dataclasses.replace(CONFIG.data, out_of_distribution=("mnist",))
+    plain = dataclasses.replace(CONFIG, data=data)
     train = dataclasses.replace(CONFIG.train, mutation_rate=0.3)
-    background = dataclasses.replace(CONFIG, train=train, seed=1)
+    background = dataclasses.replace(plain, train=train, seed=1)
     fit.train(background, open_workdir(tmp_path / "background"), data_dir)
-    evaluate.evaluate(CONFIG, workdir, data_dir)
+    evaluate.evaluate(plain, workdir, data_dir)
     alone = tables.read_score_table(workdir.score_table("mnist", "test"))
     assert "reference_log_prob" not in alone.column_names
-    config = asked_for(CONFIG, reference=str(tmp_path / "background"))
+    config = asked_for(plain, reference=str(tmp_path / "background"))
     evaluate.evaluate(config, workdir, data_dir)
     judged, held_out = evaluate.current_tables(config, workdir, data_dir)
     assert all("reference_log_prob" in one.column_names for one in (*judged, held_out))
     np.testing.assert_array_equal(judged[1].log_prob, alone.log_prob)
-    images, _ = pipeline.load(pipeline.open_sets(CONFIG.data, data_dir)[1])
+    images, _ = pipeline.load(pipeline.open_sets(plain.data, data_dir)[1])
     other = fit.load_trained(background, open_workdir(tmp_path / "background"))
     np.testing.assert_allclose(
         judged[1].statistics["reference_log_prob"], other.log_prob(images), rtol=1e-5
     )
     with pytest.raises(EvaluationError, match="No current scores"):
-        evaluate.current_tables(CONFIG, workdir, data_dir)
+        evaluate.current_tables(plain, workdir, data_dir)
 
 
 def test_a_reference_that_cannot_be_one_is_refused(workdir, data_dir, tmp_path):

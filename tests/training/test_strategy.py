@@ -139,7 +139,7 @@ class SendSignal(keras.callbacks.Callback):
     [
         pytest.param(1, 2, marks=pytest.mark.slow),
         (5, 6),
-        (7, 8),
+        pytest.param(7, 8, marks=pytest.mark.slow),
         pytest.param(10, 11, marks=pytest.mark.slow),
     ],
 )
@@ -236,6 +236,7 @@ LONG_FLAGS = [f"--config.train.{key}={value}" for key, value in LONG.items()]
 LONG_FLAGS.append("--config.evaluate.num_trajectory=0")
 
 
+@pytest.mark.slow
 def test_two_workers_train_what_one_does(finished, start_two, tmp_path):
     workdir = open_workdir(tmp_path / "run")
     runs = start_two(workdir)
