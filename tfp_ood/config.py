@@ -69,7 +69,8 @@ class TrainConfig:
     clip_norm: float = option(100.0, low=0.0)
     """Global gradient norm above which gradients are scaled down; 0 for never."""
     ema_momentum: float = option(0.99, low=0.0, high=0.99999)
-    """Exponential moving average of weights used for validation and evaluation; 0 for none."""
+    """Exponential moving average of weights used for validation and evaluation; 0 for none. At step
+    t the momentum is at most (1 + t) / (10 + t), so that the initial weights are soon forgotten."""
     xla: str = option("auto", choices=("auto", "on", "off"))
     """Compile the step with XLA; `auto` is on for GPUs and off for CPUs."""
     mutation_rate: float = option(0.0, low=0.0, high=1.0, added=True)

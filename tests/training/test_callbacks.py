@@ -68,7 +68,7 @@ def test_validation_uses_the_average_and_training_goes_on_without_it():
         steps_per_epoch=5,
         validation_data=batches,
         verbose=0,
-        callbacks=[callbacks.ValidateWithAverage(), record],
+        callbacks=[callbacks.ValidateWithAverage(images), record],
     )
     np.testing.assert_array_equal(record.during, record.average)
     assert np.any(record.after != record.during)

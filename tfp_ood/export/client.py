@@ -11,6 +11,8 @@ import tensorflow as tf
 
 BATCH = 250
 
+# GPUs since Ampere would round what the networks multiply, and likelihoods with it.
+tf.config.experimental.enable_tensor_float_32_execution(False)
 model = tf.saved_model.load(str(pathlib.Path(__file__).resolve().parent / "model"))
 guard = model.signatures["guard"]
 images = np.load(sys.argv[1])

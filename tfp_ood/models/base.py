@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_ood import units
+from tfp_ood import devices, units
 from tfp_ood.errors import UserError
 from tfp_ood.keras import keras
-from tfp_ood.models import gradients
+from tfp_ood.models import gradients, products
 from tfp_ood.models.halves import in_halves
 
 _PART_SEED = 512
@@ -48,6 +48,7 @@ class LikelihoodModel(keras.Model):
 
     def __init__(self, image_shape: tuple[int, int, int], seed: int = 0):
         super().__init__()
+        devices.keep_float32()
         self.image_shape = tuple(image_shape)
         self.num_dims = int(np.prod(image_shape))
         self.seed = seed
@@ -65,6 +66,23 @@ class LikelihoodModel(keras.Model):
         """
         self._initialize(self._checked(images))
         self._initialized.assign(True)
+
+    @property
+    def moments(self) -> list[tf.Variable]:
+        """What batch normalization has seen of the layers before it; none in most families."""
+        return []
+
+    def estimate_moments(self, images: Any) -> None:
+        """Sets `moments` to those of the weights as they are.
+
+        Batch normalization learns them while weights change. Others, such as their moving average,
+        have moments of their own: without them likelihoods are those of no model.
+
+        Args:
+          images: of the training set, uint8 `[B, H, W, C]`.
+        """
+        if self.moments:
+            self._estimate_moments(self._checked(images))
 
     def statistics(self, images: Any, num_draws: int = 1) -> dict[str, tf.Tensor]:
         """What the model tells of each image; a pure function of the image, whatever the batch.
@@ -129,24 +147,34 @@ class LikelihoodModel(keras.Model):
             tf.constant(num_images), tf.constant([seed, 0]), tf.constant(temperature, tf.float32)
         )
 
-    def scoring_function(self, num_draws: int = 1) -> Callable[[Any], dict[str, tf.Tensor]]:
+    def scoring_function(
+        self, num_draws: int = 1, leaves: bool = False
+    ) -> Callable[[Any], dict[str, tf.Tensor]]:
         """`statistics` as a `tf.function` of any number of images, at least 1: for other graphs.
+
+        Args:
+          num_draws: see `statistics`.
+          leaves: whether the graph is for other processes, which may compute in TensorFloat-32
+            (`products`).
 
         Raises:
           UninitializedError: neither `initialize`d nor loaded.
         """
         self._require_initialized()
-        return self._compiled_scores(num_draws)
+        return self._compiled_scores(num_draws, leaves)
 
-    def sampling_function(self) -> Callable[[Any, Any, Any], tf.Tensor]:
+    def sampling_function(self, leaves: bool = False) -> Callable[[Any, Any, Any], tf.Tensor]:
         """`sample` as a `tf.function` of num_images int32 `[]`, seed int32 `[2]` (that of `sample`,
         then 0) and temperature float32 `[]`.
 
+        Args:
+          leaves: see `scoring_function`.
+
         Raises:
           UninitializedError: neither `initialize`d nor loaded.
         """
         self._require_initialized()
-        return self._compiled_samples
+        return self._compiled_samples(leaves)
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
         """`log_prob` of a batch, for Keras."""
@@ -215,28 +243,39 @@ class LikelihoodModel(keras.Model):
             input_signature=[tf.TensorSpec([None, *self.image_shape], tf.uint8)],
             autograph=False,
         )
-        self._compiled_samples = tf.function(
-            self._samples,
-            input_signature=[
-                tf.TensorSpec([], tf.int32),
-                tf.TensorSpec([2], tf.int32),
-                tf.TensorSpec([], tf.float32),
-            ],
-        )
+        self._compiled_samples = functools.cache(self._compile_samples)
 
-    def _compile_scores(self, num_draws: int) -> Callable[[Any], dict[str, tf.Tensor]]:
-        """`_scores` with a given number of draws, traced once for any number of images."""
+    def _compile_scores(
+        self, num_draws: int, leaves: bool
+    ) -> Callable[[Any], dict[str, tf.Tensor]]:
+        """See `scoring_function`; traced once for any number of images."""
+
+        def scores(images):
+            with products.in_float64(leaves):
+                return in_halves(
+                    lambda part, number: self._scores(part["image"], num_draws), {"image": images}
+                )
+
         spec = tf.TensorSpec([None, *self.image_shape], tf.uint8)
-        return tf.function(
-            lambda images: in_halves(
-                lambda part, number: self._scores(part["image"], num_draws), {"image": images}
-            ),
-            input_signature=[spec],
-            autograph=False,
-        )
+        return tf.function(scores, input_signature=[spec], autograph=False)
+
+    def _compile_samples(self, leaves: bool) -> Callable[[Any, Any, Any], tf.Tensor]:
+        """See `sampling_function`."""
+
+        def samples(num_images, seed, temperature):
+            with products.in_float64(leaves):
+                return self._samples(num_images, seed, temperature)
+
+        kinds = [([], tf.int32), ([2], tf.int32), ([], tf.float32)]
+        signature = [tf.TensorSpec(*kind) for kind in kinds]
+        return tf.function(samples, input_signature=signature)
 
     def _initialize(self, images: tf.Tensor) -> None:
         """For families whose start does not depend on data: nothing."""
+
+    def _estimate_moments(self, images: tf.Tensor) -> None:
+        """See `estimate_moments`; for families with `moments`."""
+        raise NotImplementedError
 
     def _training_log_prob(
         self, images: tf.Tensor, labels: tf.Tensor | None, seed: tf.Tensor

@@ -116,14 +116,17 @@ def _train(job: _Job) -> None:
     config, train = job.config, job.config.train
     model = models.build(config)
     first_step = _saved_step(job.workdir)
+    images = _first_images(_training_stream(job, 0, pipeline.Shard()))
     if first_step:
         print(f"resuming at step {first_step} of {train.num_steps}", flush=True)
     else:
-        model.initialize(_first_images(_training_stream(job, 0, pipeline.Shard())))
+        model.initialize(images)
     model.compile(optimizer=optimizers.build(train), jit_compile=_use_xla(train, job.strategy))
     start = time.monotonic()
     with signals.deferred():
-        history = _fit(job, model, first_step)
+        history = _fit(job, model, first_step, images)
+        # At its end Keras puts the average of the weights, if there is one, in their place.
+        model.estimate_moments(images)
         seconds = time.monotonic() - start
         num_images = (train.num_steps - first_step) * train.batch_size
         facts = {
@@ -141,21 +144,28 @@ def _train(job: _Job) -> None:
         _save(job, model, facts)
 
 
-def _fit(job: _Job, model: models.LikelihoodModel, first_step: int) -> dict[str, list[float]]:
+def _fit(
+    job: _Job, model: models.LikelihoodModel, first_step: int, images: np.ndarray
+) -> dict[str, list[float]]:
     """Runs the remaining steps; returns the history of the last call of Keras."""
     steps_per_epoch, num_epochs = _epochs(job.config.train)
     epoch, done = divmod(first_step, steps_per_epoch)
     # What is left of an epoch that a signal broke off is one of its own: Keras counts in epochs.
     if done:
-        history = _fit_epochs(job, model, first_step, epoch + 1, steps_per_epoch - done)
+        history = _fit_epochs(job, model, first_step, images, epoch + 1, steps_per_epoch - done)
         epoch, first_step = epoch + 1, first_step + steps_per_epoch - done
         if epoch == num_epochs:
             return history
-    return _fit_epochs(job, model, first_step, num_epochs, steps_per_epoch)
+    return _fit_epochs(job, model, first_step, images, num_epochs, steps_per_epoch)
 
 
 def _fit_epochs(
-    job: _Job, model: models.LikelihoodModel, first_step: int, end: int, num_steps: int
+    job: _Job,
+    model: models.LikelihoodModel,
+    first_step: int,
+    images: np.ndarray,
+    end: int,
+    num_steps: int,
 ) -> dict[str, list[float]]:
     """Runs epochs of `num_steps` each, from the backup, if there is one, to epoch `end`."""
     each = -(-job.config.evaluate.batch_size // job.strategy.num_replicas_in_sync)
@@ -168,7 +178,7 @@ def _fit_epochs(
         ),
         # Of several replicas some may be out of images in the last step: they get none.
         validation_steps=_num_validations(job, each),
-        callbacks=_callbacks(job, bool(first_step)),
+        callbacks=_callbacks(job, images, bool(first_step)),
         verbose=(1 if sys.stdout.isatty() else 2) if job.process.is_chief else 0,
     ).history
 
@@ -283,7 +293,7 @@ def _use_xla(train: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
     return train.xla == "on"
 
 
-def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
+def _callbacks(job: _Job, images: np.ndarray, resumed: bool) -> list[keras.callbacks.Callback]:
     config, is_chief = job.config, job.process.is_chief
     # Deleted by `_save`, only once the weights are safe.
     backup = keras.callbacks.BackupAndRestore(str(job.workdir.backup), delete_checkpoint=False)
@@ -292,12 +302,12 @@ def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
     if config.evaluate.num_trajectory:
         scoring = [
             ScoreTrajectory(
-                config, job.workdir, job.sets, job.validation, job.judge, resumed, is_chief
+                config, job.workdir, job.sets, job.validation, images, job.judge, resumed, is_chief
             )
         ]
     return [
         *scoring,
-        ValidateWithAverage(),
+        ValidateWithAverage(images),
         StopOnNonFinite(),
         *dashboard(config, job.workdir, shown, is_chief),
         backup,

@@ -45,7 +45,7 @@ def test_log_prob_runs_each_network_once(model):
         tf.TensorSpec([None, 16, 16, 3], tf.uint8), 1
     )
     assert num_networks_run(traced) == NUM_CONVOLUTIONS
-    scoring = model._compiled_scores(1).get_concrete_function()
+    scoring = model._compiled_scores(1, False).get_concrete_function()
     assert num_networks_run(scoring) == NUM_CONVOLUTIONS
 
 
@@ -57,18 +57,18 @@ def test_tfp_log_prob_of_the_distribution_runs_each_network_once(model):
 
 
 def test_sample_runs_each_network_once(model):
-    traced = model._compiled_samples.get_concrete_function()
+    traced = model._compiled_samples(False).get_concrete_function()
     assert num_networks_run(traced) == NUM_CONVOLUTIONS
 
 
 def test_batch_size_is_unknown_to_the_graph(model):
-    scoring = model._compiled_scores(1).get_concrete_function()
+    scoring = model._compiled_scores(1, False).get_concrete_function()
     assert scoring.inputs[0].shape.as_list() == [None, 16, 16, 3]
     assert scoring.structured_outputs["log_prob"].shape.as_list() == [None]
-    before = model._compiled_scores(1).experimental_get_tracing_count()
+    before = model._compiled_scores(1, False).experimental_get_tracing_count()
     for count in (1, 2, 5):
         assert model.log_prob(random_images(count, (16, 16, 3))).shape == [count]
-    assert model._compiled_scores(1).experimental_get_tracing_count() == before
+    assert model._compiled_scores(1, False).experimental_get_tracing_count() == before
 
 
 def test_fresh_initialised_model_starts_below_9_bits_per_dim(model):
