@@ -76,6 +76,17 @@ def keep_float32() -> None:
     tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
+def be_deterministic() -> None:
+    """Lets every operation of this process from now on give the same result for the same input.
+
+    GPUs have operations that add in whatever order threads come; TensorFlow has others for most of
+    them, which are slower, and says so where it has none.
+    """
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
 @contextlib.contextmanager
 def _held_back_stderr() -> Iterator[None]:
     sys.stderr.flush()

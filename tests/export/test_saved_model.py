@@ -15,8 +15,8 @@ import tensorflow as tf
 from packaging.requirements import Requirement
 
 from tests import contracts
-from tests.export import tensorfloat
 from tests.contracts import CASES
+from tests.export import tensorfloat
 from tests.guards import check, columns_of, guard_of, verdicts
 from tfp_ood import units
 from tfp_ood.config import MODEL_CONFIGS

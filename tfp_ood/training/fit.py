@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_ood import atomic, cluster, models, signals
+from tfp_ood import atomic, cluster, devices, models, signals
 from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.data import pipeline
 from tfp_ood.errors import TrainingError, WorkerLostError
@@ -97,6 +97,8 @@ def train(
       signals.Stopped: the process got SIGINT or SIGTERM; the same call goes on.
     """
     strategy = connect(config)  # first: it may have to precede TensorFlow's first operation
+    if config.train.deterministic:
+        devices.be_deterministic()
     data, name = config.data, config.data.in_distribution
     train_split = pipeline.open_split(name, "train", data, data_dir)
     validation = pipeline.open_split(name, "validation", data, data_dir)
@@ -121,7 +123,7 @@ def _train(job: _Job) -> None:
         print(f"resuming at step {first_step} of {train.num_steps}", flush=True)
     else:
         model.initialize(images)
-    model.compile(optimizer=optimizers.build(train), jit_compile=_use_xla(train, job.strategy))
+    model.compile(optimizer=optimizers.build(train), jit_compile=_use_xla(train))
     start = time.monotonic()
     with signals.deferred():
         history = _fit(job, model, first_step, images)
@@ -285,11 +287,10 @@ def _first_images(batches: tf.data.Dataset) -> np.ndarray:
     return next(images.take(1).as_numpy_iterator())
 
 
-def _use_xla(train: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
+def _use_xla(train: TrainConfig) -> bool:
     """On CPUs XLA makes a small network's step somewhat faster and a large one's much slower."""
-    # Replicas exchange gradients within the step, which XLA does not compile.
     if train.xla == "auto":
-        return bool(tf.config.list_logical_devices("GPU")) and strategy.num_replicas_in_sync == 1
+        return bool(tf.config.list_logical_devices("GPU"))
     return train.xla == "on"
 
 
