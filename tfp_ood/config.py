@@ -79,8 +79,8 @@ class TrainConfig:
     """Share of pixel values that are replaced in training by evenly drawn ones: of 0.1 to 0.3 it
     makes a background model, for `evaluate.reference` (Ren et al., 2019); 0 for none."""
     precision: str = option("float32", choices=("float32", "mixed_bfloat16"))
-    """Arithmetic of the networks; log-dets and likelihoods are float32 always. `float32` is just that
-    on GPUs too: TensorFloat-32, TensorFlow's default there, is off in all that this package runs."""
+    """Arithmetic of the networks; log-dets and likelihoods are float32 always. `float32` is just
+    that on GPUs too: TensorFloat-32, TensorFlow's default there, is off in all that runs here."""
     strategy: str = option(
         "auto", choices=("auto", "single", "mirrored", "multi_worker"), trained=False
     )

@@ -149,10 +149,10 @@ def test_tensorfloat_32_does_not_touch_a_flows_own_signal(tmp_path):
         again = np.int32(copy.signatures["sample"](**drawn)["images"])
         moved_pixels.append(np.mean(again != np.int32(model.sample(40, 1, 0.8))))
         if not float64_too:
-            check(told, verdicts(guard, columns_of(model, images, NUM_DRAWS)))
-    print(errors, moved_pixels)
-    assert errors[0] < 0.01 < errors[1]
-    assert moved_pixels[0] < 0.01 < moved_pixels[1]
+            # Networks move a statistic in its fourth digit; no image changes places with another.
+            check(told, verdicts(guard, columns_of(model, images, NUM_DRAWS)), 2e-3)
+    assert errors[0] < 0.03 and errors[1] > 0.3
+    assert moved_pixels[0] < 0.003 and moved_pixels[1] > 0.01
 
 
 def test_the_images_are_encoded_beside_the_model_and_without_python(exported):

@@ -20,9 +20,11 @@ from tfp_ood.config import (
     DataConfig,
     EvaluateConfig,
     GlowConfig,
+    RealNVPConfig,
     TrainConfig,
     to_config_dict,
 )
+from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError, TrainingError, UserError
 from tfp_ood.training import fit, optimizers
 from tfp_ood.workdir import open_workdir
@@ -194,6 +196,48 @@ def test_the_average_of_weights_forgets_the_initial_ones(kind, devices):
     (average,) = optimizer._model_variables_moving_average
     assert int(optimizer.iterations.numpy()) == 12
     assert average.numpy() == pytest.approx(expected, rel=1e-6)
+
+
+def test_moments_are_saved_of_the_weights_that_are_saved(data_dir, tmp_path):
+    model = RealNVPConfig(num_levels=1, num_couplings=2, num_blocks=1, num_hidden=4)
+    model = dataclasses.replace(model, normalization="batch_norm")
+    train = dataclasses.replace(
+        CONFIG.train, num_steps=4, decay="constant", learning_rate=1e-2, ema_momentum=0.999
+    )
+    alone = EvaluateConfig(num_trajectory=0)
+    config = dataclasses.replace(CONFIG, model=model, train=train, evaluate=alone)
+    workdir = open_workdir(tmp_path / "run")
+    fit.train(config, workdir, data_dir)
+    loaded = fit.load_trained(config, workdir)
+    saved = [variable.numpy() for variable in loaded.moments]
+    split = pipeline.open_split("fashion_mnist", "train", CONFIG.data, data_dir)
+    loaded.estimate_moments(fit._first_images(pipeline.training_stream(split, 8, 0, 0)))
+    assert len(saved) == 2 * 4
+    for before, after in zip(saved, loaded.moments, strict=True):
+        np.testing.assert_allclose(before, after, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_determinism_is_asked_of_tensorflow_before_the_training(
+    asked, monkeypatch, data_dir, tmp_path
+):
+    """For the whole process, so that tests only look whether it is asked for."""
+    calls = []
+    monkeypatch.setattr(
+        tf.config.experimental, "enable_op_determinism", lambda: calls.append("determinism")
+    )
+
+    def build(config):
+        calls.append("model")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(models, "build", build)
+    train = dataclasses.replace(CONFIG.train, deterministic=asked)
+    with pytest.raises(KeyboardInterrupt):
+        fit.train(
+            dataclasses.replace(CONFIG, train=train), open_workdir(tmp_path / "run"), data_dir
+        )
+    assert calls == ["determinism"] * asked + ["model"]
 
 
 def test_weights_that_spoil_the_validation_are_not_backed_up(monkeypatch, tmp_path, data_dir):

@@ -112,13 +112,15 @@ def _average_precision(
       of_sample: `num_positive` of the sample, if these are of a resample.
       order: of the values, the most positive first.
     """
-    num_positive = num_positive[order]
-    hits, alarms = np.cumsum(num_positive), np.cumsum(num_negative[order])
+    num_positive, alarms = num_positive[order], np.cumsum(num_negative[order])
     if of_sample is None:
+        hits = np.cumsum(num_positive)
         precision = hits / np.maximum(hits + alarms, 1)
         return float(np.sum(precision * num_positive) / hits[-1])
     # One positive image after the other. Each of several that are tied in the sample has half of
     # the others with it, as it has on average of a tie that is taken in order.
-    with_it = np.repeat((of_sample[order] - 1) / 2, num_positive)
-    places = np.arange(1, hits[-1] + 1) + with_it
-    return float(np.mean(places / (places + np.repeat(alarms, num_positive))))
+    alarms = np.repeat(alarms, num_positive)
+    places = np.arange(1.0, len(alarms) + 1)
+    if np.max(of_sample) > 1:
+        places += np.repeat((of_sample[order] - 1) / 2, num_positive)
+    return float(np.mean(places / (places + alarms)))

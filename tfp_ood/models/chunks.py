@@ -1,6 +1,7 @@
 """Many images a few at a time, so that what a network holds of them has a bound."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,6 +16,7 @@ def chunks(images: tf.Tensor) -> Iterator[tf.Tensor]:
         yield images[start : start + size]
 
 
-def in_chunks(function: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tf.Tensor:
-    """A function of images, applied to one chunk after the other; results beside each other."""
-    return tf.concat([function(chunk) for chunk in chunks(images)], 0)
+def in_chunks(function: Callable[[tf.Tensor], Any], images: tf.Tensor) -> Any:
+    """A function of images to one tensor or several, applied to one chunk after the other."""
+    results = [function(chunk) for chunk in chunks(images)]
+    return tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *results)
