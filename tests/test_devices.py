@@ -30,10 +30,13 @@ def _run(program):
 def test_start_is_quiet_and_shares_the_cores():
     done = _run(
         "from tfp_ood import devices\ndevices.start_tensorflow()\nimport tensorflow as tf\n"
-        "tf.ones([3]) + 1\nprint(tf.config.threading.get_intra_op_parallelism_threads())"
+        "tf.ones([3]) + 1\nprint(tf.config.threading.get_intra_op_parallelism_threads())\n"
+        "print(tf.config.experimental.tensor_float_32_execution_enabled())"
     )
     assert done.stderr == ""
-    assert int(done.stdout) == max(1, len(os.sched_getaffinity(0)) // 2)
+    threads, has_tensorfloat = done.stdout.split()
+    assert int(threads) == max(1, len(os.sched_getaffinity(0)) // 2)
+    assert has_tensorfloat == "False"
 
 
 def test_memory_of_gpus_grows_unless_told(monkeypatch):

@@ -71,20 +71,30 @@ class TrainConfig:
     clip_norm: float = option(100.0, low=0.0)
     """Global gradient norm above which gradients are scaled down; 0 for never."""
     ema_momentum: float = option(0.99, low=0.0, high=0.99999)
-    """Exponential moving average of weights used for validation and evaluation; 0 for none."""
+    """Exponential moving average of weights used for validation and evaluation; 0 for none. At step
+    t the momentum is at most (1 + t) / (10 + t), so that the initial weights are soon forgotten."""
     xla: str = option("auto", choices=("auto", "on", "off"))
-    """Compile the step with XLA; `auto` is on for GPUs and off for CPUs."""
+    """Compile the step with XLA; `auto` is on for GPUs and off for CPUs. Of several devices each
+    compiles its own part, and gradients are summed outside; not of a VAE with free bits, whose
+    devices need each other's KL."""
     mutation_rate: float = option(0.0, low=0.0, high=1.0, added=True)
     """Share of pixel values that are replaced in training by evenly drawn ones: of 0.1 to 0.3 it
     makes a background model, for `evaluate.reference` (Ren et al., 2019); 0 for none."""
     precision: str = option("float32", choices=("float32", "mixed_bfloat16"))
-    """Arithmetic of the networks; log-dets and likelihoods are float32 always."""
+    """Arithmetic of the networks; log-dets and likelihoods are float32 always. `float32` is just
+    that on GPUs too: TensorFloat-32, TensorFlow's default there, is off in all that runs here."""
     strategy: str = option(
         "auto", choices=("auto", "single", "mirrored", "multi_worker"), trained=False
     )
-    """Where the training runs, which does not change what is trained. `single`: on one device;
-    `mirrored`: on all GPUs of this machine; `multi_worker`: in the processes that the environment
-    variable TF_CONFIG names; `auto`: whichever there is more of."""
+    """Where training and scoring run. `single`: on one device; `mirrored`: on all GPUs of this
+    machine; `multi_worker`: in the processes that the environment variable TF_CONFIG names (scoring
+    on the first one's GPUs); `auto`: whichever there is more of. What is trained is the same but
+    for noise, of which each device draws its own, and batch normalization, which sees what a device
+    computes at once: half of a batch on a CPU, all of it on one GPU, a share on each of several."""
+    deterministic: bool = option(False, trained=False)
+    """Let TensorFlow use operations that add in one order only, so that a resumed run ends with the
+    very weights of one that was never stopped on GPUs too. Slower there; on a CPU it costs
+    nothing to speak of, and runs agree to rounding without it."""
     memory_growth: bool = option(True, trained=False)
     """Take the memory of GPUs as it is needed, so that others may use them too, and not at once."""
     memory_limit: float = option(0.0, low=0.0, trained=False)

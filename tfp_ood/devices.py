@@ -29,6 +29,7 @@ def start_tensorflow(in_halves: bool = True, look_for_devices: bool = True) -> N
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
+        keep_float32()
         tf.config.list_physical_devices()
         if in_halves:
             share_cores()
@@ -61,6 +62,30 @@ def share_gpus(memory_growth: bool = True) -> None:
       memory_growth: as it is needed, so that others may use them too; or nearly all at once.
     """
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", str(memory_growth).lower())
+
+
+def keep_float32() -> None:
+    """Computes products of float32 in float32 in this process, on any GPU.
+
+    By default TensorFlow rounds their operands to TensorFloat-32 on GPUs since Ampere. A flow that
+    is so rounded inverts with errors of several pixel values, and has other likelihoods than on
+    other machines. The setting is one for all that a process computes; without such GPUs it
+    changes nothing.
+    """
+    import tensorflow as tf
+
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+def be_deterministic() -> None:
+    """Lets every operation of this process from now on give the same result for the same input.
+
+    GPUs have operations that add in whatever order threads come; TensorFlow has others for most of
+    them, which are slower, and says so where it has none.
+    """
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 from tests import contracts
 from tests.contracts import CASES
+from tests.export import tensorfloat
 from tests.guards import check, columns_of, guard_of, verdicts
 from tfp_ood import units
 from tfp_ood.config import MODEL_CONFIGS
@@ -131,6 +132,29 @@ def test_the_guard_is_that_of_the_tables_for_usual_and_other_images(exported):
     assert any(told["reasons"].numpy()[40:])
 
 
+def test_tensorfloat_32_does_not_touch_a_flows_own_signal(tmp_path):
+    """With the operands of every float32 product rounded, as GPUs since Ampere do by default.
+
+    Those of the networks: had the flow's own been of float32, verdicts and samples would change.
+    """
+    case, model, guard, path = export("glow_color", tmp_path / "model")
+    images = np.concatenate([contracts.random_images(case, 40, seed=s) for s in (10, 11)])
+    images[40:] = np.random.default_rng(0).integers(0, 256, images[40:].shape)
+    drawn = {"num_images": tf.constant(40), "seed": tf.constant(1), "temperature": tf.constant(0.8)}
+    errors, moved_pixels = [], []
+    for float64_too in (False, True):
+        copy = tensorfloat.load(path, tmp_path / str(float64_too), float64_too)
+        told = copy.signatures["guard"](images=tf.constant(images))
+        errors.append(np.max(np.abs(told["log_prob"] - model.log_prob(images, NUM_DRAWS))))
+        again = np.int32(copy.signatures["sample"](**drawn)["images"])
+        moved_pixels.append(np.mean(again != np.int32(model.sample(40, 1, 0.8))))
+        if not float64_too:
+            # Networks move a statistic in its fourth digit; no image changes places with another.
+            check(told, verdicts(guard, columns_of(model, images, NUM_DRAWS)), 2e-3)
+    assert errors[0] < 0.03 and errors[1] > 0.3
+    assert moved_pixels[0] < 0.003 and moved_pixels[1] > 0.01
+
+
 def test_the_images_are_encoded_beside_the_model_and_without_python(exported):
     """No operation of a PNG encoder's waits for a network, and none calls this process."""
     *_, loaded = exported
@@ -208,7 +232,7 @@ def test_what_calls_python_is_refused(tmp_path, monkeypatch):
         return {**scores, "log_prob": tf.ensure_shape(log_prob, [None])}
 
     guard = guard_of({"log_prob": np.arange(80.0), "png_bytes": np.arange(80.0)}, RATE)
-    monkeypatch.setattr(model, "scoring_function", lambda num_draws: in_python)
+    monkeypatch.setattr(model, "scoring_function", lambda num_draws, leaves: in_python)
     with pytest.raises(ExportError, match=r"cannot be exported: its log_prob calls back into Pyth"):
         saved_model.write(tmp_path / "m", model, 1, guard)
     assert not (tmp_path / "m").exists()

@@ -35,6 +35,42 @@ def test_intervals_hold_the_truth_at_their_rate():
     assert held / 400 == pytest.approx(bootstrap.LEVEL, abs=3 * np.sqrt(0.95 * 0.05 / 400))
 
 
+@pytest.mark.parametrize("levels", [2, 10, 10**9], ids=["many ties", "ties", "no ties"])
+@pytest.mark.parametrize("shift", [-5.0, -3.0, 0.0, 3.0])
+@pytest.mark.parametrize("sizes", [(50, 50), (50, 300), (300, 50)])
+def test_intervals_surround_the_figures_of_few_images(levels, shift, sizes):
+    """Those of scores that get all in the wrong order too, whose AUPRC is the least there is."""
+    rng = np.random.default_rng([levels, int(shift + 5), *sizes])
+    own = np.round(rng.normal(size=sizes[0]) * levels) / levels
+    foreign = np.round(rng.normal(shift, 1, size=sizes[1]) * levels) / levels
+    found = bootstrap.intervals(own, foreign, num_resamples=100)
+    for name, value in detection_metrics(own, foreign).items():
+        low, high = found[name]
+        assert 0 <= low <= value + 1e-12 and value - 1e-12 <= high <= 1, name
+
+
+@pytest.mark.parametrize("shift", [-2.0, 0.0, 1.0])
+def test_resamples_are_no_better_than_what_they_are_of(shift):
+    """Their mean AUPRC is that of the sample: to a tenth of its standard deviation."""
+    rng = np.random.default_rng(int(shift + 2))
+    own, foreign = rng.normal(size=50), rng.normal(shift, 1, size=50)
+    whole = [np.bincount(places, minlength=100) for places in np.split(ranks(own, foreign), 2)]
+    resampled = []
+    for _ in range(400):
+        chosen = [places[rng.integers(0, 50, 50)] for places in np.split(ranks(own, foreign), 2)]
+        counts = [np.bincount(places, minlength=100) for places in chosen]
+        resampled.append(bootstrap.metrics_of_counts(*counts, whole))
+    expected = detection_metrics(own, foreign)
+    for name in ("auprc_out", "auprc_in"):
+        values = [one[name] for one in resampled]
+        assert np.mean(values) == pytest.approx(expected[name], abs=0.25 * np.std(values)), name
+
+
+def ranks(own, foreign):
+    """The place of each of both sets' scores among all, none of which are alike."""
+    return np.argsort(np.argsort(np.concatenate([own, foreign])))
+
+
 def test_intervals_surround_the_figures_and_narrow_with_more_images():
     widths = []
     for count in (50, 5000):

@@ -49,6 +49,14 @@ def test_every_family_is_held_to_the_contract():
     assert {case.family for case in CASES.values()} == set(MODEL_CONFIGS)
 
 
+@pytest.mark.parametrize("name", FIRST)
+def test_models_compute_float32_in_float32(name):
+    """Not in TensorFloat-32, which is TensorFlow's default on GPUs that have it."""
+    tf.config.experimental.enable_tensor_float_32_execution(True)
+    contracts.build(CASES[name])
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+
+
 @pytest.mark.parametrize("count", [1, 2, 7])
 @ALL_CASES
 def test_log_prob_is_float32_of_shape_b_and_finite(trained, count):

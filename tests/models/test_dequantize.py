@@ -1,8 +1,10 @@
 """Noise that makes densities of integers: uniform, and a function of the image alone."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.python.framework import kernels
 
 from tfp_ood.models import dequantize
 
@@ -68,6 +70,65 @@ def test_content_noise_is_what_it_was():
     images = tf.constant(np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3))
     found = noise(images, draw=1, seed=3).reshape(2, -1)[:, :3] * 2**23
     np.testing.assert_array_equal(found, [[2726298, 8276797, 2178771], [467643, 5377273, 1989413]])
+
+
+def in_int32(images, num_dims, draw, seed):
+    """`_content_uniform` as it was written first, with the overflow of int32 as the modulus."""
+
+    def random_integers(number, count):
+        key = tf.stack([seed, 3 * draw + number])
+        bits = tf.random.stateless_uniform([count], key, None, None, tf.int32)
+        return tf.bitwise.bitwise_or(bits, 1)
+
+    flat = tf.cast(tf.reshape(images, [len(images), -1]), tf.int32)
+    content = tf.reduce_sum(flat * random_integers(0, flat.shape[1]), axis=1, keepdims=True)
+    hashed = content * random_integers(1, num_dims) + random_integers(2, num_dims)
+    mantissa = tf.bitwise.bitwise_and(tf.bitwise.right_shift(hashed, 9), 2**23 - 1)
+    return tf.bitcast(tf.bitwise.bitwise_or(mantissa, 0x3F800000), tf.float32) - 1.0
+
+
+@pytest.mark.parametrize(("draw", "seed"), [(0, 0), (1, 3), (49, 2**31 - 1)])
+def test_content_noise_has_the_bits_that_it_had_in_int32(draw, seed):
+    rng = np.random.default_rng(seed)
+    for shape in ((5, 32, 32, 3), (3, 1, 1, 1), (2, 128, 128, 3)):
+        images = tf.constant(rng.integers(0, 256, shape), tf.uint8)
+        images = tf.concat([images, tf.fill([1, *shape[1:]], tf.constant(255, tf.uint8))], 0)
+        expected = in_int32(images, images[0].shape.num_elements(), draw, seed)
+        found = noise(images, draw, seed).reshape(expected.shape)
+        np.testing.assert_array_equal(found.view(np.int32), expected.numpy().view(np.int32))
+        few = normal(images, 7, draw, seed)
+        np.testing.assert_array_equal(
+            few, tf.math.ndtri(in_int32(images, 7, draw, seed) + 2.0**-24)
+        )
+
+
+def test_content_noise_is_made_where_the_images_are():
+    """By kernels that have them in a GPU's own memory, where those for int32 have the host's."""
+    signature = [tf.TensorSpec([None, 8, 8, 3], tf.uint8), tf.TensorSpec([], tf.int32)]
+    traced = tf.function(lambda images, draw: dequantize.content_noise(images, draw, 3))
+    operations = traced.get_concrete_function(*signature).graph.get_operations()
+    of_images = [op for op in operations if any(t.shape.rank in (2, 4) for t in op.outputs)]
+    assert {"Mul", "Sum", "AddV2", "RightShift"} < {op.type for op in of_images}
+    for op in of_images[1:]:  # after what stands for the images
+        types = {
+            name: op.get_attr(name) for name in ("T", "SrcT", "DstT") if name in op.node_def.attr
+        }
+        assert tf.int32 not in types.values(), op
+        on_gpu = [
+            kernel
+            for kernel in kernels.get_registered_kernels_for_op(op.type).kernel
+            if kernel.device_type == "GPU" and fits(kernel, types)
+        ]
+        if tf.test.is_built_with_cuda():  # others know no such kernels
+            assert on_gpu, op
+        for kernel in on_gpu:
+            assert set(kernel.host_memory_arg) <= {"shape", "reduction_indices"}, op
+
+
+def fits(kernel, types):
+    """Whether a kernel is for these types."""
+    allowed = {one.name: one.allowed_values.list.type for one in kernel.constraint}
+    return all(kind.as_datatype_enum in allowed.get(name, ()) for name, kind in types.items())
 
 
 def test_content_normal_is_standard_normal():

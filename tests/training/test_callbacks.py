@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.models.flows import test_real_nvp
 from tests.models.flows.test_flow import SHAPE, random_images, small_model
 from tfp_ood.config import TrainConfig
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
+from tfp_ood.models import dequantize
+from tfp_ood.models.flows import batch_norm
 from tfp_ood.training import callbacks
 
 
@@ -93,10 +96,40 @@ def test_validation_uses_the_average_and_training_goes_on_without_it():
         steps_per_epoch=5,
         validation_data=batches,
         verbose=0,
-        callbacks=[callbacks.ValidateWithAverage(), record],
+        callbacks=[callbacks.ValidateWithAverage(images), record],
     )
     np.testing.assert_array_equal(record.during, record.average)
     assert np.any(record.after != record.during)
     # At the end of `fit` Keras leaves the average in the model: what is saved and evaluated.
     np.testing.assert_array_equal(model.trainable_variables[0], record.average)
     assert model.log_prob(np.zeros([1, *SHAPE], np.uint8)).shape == [1]
+
+
+def test_averaged_weights_have_moments_of_their_own():
+    """Those of the images: likelihoods are what they are when batches normalise themselves."""
+    model, images = test_real_nvp.small_model("batch_norm"), random_images(64)
+    model.compile(optimizer=keras.optimizers.Adam(use_ema=True))
+    # Far apart, as after a few steps of a fast training.
+    rng, weights = np.random.default_rng(0), model.trainable_variables
+    averages = model.optimizer._model_variables_moving_average
+    for variable, average in zip(weights, averages, strict=True):
+        average.assign(variable + rng.normal(0, 0.03, variable.shape))
+        variable.assign_add(rng.normal(0, 0.03, variable.shape))
+    model.initialize(images)
+    before = [v.numpy() for v in (*weights, *model.moments)]
+    noise = dequantize.training_noise(tf.shape(images), tf.constant([model.seed, 0]))
+
+    def log_prob():
+        return np.mean(sum(model._terms(tf.cast(images, tf.float32) + noise)))
+
+    with callbacks.averaged_weights(model, images):
+        for variable, average in zip(weights, averages, strict=True):
+            np.testing.assert_array_equal(variable, average)
+        found = log_prob()
+        with batch_norm.batch_statistics():
+            assert found == pytest.approx(log_prob(), rel=1e-4)
+        for variable, value in zip(model.moments, before[len(weights) :], strict=True):
+            variable.assign(value)
+        assert log_prob() < found - 5
+    for variable, value in zip((*weights, *model.moments), before, strict=True):
+        np.testing.assert_array_equal(variable, value)

@@ -21,9 +21,11 @@ from tfp_ood.config import (
     DataConfig,
     EvaluateConfig,
     GlowConfig,
+    RealNVPConfig,
     TrainConfig,
     to_config_dict,
 )
+from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError, TrainingError, UserError
 from tfp_ood.training import fit, optimizers
 from tfp_ood.workdir import open_workdir
@@ -180,10 +182,82 @@ def test_learning_rate_warms_up_and_decays():
 def test_optimizer_is_the_one_of_the_config():
     for name in ("adam", "adamax"):
         optimizer = optimizers.build(TrainConfig(optimizer=name, clip_norm=3.0, ema_momentum=0.9))
-        assert type(optimizer).__name__.lower() == name
+        assert type(optimizer).__name__.lower() == f"_{name}"
         assert optimizer.global_clipnorm == 3.0 and optimizer.use_ema
     plain = optimizers.build(TrainConfig(clip_norm=0.0, ema_momentum=0.0))
     assert plain.global_clipnorm is None and not plain.use_ema
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamax", "rmsprop"])
+@pytest.mark.parametrize("devices", [["CPU:0"], ["CPU:0", "CPU:1"]], ids=["one", "two"])
+def test_the_average_of_weights_forgets_the_initial_ones(kind, devices):
+    """By its momentum min(m, (1 + t) / (10 + t)), in a resumed training too."""
+    reduction = tf.distribute.ReductionToOneDevice()
+    strategy = tf.distribute.MirroredStrategy(devices, reduction)
+    train = TrainConfig(optimizer=kind, ema_momentum=0.4, warmup_steps=0, decay="constant")
+    state, expected = None, 1000.0
+    with strategy.scope():
+        weight = tf.Variable(1000.0)
+        for first_step in (0, 3):  # a process, and the one that goes on
+            optimizer = optimizers.build(train)
+            optimizer.build([weight])
+            for variable, value in zip(optimizer.variables, state or (), strict=False):
+                variable.assign(value)
+
+            def apply(optimizer=optimizer):
+                optimizer.apply_gradients([(tf.constant(1.0), weight)])
+
+            step = tf.function(lambda apply=apply: strategy.run(apply))
+            for number in range(first_step, 3 * first_step + 3):
+                step()
+                momentum = min(0.4, (1 + number) / (10 + number))
+                expected = momentum * expected + (1 - momentum) * weight.numpy()
+            state = [variable.numpy() for variable in optimizer.variables]
+    (average,) = optimizer._model_variables_moving_average
+    assert int(optimizer.iterations.numpy()) == 12
+    assert average.numpy() == pytest.approx(expected, rel=1e-6)
+
+
+def test_moments_are_saved_of_the_weights_that_are_saved(data_dir, tmp_path):
+    model = RealNVPConfig(num_levels=1, num_couplings=2, num_blocks=1, num_hidden=4)
+    model = dataclasses.replace(model, normalization="batch_norm")
+    train = dataclasses.replace(
+        CONFIG.train, num_steps=4, decay="constant", learning_rate=1e-2, ema_momentum=0.999
+    )
+    alone = EvaluateConfig(num_trajectory=0)
+    config = dataclasses.replace(CONFIG, model=model, train=train, evaluate=alone)
+    workdir = open_workdir(tmp_path / "run")
+    fit.train(config, workdir, data_dir)
+    loaded = fit.load_trained(config, workdir)
+    saved = [variable.numpy() for variable in loaded.moments]
+    split = pipeline.open_split("fashion_mnist", "train", CONFIG.data, data_dir)
+    loaded.estimate_moments(fit._first_images(pipeline.training_stream(split, 8, 0, 0)))
+    assert len(saved) == 2 * 4
+    for before, after in zip(saved, loaded.moments, strict=True):
+        np.testing.assert_allclose(before, after, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_determinism_is_asked_of_tensorflow_before_the_training(
+    asked, monkeypatch, data_dir, tmp_path
+):
+    """For the whole process, so that tests only look whether it is asked for."""
+    calls = []
+    monkeypatch.setattr(
+        tf.config.experimental, "enable_op_determinism", lambda: calls.append("determinism")
+    )
+
+    def build(config):
+        calls.append("model")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(models, "build", build)
+    train = dataclasses.replace(CONFIG.train, deterministic=asked)
+    with pytest.raises(KeyboardInterrupt):
+        fit.train(
+            dataclasses.replace(CONFIG, train=train), open_workdir(tmp_path / "run"), data_dir
+        )
+    assert calls == ["determinism"] * asked + ["model"]
 
 
 def test_weights_that_spoil_the_validation_are_not_backed_up(monkeypatch, tmp_path, data_dir):

@@ -13,6 +13,7 @@ import tensorflow as tf
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
+from tfp_ood import devices
 from tfp_ood.beam import remote
 from tfp_ood.errors import ExportError, first_line
 
@@ -115,6 +116,7 @@ class ExportedModel(ModelHandler[np.ndarray, PredictionResult, Any]):
 
     def load_model(self) -> Any:
         """The loaded SavedModel; once for every process of a worker."""
+        devices.keep_float32()
         with remote.local_saved_model(self.export.path) as folder:
             return tf.saved_model.load(folder)
 

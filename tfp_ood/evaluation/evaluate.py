@@ -1,5 +1,6 @@
 """The stages between a trained model and its report: score tables and samples."""
 
+import functools
 import json
 import pathlib
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from tfp_ood.evaluation import (
     second_order_slopes,
     tables,
 )
-from tfp_ood.training import fit
+from tfp_ood.training import fit, strategy
 from tfp_ood.workdir import WorkDir
 
 _NUM_RECONSTRUCTED = 16  # of every set
@@ -48,10 +49,13 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     )
     if not wanted and not wants_slopes:
         return
-    model = fit.load_trained(config, workdir)
-    other = reference.load(config, workdir) if config.evaluate.reference else None
-    score = scorer(model, config.evaluate.num_draws, other)
-    score = passes.added(score, model, config.evaluate)
+    devices = strategy.of_scoring(config)
+    with devices.scope():
+        model = fit.load_trained(config, workdir)
+        other = reference.load(config, workdir) if config.evaluate.reference else None
+    spread = functools.partial(strategy.spread, devices)
+    score = scorer(model, config.evaluate.num_draws, other, spread)
+    score = passes.added(score, model, config.evaluate, spread)
     for split, path, facts in wanted:
         likelihood.write_score_table(
             path,
@@ -63,12 +67,17 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         print(f"scored {split.num_images:,} images of {split.name}/{split.split}: {path}")
     if wants_slopes:
         mean = images.read_kept(in_path, in_facts).mean
+        if devices.num_replicas_in_sync > 1:  # whose weights are no arrays
+            model = fit.load_trained(config, workdir)
         slopes = second_order_slopes.slopes(model, mean)
         second_order.write(workdir.second_order, slopes, in_facts)
 
 
 def scorer(
-    model: models.LikelihoodModel, num_draws: int, other: models.LikelihoodModel | None = None
+    model: models.LikelihoodModel,
+    num_draws: int,
+    other: models.LikelihoodModel | None = None,
+    spread: passes.Spread = lambda score: score,
 ) -> likelihood.Scorer:
     """A function of images that tells the columns of their score table, in one pass.
 
@@ -76,9 +85,10 @@ def scorer(
       model: initialised, or loaded.
       num_draws: of noise.
       other: whose likelihood is told too.
+      spread: a function of images over devices (`strategy.spread`).
     """
-    statistics = model.scoring_function(num_draws)
-    of_other = other.scoring_function(num_draws) if other else None
+    statistics = spread(model.scoring_function(num_draws))
+    of_other = spread(other.scoring_function(num_draws)) if other else None
 
     @tf.function(
         input_signature=[tf.TensorSpec([None, *model.image_shape], tf.uint8)], autograph=False

@@ -4,6 +4,7 @@ All columns come from one reading of the images. Symmetries are those of Umapath
 (stirred images); gradients those of Dauncey et al., 2023, and Bergamin et al., 2022.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,21 +13,36 @@ from tfp_ood.config import EvaluateConfig
 from tfp_ood.evaluation.likelihood import Scorer
 from tfp_ood.models import LikelihoodModel
 
+Spread = Callable[[Scorer], Scorer]
 
-def added(score: Scorer, model: LikelihoodModel, options: EvaluateConfig) -> Scorer:
+
+def added(
+    score: Scorer,
+    model: LikelihoodModel,
+    options: EvaluateConfig,
+    spread: Spread = lambda score: score,
+) -> Scorer:
     """A scorer that tells the columns of another one and, where the options ask for them, more.
 
     `symmetry.1` to `symmetry.7`: log p in nats of the image in other positions (`symmetric`).
     `log_gradient_norm.input` and `log_gradient.TENSOR`: see `LikelihoodModel.gradient_statistics`.
+
+    Args:
+      score: the columns that there are without.
+      model: initialised, or loaded.
+      options: which passes.
+      spread: a function of images over devices (`strategy.spread`).
     """
+    turned = spread(lambda images: {"log_prob": model.log_prob(images, options.num_draws)})
+    gradients = spread(model.gradient_statistics)
 
     def score_more(batch: Any) -> dict[str, Any]:
         found = dict(score(batch))
         if options.symmetries:
             for number, images in symmetric(np.asarray(batch)).items():
-                found[f"symmetry.{number}"] = model.log_prob(images, options.num_draws)
+                found[f"symmetry.{number}"] = turned(images)["log_prob"]
         if options.gradients:
-            found |= model.gradient_statistics(batch)
+            found |= gradients(batch)
         return found
 
     return score_more if facts(options) else score

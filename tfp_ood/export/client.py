@@ -12,6 +12,8 @@ import tensorflow as tf
 
 BATCH = 250
 
+# GPUs since Ampere would round what the networks multiply, and likelihoods with it.
+tf.config.experimental.enable_tensor_float_32_execution(False)
 images = np.load(sys.argv[1])
 # By a name without folders, in which TensorFlow would take * ? [ and \ for a pattern.
 os.chdir(pathlib.Path(__file__).resolve().parent)

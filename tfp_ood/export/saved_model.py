@@ -35,6 +35,9 @@ def write(
     `[]`, temperature float32 `[]` -> images uint8 `[num_images, H, W, C]`, those of
     `LikelihoodModel.sample`. N is free, 0 included.
 
+    What a flow's own signal goes through is not touched by TensorFloat-32, which the process that
+    loads the model may allow; networks are (`models.products`).
+
     Args:
       path: folder.
       model: initialised, or loaded.
@@ -49,7 +52,7 @@ def write(
     module = tf.Module()
     # The variables alone: the model's own classes would ask for this package where it is loaded.
     module.weights = list(model.variables)
-    score, names = model.scoring_function(num_draws), shipped(model)
+    score, names = model.scoring_function(num_draws, leaves=True), shipped(model)
 
     def told(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         bits = units.bits_per_dim(columns["log_prob"], model.num_dims)
@@ -88,7 +91,7 @@ def computable(model: LikelihoodModel, num_draws: int) -> frozenset[str]:
       model: initialised, or loaded.
       num_draws: noise draws per image.
     """
-    told = model.scoring_function(num_draws).get_concrete_function().structured_outputs
+    told = model.scoring_function(num_draws, leaves=True).get_concrete_function().structured_outputs
     return frozenset([*told, PNG_BYTES])
 
 
@@ -110,7 +113,7 @@ def _of_any_number(told: _Told) -> _Told:
 
 
 def _sample(model: LikelihoodModel) -> Callable:
-    draw = model.sampling_function()
+    draw = model.sampling_function(leaves=True)
 
     def sample(num_images: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> dict:
         images = draw(num_images, tf.stack([seed, 0]), temperature)

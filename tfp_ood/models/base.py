@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_ood import units
+from tfp_ood import devices
 from tfp_ood.errors import UserError
-from tfp_ood.keras import keras
-from tfp_ood.models import gradients
+from tfp_ood.models import gradients, products
 from tfp_ood.models.halves import in_halves
+from tfp_ood.models.steps import SteppedModel
 
-_PART_SEED = 512
-"""Between the seeds of a batch's halves: more than there are replicas."""
 _GRADIENT_BATCH = 64
 _GRADIENT_NUMBERS = 2**27
 """Images, and numbers in the gradients of all of them, that are computed at once: 512 MiB."""
@@ -24,7 +22,7 @@ class UninitializedError(UserError):
     """A model was asked for likelihoods before `initialize`, or before weights were loaded."""
 
 
-class LikelihoodModel(keras.Model):
+class LikelihoodModel(SteppedModel):
     """A model of uint8 images `[B, H, W, C]` that tells their log-likelihood.
 
     Scaling and dequantization happen inside; `log_prob` is of the discrete image, in nats per
@@ -47,15 +45,9 @@ class LikelihoodModel(keras.Model):
     """Whether a few samples take no longer than a few steps, so that training can show some."""
 
     def __init__(self, image_shape: tuple[int, int, int], seed: int = 0):
-        super().__init__()
-        self.image_shape = tuple(image_shape)
-        self.num_dims = int(np.prod(image_shape))
-        self.seed = seed
+        super().__init__(image_shape, int(np.prod(image_shape)), seed)
+        devices.keep_float32()
         self._initialized = tf.Variable(False, trainable=False, name="initialized")
-        self._bits_per_dim = keras.metrics.Mean("bits_per_dim")
-        self._gradient_norm = keras.metrics.Mean("gradient_norm")
-        # Metrics hold what all replicas saw; Keras would sum over workers what a step returns.
-        self.distribute_reduction_method = "first"
 
     def initialize(self, images: Any) -> None:
         """Sets the weights that depend on data. Called once, with training images, before `fit`.
@@ -65,6 +57,23 @@ class LikelihoodModel(keras.Model):
         """
         self._initialize(self._checked(images))
         self._initialized.assign(True)
+
+    @property
+    def moments(self) -> list[tf.Variable]:
+        """What batch normalization has seen of the layers before it; none in most families."""
+        return []
+
+    def estimate_moments(self, images: Any) -> None:
+        """Sets `moments` to those of the weights as they are.
+
+        Batch normalization learns them while weights change. Others, such as their moving average,
+        have moments of their own: without them likelihoods are those of no model.
+
+        Args:
+          images: of the training set, uint8 `[B, H, W, C]`.
+        """
+        if self.moments:
+            self._estimate_moments(self._checked(images))
 
     def statistics(self, images: Any, num_draws: int = 1) -> dict[str, tf.Tensor]:
         """What the model tells of each image; a pure function of the image, whatever the batch.
@@ -129,77 +138,38 @@ class LikelihoodModel(keras.Model):
             tf.constant(num_images), tf.constant([seed, 0]), tf.constant(temperature, tf.float32)
         )
 
-    def scoring_function(self, num_draws: int = 1) -> Callable[[Any], dict[str, tf.Tensor]]:
+    def scoring_function(
+        self, num_draws: int = 1, leaves: bool = False
+    ) -> Callable[[Any], dict[str, tf.Tensor]]:
         """`statistics` as a `tf.function` of any number of images, at least 1: for other graphs.
+
+        Args:
+          num_draws: see `statistics`.
+          leaves: whether the graph is for other processes, which may compute in TensorFloat-32
+            (`products`).
 
         Raises:
           UninitializedError: neither `initialize`d nor loaded.
         """
         self._require_initialized()
-        return self._compiled_scores(num_draws)
+        return self._compiled_scores(num_draws, leaves)
 
-    def sampling_function(self) -> Callable[[Any, Any, Any], tf.Tensor]:
+    def sampling_function(self, leaves: bool = False) -> Callable[[Any, Any, Any], tf.Tensor]:
         """`sample` as a `tf.function` of num_images int32 `[]`, seed int32 `[2]` (that of `sample`,
         then 0) and temperature float32 `[]`.
 
+        Args:
+          leaves: see `scoring_function`.
+
         Raises:
           UninitializedError: neither `initialize`d nor loaded.
         """
         self._require_initialized()
-        return self._compiled_samples
+        return self._compiled_samples(leaves)
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
         """`log_prob` of a batch, for Keras."""
         return self._scores(images, 1)["log_prob"]
-
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As Keras does; makes the optimizer's variables too, or the first step is traced twice."""
-        super().compile(*args, **kwargs)
-        self.optimizer.build(self.trainable_variables)
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """What Keras resets at every epoch: bits/dim, and in training the norm of its gradient
-        before it is clipped."""
-        return [self._bits_per_dim, self._gradient_norm]
-
-    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One optimizer step on the mean bits/dim of `batch["image"]`."""
-        seed = self._step_seed()
-
-        def training_log_prob(part: dict[str, tf.Tensor], number: tf.Tensor) -> dict[str, Any]:
-            part_seed = seed + tf.stack([_PART_SEED * number, 0])
-            value = self._training_log_prob(part["image"], part.get("label"), part_seed)
-            return {"log_prob": value}
-
-        with tf.GradientTape() as tape:
-            log_prob = in_halves(training_log_prob, batch, bool(self.jit_compile))["log_prob"]
-            bits = tf.reduce_mean(units.bits_per_dim(log_prob, self.num_dims))
-            # Gradients of replicas are summed.
-            loss = bits / tf.distribute.get_strategy().num_replicas_in_sync
-        gradients = tape.gradient(loss, self.trainable_variables)
-        # Summed over replicas here and not inside the optimizer: the norm is of the sum.
-        pairs = self.optimizer.aggregate_gradients(
-            list(zip(gradients, self.trainable_variables, strict=True))
-        )
-        self._gradient_norm.update_state(tf.linalg.global_norm([g for g, _ in pairs]))
-        self.optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
-        self._bits_per_dim.update_state(bits, sample_weight=tf.shape(log_prob)[0])
-        return {metric.name: metric.result() for metric in self.metrics}
-
-    def test_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Bits/dim of a batch as evaluation measures it, with one noise draw."""
-        batch, num_images = {"image": batch["image"]}, tf.shape(batch["image"])[0]
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-            # A replica may be out of images before others are, and kernels refuse empty batches.
-            another = tf.zeros([1, *self.image_shape], tf.uint8)
-            batch = {"image": tf.concat([batch["image"], another], 0)}
-        scores = in_halves(
-            lambda part, number: self._scores(part["image"], 1), batch, bool(self.jit_compile)
-        )
-        bits = units.bits_per_dim(scores["log_prob"][:num_images], self.num_dims)
-        self._bits_per_dim.update_state(bits)
-        return {"bits_per_dim": self._bits_per_dim.result()}
 
     def num_parameters(self) -> int:
         """How many numbers are trained."""
@@ -215,43 +185,38 @@ class LikelihoodModel(keras.Model):
             input_signature=[tf.TensorSpec([None, *self.image_shape], tf.uint8)],
             autograph=False,
         )
-        self._compiled_samples = tf.function(
-            self._samples,
-            input_signature=[
-                tf.TensorSpec([], tf.int32),
-                tf.TensorSpec([2], tf.int32),
-                tf.TensorSpec([], tf.float32),
-            ],
-        )
+        self._compiled_samples = functools.cache(self._compile_samples)
 
-    def _compile_scores(self, num_draws: int) -> Callable[[Any], dict[str, tf.Tensor]]:
-        """`_scores` with a given number of draws, traced once for any number of images."""
+    def _compile_scores(
+        self, num_draws: int, leaves: bool
+    ) -> Callable[[Any], dict[str, tf.Tensor]]:
+        """See `scoring_function`; traced once for any number of images."""
+
+        def scores(images):
+            with products.in_float64(leaves):
+                return in_halves(
+                    lambda part, number: self._scores(part["image"], num_draws), {"image": images}
+                )
+
         spec = tf.TensorSpec([None, *self.image_shape], tf.uint8)
-        return tf.function(
-            lambda images: in_halves(
-                lambda part, number: self._scores(part["image"], num_draws), {"image": images}
-            ),
-            input_signature=[spec],
-            autograph=False,
-        )
+        return tf.function(scores, input_signature=[spec], autograph=False)
+
+    def _compile_samples(self, leaves: bool) -> Callable[[Any, Any, Any], tf.Tensor]:
+        """See `sampling_function`."""
+
+        def samples(num_images, seed, temperature):
+            with products.in_float64(leaves):
+                return self._samples(num_images, seed, temperature)
+
+        kinds = [([], tf.int32), ([2], tf.int32), ([], tf.float32)]
+        signature = [tf.TensorSpec(*kind) for kind in kinds]
+        return tf.function(samples, input_signature=signature)
 
     def _initialize(self, images: tf.Tensor) -> None:
         """For families whose start does not depend on data: nothing."""
 
-    def _training_log_prob(
-        self, images: tf.Tensor, labels: tf.Tensor | None, seed: tf.Tensor
-    ) -> tf.Tensor:
-        """Nats per image `[B]` whose mean is trained.
-
-        Args:
-          images: uint8 `[B, H, W, C]`.
-          labels: int64 `[B]`, for families that are conditioned on classes.
-          seed: int32 `[2]`, of the step's noise.
-        """
-        raise NotImplementedError
-
-    def _scores(self, images: tf.Tensor, num_draws: int) -> dict[str, tf.Tensor]:
-        """See `statistics`."""
+    def _estimate_moments(self, images: tf.Tensor) -> None:
+        """See `estimate_moments`; for families with `moments`."""
         raise NotImplementedError
 
     def _differentiable(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -276,12 +241,6 @@ class LikelihoodModel(keras.Model):
     def _samples(self, num_images: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
         """See `sample`."""
         raise NotImplementedError
-
-    def _step_seed(self) -> tf.Tensor:
-        """A seed int32 `[2]` of this training step and replica, the same after a resume."""
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        step = tf.cast(self.optimizer.iterations, tf.int32)
-        return tf.stack([self.seed * 2 * _PART_SEED + replica, step])
 
     def _checked(self, images):
         images = tf.convert_to_tensor(images)

@@ -5,12 +5,14 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_ood import signals
 from tfp_ood.config import TrainConfig
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
+from tfp_ood.models import LikelihoodModel
 
 
 def steps_done(model: keras.Model) -> int:
@@ -62,31 +64,44 @@ def _steadier(train: TrainConfig) -> list[str]:
 
 
 @contextlib.contextmanager
-def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """Puts the optimizer's moving average, if it keeps one, in place of the trained weights."""
-    optimizer, variables = model.optimizer, model.trainable_variables
-    if not optimizer.use_ema:
-        yield
-        return
-    trained = [variable.numpy() for variable in variables]
+def averaged_weights(model: LikelihoodModel, images: np.ndarray) -> Iterator[None]:
+    """Puts the optimizer's moving average, if it keeps one, in place of the trained weights.
+
+    Args:
+      model: in training.
+      images: of the training set, uint8 `[B, H, W, C]`: for the model's `moments`, which are then
+        those of the weights in place.
+    """
     # tf_keras has no public name for the averages; their order is that of the variables.
-    averages = optimizer._model_variables_moving_average
-    for variable, average in zip(variables, averages, strict=True):
+    averages = model.optimizer._model_variables_moving_average if model.optimizer.use_ema else []
+    averaged = model.trainable_variables if averages else []
+    changed = [*averaged, *model.moments]
+    trained = [variable.numpy() for variable in changed]
+    for variable, average in zip(averaged, averages, strict=True):
         variable.assign(average)
+    model.estimate_moments(images)
     try:
         yield
     finally:
-        for variable, value in zip(variables, trained, strict=True):
+        for variable, value in zip(changed, trained, strict=True):
             variable.assign(value)
 
 
 class ValidateWithAverage(keras.callbacks.Callback):
-    """Lets validation use the optimizer's moving average of the weights, as evaluation will."""
+    """Lets validation use the weights that evaluation will: see `averaged_weights`.
+
+    Args:
+      images: of the training set, uint8 `[B, H, W, C]`.
+    """
+
+    def __init__(self, images: np.ndarray):
+        super().__init__()
+        self._images = images
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Puts the average in place of the weights."""
         self._average = contextlib.ExitStack()
-        self._average.enter_context(averaged_weights(self.model))
+        self._average.enter_context(averaged_weights(self.model, self._images))
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         """Puts the weights back."""

@@ -1,29 +1,26 @@
 """Training of any family: one Keras `fit`, resumed where it was killed."""
 
-import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_ood import atomic, models, paths, signals
+from tfp_ood import atomic, devices, models, paths, signals
 from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.data import pipeline
-from tfp_ood.errors import TrainingError, WorkerLostError
+from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.training import cluster, optimizers
 from tfp_ood.training.callbacks import StopOnNonFinite, StopWhenAsked, ValidateWithAverage
 from tfp_ood.training.mutation import mutated
-from tfp_ood.training.strategy import connect, distribute
+from tfp_ood.training.strategy import connect, distribute, errors_named
 from tfp_ood.training.tensorboard import dashboard
 from tfp_ood.training.trajectory import Judge, ScoreTrajectory
 from tfp_ood.training.weights import read_facts, read_weights, why_unreadable, write_weights
@@ -33,12 +30,6 @@ _NUM_INIT_IMAGES = 512
 _NUM_SHOWN = 16  # images in TensorBoard
 _WEIGHTS = "weights"
 _FACTS = "training.json"
-_OF_LOST_WORKERS = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-)
 
 
 def is_trained(workdir: WorkDir) -> bool:
@@ -99,6 +90,8 @@ def train(
       signals.Stopped: the process got SIGINT or SIGTERM; the same call goes on.
     """
     strategy = connect(config)  # first: it may have to precede TensorFlow's first operation
+    if config.train.deterministic:
+        devices.be_deterministic()
     data, name = config.data, config.data.in_distribution
     train_split = pipeline.open_split(name, "train", data, data_dir)
     validation = pipeline.open_split(name, "validation", data, data_dir)
@@ -110,7 +103,7 @@ def train(
         workdir.claim(config, train_split.version)
     held = pipeline.hold(train_split, config.train.memory_limit)
     job = _Job(config, workdir, strategy, process, held, validation, sets, judge)
-    with _errors_named(strategy), strategy.scope():
+    with errors_named(strategy), strategy.scope():
         _train(job)
 
 
@@ -119,16 +112,19 @@ def _train(job: _Job) -> None:
     config, train = job.config, job.config.train
     model = models.build(config)
     first_step = _saved_step(job.workdir)
+    images = _first_images(_training_stream(job, 0, pipeline.Shard()))
     if first_step:
         print(f"resuming at step {first_step} of {train.num_steps}", flush=True)
     else:
         if job.process.is_chief:
             job.workdir.forget_training()
-        model.initialize(_first_images(_training_stream(job, 0, pipeline.Shard())))
-    model.compile(optimizer=optimizers.build(train), jit_compile=_use_xla(train, job.strategy))
+        model.initialize(images)
+    model.compile(optimizer=optimizers.build(train), jit_compile=_use_xla(train))
     start = time.monotonic()
     with signals.deferred():
-        history = _fit(job, model, first_step)
+        history = _fit(job, model, first_step, images)
+        # At its end Keras puts the average of the weights, if there is one, in their place.
+        model.estimate_moments(images)
         seconds = time.monotonic() - start
         num_images = (train.num_steps - first_step) * train.batch_size
         facts = {
@@ -146,21 +142,28 @@ def _train(job: _Job) -> None:
         _save(job, model, facts)
 
 
-def _fit(job: _Job, model: models.LikelihoodModel, first_step: int) -> dict[str, list[float]]:
+def _fit(
+    job: _Job, model: models.LikelihoodModel, first_step: int, images: np.ndarray
+) -> dict[str, list[float]]:
     """Runs the remaining steps; returns the history of the last call of Keras."""
     steps_per_epoch, num_epochs = _epochs(job.config.train)
     epoch, done = divmod(first_step, steps_per_epoch)
     # What is left of an epoch that a signal broke off is one of its own: Keras counts in epochs.
     if done:
-        history = _fit_epochs(job, model, first_step, epoch + 1, steps_per_epoch - done)
+        history = _fit_epochs(job, model, first_step, images, epoch + 1, steps_per_epoch - done)
         epoch, first_step = epoch + 1, first_step + steps_per_epoch - done
         if epoch == num_epochs:
             return history
-    return _fit_epochs(job, model, first_step, num_epochs, steps_per_epoch)
+    return _fit_epochs(job, model, first_step, images, num_epochs, steps_per_epoch)
 
 
 def _fit_epochs(
-    job: _Job, model: models.LikelihoodModel, first_step: int, end: int, num_steps: int
+    job: _Job,
+    model: models.LikelihoodModel,
+    first_step: int,
+    images: np.ndarray,
+    end: int,
+    num_steps: int,
 ) -> dict[str, list[float]]:
     """Runs epochs of `num_steps` each, from the backup, if there is one, to epoch `end`."""
     each = -(-job.config.scoring_batch_size // job.strategy.num_replicas_in_sync)
@@ -173,7 +176,7 @@ def _fit_epochs(
         ),
         # Of several replicas some may be out of images in the last step: they get none.
         validation_steps=_num_validations(job, each),
-        callbacks=_callbacks(job, bool(first_step)),
+        callbacks=_callbacks(job, images, bool(first_step)),
         verbose=(1 if sys.stdout.isatty() else 2) if job.process.is_chief else 0,
     ).history
 
@@ -197,27 +200,6 @@ def _num_validations(job: _Job, batch_size: int) -> int | None:
         return None
     num_images = -(-job.validation.num_images // num_workers)  # of the first, who has most
     return -(-num_images // (batch_size * (num_replicas // num_workers)))
-
-
-@contextlib.contextmanager
-def _errors_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Tells TensorFlow's many errors that mean a full disk, as Python does, or a lost worker."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        for number in atomic.FULL:
-            if os.strerror(number) in str(error):
-                raise OSError(number, os.strerror(number)) from error
-        several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-        if not several or not isinstance(error, _OF_LOST_WORKERS):
-            raise
-        number = signals.requested()
-        if number is not None:  # all of them are being stopped
-            raise signals.Stopped(number, "from the last backup") from error
-        raise WorkerLostError(
-            f"another worker is gone ({type(error).__name__}). Start the same command on all "
-            "workers: they go on from the last backup."
-        ) from error
 
 
 def load_trained(config: Config, workdir: WorkDir) -> models.LikelihoodModel:
@@ -285,15 +267,14 @@ def _first_images(batches: tf.data.Dataset) -> np.ndarray:
     return next(images.take(1).as_numpy_iterator())
 
 
-def _use_xla(train: TrainConfig, strategy: tf.distribute.Strategy) -> bool:
+def _use_xla(train: TrainConfig) -> bool:
     """On CPUs XLA makes a small network's step somewhat faster and a large one's much slower."""
-    # Replicas exchange gradients within the step, which XLA does not compile.
     if train.xla == "auto":
-        return bool(tf.config.list_logical_devices("GPU")) and strategy.num_replicas_in_sync == 1
+        return bool(tf.config.list_logical_devices("GPU"))
     return train.xla == "on"
 
 
-def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
+def _callbacks(job: _Job, images: np.ndarray, resumed: bool) -> list[keras.callbacks.Callback]:
     config, is_chief = job.config, job.process.is_chief
     # Deleted by `_save`, only once the weights are safe.
     folder = paths.for_tensorflow(job.workdir.backup)
@@ -303,12 +284,12 @@ def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
     if config.evaluate.num_trajectory:
         scoring = [
             ScoreTrajectory(
-                config, job.workdir, job.sets, job.validation, job.judge, resumed, is_chief
+                config, job.workdir, job.sets, job.validation, images, job.judge, resumed, is_chief
             )
         ]
     return [
         *scoring,
-        ValidateWithAverage(),
+        ValidateWithAverage(images),
         StopOnNonFinite(config.train),
         *dashboard(config, job.workdir, shown, is_chief),
         backup,

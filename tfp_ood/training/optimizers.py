@@ -1,4 +1,4 @@
-"""The optimizer that a config names, and its schedule."""
+"""The optimizer that a config names, its schedule, and its moving average of weights."""
 
 from tfp_ood.config import TrainConfig
 from tfp_ood.keras import keras

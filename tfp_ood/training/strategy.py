@@ -1,14 +1,25 @@
-"""The `tf.distribute` strategy of a training, and how data are divided among its replicas."""
+"""The `tf.distribute` strategy of a config, and how data are divided among its replicas."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
-from tfp_ood import signals
+from tfp_ood import atomic, signals
 from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.data.pipeline import Shard
+from tfp_ood.errors import WorkerLostError
 from tfp_ood.training import cluster
+
+_OF_LOST_WORKERS = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 def connect(config: Config) -> tf.distribute.Strategy:
@@ -18,7 +29,7 @@ def connect(config: Config) -> tf.distribute.Strategy:
     workers once: later calls get the same strategy.
 
     Raises:
-      ConfigError: the batch does not divide by the replicas, or XLA is asked of several.
+      ConfigError: the batch does not divide by the replicas.
       UserError: TF_CONFIG is missing or malformed.
     """
     kind = cluster.kind(config)
@@ -57,13 +68,55 @@ def distribute(
     )
 
 
+def of_scoring(config: Config) -> tf.distribute.Strategy:
+    """The strategy of one process that scores: all of its GPUs, unless the config says one."""
+    chosen = config.train.strategy
+    if chosen == "mirrored" or (chosen != "single" and len(_gpus()) > 1):
+        return _mirrored()
+    return tf.distribute.get_strategy()
+
+
+_Scorer = Callable[[Any], dict[str, tf.Tensor]]
+
+
+def spread(strategy: tf.distribute.Strategy, score: _Scorer) -> _Scorer:
+    """A function of images of which each replica computes its part.
+
+    Args:
+      strategy: of the model, if it needs any.
+      score: of images `[B, H, W, C]`, at least one, to `[B]` each; what it tells of an image
+        depends on that alone.
+    """
+    count = strategy.num_replicas_in_sync
+    if count == 1:
+        return score
+
+    def score_parts(images: Any) -> dict[str, tf.Tensor]:
+        images = tf.convert_to_tensor(images)
+        num_images = tf.shape(images)[0]
+        each = -(-num_images // count)
+        # Parts are equal: where images are missing the last one stands, since kernels refuse none.
+        places = tf.minimum(tf.range(count * each), num_images - 1)
+        parts = tf.gather(images, tf.reshape(places, [count, each]))
+
+        def score_part() -> dict[str, tf.Tensor]:
+            part = parts[tf.distribute.get_replica_context().replica_id_in_sync_group]
+            return score(tf.ensure_shape(part, [None, *images.shape[1:]]))
+
+        found = strategy.run(score_part)
+        return {
+            name: tf.concat(strategy.experimental_local_results(values), 0)[:num_images]
+            for name, values in found.items()
+        }
+
+    return score_parts
+
+
 def _check(train: TrainConfig, num_replicas: int) -> None:
     """Refuses what several replicas cannot train as one does: their shares must be equal."""
     if train.batch_size % num_replicas:
         valid = f"a multiple of {num_replicas}, the replicas that share each batch"
         raise ConfigError("train.batch_size", train.batch_size, valid)
-    if train.xla == "on" and num_replicas > 1:  # replicas exchange gradients within the step
-        raise ConfigError("train.xla", "on", f"auto or off with {num_replicas} replicas")
 
 
 @functools.cache
@@ -90,3 +143,24 @@ def _mirrored() -> tf.distribute.Strategy:
 
 def _gpus() -> list[tf.config.LogicalDevice]:
     return tf.config.list_logical_devices("GPU")
+
+
+@contextlib.contextmanager
+def errors_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Tells TensorFlow's many errors that mean a full disk, as Python does, or a lost worker."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        for number in atomic.FULL:
+            if os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number)) from error
+        several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        if not several or not isinstance(error, _OF_LOST_WORKERS):
+            raise
+        number = signals.requested()
+        if number is not None:  # all of them are being stopped
+            raise signals.Stopped(number, "from the last backup") from error
+        raise WorkerLostError(
+            f"another worker is gone ({type(error).__name__}). Start the same command on all "
+            "workers: they go on from the last backup."
+        ) from error

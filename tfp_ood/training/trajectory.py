@@ -44,6 +44,7 @@ class ScoreTrajectory(keras.callbacks.Callback):
       workdir: whose training it is.
       sets: to take images from (`pipeline.open_sets`).
       held_out: in-distribution images that no weight is trained on.
+      first_images: of the training set, for `averaged_weights`.
       judge: for `sets/auroc_combined`, the AUROC of all detectors together; None for none.
       resumed: an earlier process has seen the model before the first step.
       writes: whether to leave anything. Of several workers the chief does; the others take part in
@@ -56,12 +57,14 @@ class ScoreTrajectory(keras.callbacks.Callback):
         workdir: WorkDir,
         sets: Sequence[pipeline.Split],
         held_out: pipeline.Split,
+        first_images: np.ndarray,
         judge: Judge | None,
         resumed: bool,
         writes: bool = True,
     ):
         super().__init__()
         self._workdir, self._resumed, self._writes = workdir, resumed, writes
+        self._first_images = first_images
         self._batch_size = config.scoring_batch_size
         number, self._judge = config.evaluate.num_trajectory, judge
         self._images = [(split, *pipeline.some_images(split, number)) for split in sets]
@@ -76,7 +79,7 @@ class ScoreTrajectory(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Looks with the weights that evaluation would use."""
-        with averaged_weights(self.model):
+        with averaged_weights(self.model, self._first_images):
             self._look(steps_done(self.model))
 
     def _look(self, step: int) -> None:

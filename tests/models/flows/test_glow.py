@@ -8,7 +8,8 @@ import tensorflow as tf
 from tests.models.flows.test_flow import random_images
 from tfp_ood import models, units
 from tfp_ood.config import Config, DataConfig, GlowConfig
-from tfp_ood.models.flows import glow
+from tfp_ood.models import chunks
+from tfp_ood.models.flows import glow, networks
 from tfp_ood.models.flows.couplings import AffineCoupling
 
 LEVELS, STEPS = 3, 2
@@ -45,7 +46,7 @@ def test_log_prob_runs_each_network_once(model):
         tf.TensorSpec([None, 16, 16, 3], tf.uint8), 1
     )
     assert num_networks_run(traced) == NUM_CONVOLUTIONS
-    scoring = model._compiled_scores(1).get_concrete_function()
+    scoring = model._compiled_scores(1, False).get_concrete_function()
     assert num_networks_run(scoring) == NUM_CONVOLUTIONS
 
 
@@ -57,23 +58,39 @@ def test_tfp_log_prob_of_the_distribution_runs_each_network_once(model):
 
 
 def test_sample_runs_each_network_once(model):
-    traced = model._compiled_samples.get_concrete_function()
+    traced = model._compiled_samples(False).get_concrete_function()
     assert num_networks_run(traced) == NUM_CONVOLUTIONS
 
 
 def test_batch_size_is_unknown_to_the_graph(model):
-    scoring = model._compiled_scores(1).get_concrete_function()
+    scoring = model._compiled_scores(1, False).get_concrete_function()
     assert scoring.inputs[0].shape.as_list() == [None, 16, 16, 3]
     assert scoring.structured_outputs["log_prob"].shape.as_list() == [None]
-    before = model._compiled_scores(1).experimental_get_tracing_count()
+    before = model._compiled_scores(1, False).experimental_get_tracing_count()
     for count in (1, 2, 5):
         assert model.log_prob(random_images(count, (16, 16, 3))).shape == [count]
-    assert model._compiled_scores(1).experimental_get_tracing_count() == before
+    assert model._compiled_scores(1, False).experimental_get_tracing_count() == before
 
 
 def test_fresh_initialised_model_starts_below_9_bits_per_dim(model):
     images = random_images(32, (16, 16, 3), seed=9)
     assert np.mean(units.bits_per_dim(model.log_prob(images), model.num_dims)) < 9
+
+
+def test_initialisation_is_of_all_images_and_holds_hidden_layers_of_few(model, monkeypatch):
+    images, seen = random_images(64, (16, 16, 3)), []
+    run = networks.CouplingNetwork.call
+    monkeypatch.setattr(
+        networks.CouplingNetwork, "call", lambda layer, x: seen.append(len(x)) or run(layer, x)
+    )
+    other = models.build(config())
+    monkeypatch.setattr(chunks, "_PIXELS", 16 * 16 * 5)
+    seen.clear()
+    other.initialize(images)
+    # At 8x8 and, where layers are smaller, at 4x4.
+    assert seen[:4] == [20, 20, 20, 4] and seen[-1] == 64
+    for own, expected in zip(other.variables, model.variables, strict=True):
+        np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 1), (12, 8, 3), (28, 28, 1)])

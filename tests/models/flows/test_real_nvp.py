@@ -113,7 +113,8 @@ def test_scoring_and_sampling_run_each_network_once(normalization):
     log_prob = tf.function(model.distribution.log_prob)
     traced = log_prob.get_concrete_function(tf.TensorSpec([None, *SHAPE]))
     assert num_networks_run(traced) == NUM_CONVOLUTIONS
-    assert num_networks_run(model._compiled_samples.get_concrete_function()) == NUM_CONVOLUTIONS
+    sampling = model._compiled_samples(False).get_concrete_function()
+    assert num_networks_run(sampling) == NUM_CONVOLUTIONS
 
 
 def test_training_runs_each_network_once_and_learns_each_batch_once():

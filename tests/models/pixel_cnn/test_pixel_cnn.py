@@ -7,7 +7,7 @@ import tensorflow as tf
 from tests import contracts
 from tfp_ood import units
 from tfp_ood.keras import keras
-from tfp_ood.models import whiteness
+from tfp_ood.models import chunks, whiteness
 from tfp_ood.models.pixel_cnn import layers as pixel_cnn_layers
 from tfp_ood.models.pixel_cnn.layers import SELF, ShiftedConv, Taps, WholeImage
 
@@ -78,6 +78,30 @@ def test_initialisation_normalises_every_layer(options, image_shape):
     model._pixel_log_probs(inputs, tf.constant(images), apply=apply)
     layers = [layer for layer in model.submodules if isinstance(layer, ShiftedConv)]
     assert sorted(seen) == sorted(layer.name for layer in layers)
+
+
+@OPTIONS
+def test_initialisation_sees_few_images_at_once(options, monkeypatch):
+    """And starts nearly as if it had seen all of them together, whose parts differ."""
+    tiny = case(options, (4, 8, 3))
+    images = np.sort(contracts.random_images(tiny, 256), axis=0)
+    expected, seen = contracts.build(tiny), []
+    expected.initialize(images)
+    plain = ShiftedConv.plain
+    monkeypatch.setattr(
+        ShiftedConv, "plain", lambda layer, x: seen.append(len(x)) or plain(layer, x)
+    )
+    monkeypatch.setattr(chunks, "_PIXELS", 4 * 8 * 64)
+    model = contracts.build(tiny)
+    model.initialize(np.random.default_rng(0).permutation(images))
+    layers = [layer for layer in model.submodules if isinstance(layer, ShiftedConv)]
+    assert seen == [64] * 4 * len(layers)
+    for own, other in zip(model.trainable_variables, expected.trainable_variables, strict=True):
+        if "gain" in own.name:
+            np.testing.assert_allclose(own, other, rtol=0.2)
+            assert np.mean(np.abs(own / other - 1)) < 0.05
+    difference = model.log_prob(images) - expected.log_prob(images)
+    assert np.abs(np.mean(units.bits_per_dim(difference, model.num_dims))) < 0.01
 
 
 @OPTIONS

@@ -12,6 +12,7 @@ from tfp_ood import models
 from tfp_ood.config import Config, DataConfig, TrainConfig, VAEConfig
 from tfp_ood.keras import keras
 from tfp_ood.models import dequantize, whiteness
+from tfp_ood.models.vae.build import VAE
 
 tfd = tfp.distributions
 
@@ -225,6 +226,35 @@ def test_free_bits_are_the_least_that_each_dimension_costs(prior):
     assert lost == pytest.approx((kl + 1.0) * SMALL.num_latents, abs=1e-3)
     few = dataclasses.replace(plain, free_bits=1e-6)
     assert objective(few) == pytest.approx(objective(plain), abs=1e-3)
+
+
+def test_free_bits_are_of_the_whole_batch(monkeypatch):
+    """Not of the half that a CPU computes at once, or of the share of one of two devices."""
+    monkeypatch.setattr(VAE, "_reconstruction", lambda self, images, latents: 0.0 * latents[:, 0])
+    images = np.repeat(random_images(2, SHAPE), 4, axis=0)
+    images[:4] //= 8  # halves whose KL differs
+    kl = tfd.kl_divergence(build().posterior(images).distribution, tfd.Normal(0.0, 1.0)).numpy()
+    free = float(np.median(kl.mean(0)))
+    expected = np.maximum(kl.mean(0), free).sum()
+    in_halves = np.mean([np.maximum(half.mean(0), free).sum() for half in np.split(kl, 2)])
+    assert in_halves > 1.001 * expected
+    two = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
+    options, ends = tf.data.Options(), []
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    data = tf.data.Dataset.from_tensors({"image": images}).with_options(options)
+    for strategy in (tf.distribute.get_strategy(), two):
+        with strategy.scope():
+            model = build(dataclasses.replace(SMALL, free_bits=free))
+            model.compile(optimizer=keras.optimizers.SGD(1.0), jit_compile=strategy is two)
+        (bits,) = model.fit(data, verbose=0).history["bits_per_dim"]
+        assert bits * model.num_dims * np.log(2) == pytest.approx(expected, rel=1e-5)
+        ends.append([v.numpy() for v in model.encoder.trainable_variables])
+    start = build().encoder.trainable_variables
+    for one, other, before in zip(*ends, start, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+        assert np.any(one != before.numpy())
 
 
 def test_temperature_scales_the_latents_only(trained):

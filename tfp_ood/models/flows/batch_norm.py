@@ -35,7 +35,8 @@ class BatchNorm(ImageBijector):
     Under `batch_statistics()`, `forward` takes mean and variance from the batch (what it is given:
     the part of one replica, or of `models.halves`), gradients flow through them, and moving
     averages follow. Anywhere else, and in `inverse`, the moving averages are constants, so that the
-    density of an image does not depend on its batch.
+    density of an image does not depend on its batch. They are of the weights that were trained;
+    for other weights, such as averages of these, `estimate_moments` finds them anew.
 
     `tfb.BatchNormalization` is not used: its switch is fixed when it is made, its log-det takes the
     moments of the batch a second time, its constraint on the scale holds only after an optimizer's
@@ -52,6 +53,8 @@ class BatchNorm(ImageBijector):
         mean, variance = tf.nn.moments(x, axes=[0, 1, 2])
         self.mean.assign(mean)
         self.variance.assign(variance)
+
+    estimate_moments = initialize
 
     def _forward_and_log_det(self, x):
         mean, variance = self._batch_moments(x) if _uses_batch.get() else (self.mean, self.variance)

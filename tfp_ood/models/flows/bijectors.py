@@ -10,6 +10,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_ood.models import products
+from tfp_ood.models.chunks import in_chunks
+
 tfb = tfp.bijectors
 
 
@@ -165,13 +168,13 @@ class InvertibleConv1x1(ImageBijector):
     def matrix(self) -> tf.Tensor:
         """The matrix W `[C, C]`; a pixel's channels c become `c @ W`."""
         lower, upper = self._factors()
-        return tf.matmul(self._permutation, tf.matmul(lower, upper))
+        return products.matmul(self._permutation, products.matmul(lower, upper))
 
     def inverse_matrix(self) -> tf.Tensor:
         """The inverse of W `[C, C]`, by two triangular solves."""
         lower, upper = self._factors()
-        inverse = tf.linalg.triangular_solve(lower, self._inverse_permutation)
-        return tf.linalg.triangular_solve(upper, inverse, lower=False)
+        inverse = products.triangular_solve(lower, self._inverse_permutation, lower=True)
+        return products.triangular_solve(upper, inverse, lower=False)
 
     def log_det(self, x: tf.Tensor) -> tf.Tensor:
         """`log|det dy/dx|` for images of the size of `x`, shape `[]`."""
@@ -205,7 +208,7 @@ class NormalizedConv1x1(ImageBijector):
 
     def _forward_and_log_det(self, x):
         scaled = tf.exp(self.actnorm.log_scale)[:, None] * self.conv.matrix()
-        bias = tf.linalg.matvec(scaled, self.actnorm.bias, transpose_a=True)
+        bias = products.matmul(self.actnorm.bias[tf.newaxis], scaled)[0]
         return mix_channels(x, scaled, bias), self.log_det(x)
 
     def _inverse_and_log_det(self, y):
@@ -259,12 +262,16 @@ def flatten_image(image_shape: tuple[int, int, int]) -> tfb.Bijector:
     return tfb.Reshape(event_shape_out=[int(np.prod(image_shape))], event_shape_in=image_shape)
 
 
-def initialize(bijector: tfb.Bijector, x: tf.Tensor) -> tf.Tensor:
-    """Initialises every actnorm of a composition from the images that reach it.
+def initialize(bijector: tfb.Bijector, x: tf.Tensor, method: str = "initialize") -> tf.Tensor:
+    """Initialises every normalization of a composition from the images that reach it.
+
+    What is held of the images at once is what enters a bijector, and what its network makes of a
+    few of them.
 
     Args:
       bijector: one of this file's, or a `Chain` or `JointMap` of such, at any depth.
       x: the images (or tuple of them) that enter it.
+      method: to be called, where a bijector has it, with what reaches it.
 
     Returns:
       `bijector.forward(x)` with the initialised weights.
@@ -273,13 +280,15 @@ def initialize(bijector: tfb.Bijector, x: tf.Tensor) -> tf.Tensor:
     # of its hidden base. A JointMap is what takes several parts.
     if isinstance(bijector, tfb.Composition):
         if tf.nest.is_nested(x):
-            return [initialize(part, x_i) for part, x_i in zip(bijector.bijectors, x, strict=True)]
+            pairs = zip(bijector.bijectors, x, strict=True)
+            return [initialize(part, x_i, method) for part, x_i in pairs]
         for part in reversed(bijector.bijectors):
-            x = initialize(part, x)
+            x = initialize(part, x, method)
         return x
-    if hasattr(bijector, "initialize"):
-        bijector.initialize(x)
-    return bijector.forward(x)
+    if hasattr(bijector, method):
+        getattr(bijector, method)(x)
+    is_image = not tf.nest.is_nested(x) and x.shape.rank == 4
+    return in_chunks(bijector.forward, x) if is_image else bijector.forward(x)
 
 
 def mix_channels(x: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
@@ -287,7 +296,7 @@ def mix_channels(x: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor | None = None)
 
     As a matrix product, which costs half of a convolution's time at these sizes.
     """
-    y = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), matrix)
+    y = products.matmul(tf.reshape(x, [-1, x.shape[-1]]), matrix)
     return tf.reshape(y if bias is None else y + bias, tf.shape(x))
 
 

@@ -54,10 +54,10 @@ class FlowModel(LikelihoodModel):
         """Over dequantized images, `[H, W, C]` in [0, 256)."""
         self._finish_build()
 
-    def _initialize(self, images):
+    def _initialize(self, images, method="initialize"):
         noise = dequantize.training_noise(tf.shape(images), tf.constant([self.seed, 0]))
         to_latent = self.distribution.bijector.bijector
-        bijectors.initialize(to_latent, tf.cast(images, tf.float32) + noise)
+        bijectors.initialize(to_latent, tf.cast(images, tf.float32) + noise, method)
 
     def _training_log_prob(self, images, labels, seed):
         noise = dequantize.training_noise(tf.shape(images), seed)

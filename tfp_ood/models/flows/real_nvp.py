@@ -19,6 +19,15 @@ _NORMALIZATIONS = {"actnorm": bijectors.ActNorm, "batch_norm": batch_norm.BatchN
 class RealNVPModel(FlowModel):
     """A flow whose batch normalizations, if it has any, learn in training steps only."""
 
+    @property
+    def moments(self) -> list[tf.Variable]:
+        """See `LikelihoodModel`."""
+        layers = [part for part in self.submodules if isinstance(part, batch_norm.BatchNorm)]
+        return [variable for layer in layers for variable in (layer.mean, layer.variance)]
+
+    def _estimate_moments(self, images):
+        self._initialize(images, method="estimate_moments")
+
     def _training_log_prob(self, images, labels, seed):
         with batch_norm.batch_statistics():
             return super()._training_log_prob(images, labels, seed)

@@ -10,9 +10,10 @@ import tensorflow as tf
 from tfp_ood.families import PixelCNNConfig
 from tfp_ood.models import dequantize, whiteness
 from tfp_ood.models.base import LikelihoodModel
+from tfp_ood.models.chunks import chunks
 from tfp_ood.models.pixel_cnn import sampler
 from tfp_ood.models.pixel_cnn.heads import CategoricalHead, LogisticHead
-from tfp_ood.models.pixel_cnn.layers import ShiftedConv, WholeImage, convolutions, network_inputs
+from tfp_ood.models.pixel_cnn.layers import Normalizer, WholeImage, convolutions, network_inputs
 from tfp_ood.models.pixel_cnn.networks import GatedNetwork, PlusPlusNetwork
 
 _PARTS = {
@@ -40,7 +41,10 @@ class PixelCNN(LikelihoodModel):
         self._finish_build()
 
     def _initialize(self, images):
-        self._log_prob(images, apply=ShiftedConv.initialize)
+        normalizer = Normalizer()
+        for chunk in chunks(images):
+            self._log_prob(chunk, apply=normalizer)
+        normalizer.finish()
 
     def _training_log_prob(self, images, labels, seed):
         return self._log_prob(images, dropout=self.dropout, seed=seed)

@@ -85,29 +85,35 @@ class ShiftedConv(keras.layers.Layer):
 
     def kernel(self) -> tf.Tensor:
         """g v / |v|, float32 `[height, width, num_inputs, num_outputs]`."""
-        square = tf.reduce_sum(tf.square(self.direction), axis=[0, 1, 2])
-        return self.direction * (self.gain * tf.math.rsqrt(square))
+        return self._kernel(self.gain)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """`[B, H, W, num_inputs]` to `[B, H / stride, W / stride, num_outputs]`."""
-        kernel = tf.cast(self.kernel(), self._compute)
-        outputs = self._convolve(tf.cast(inputs, self._compute), kernel)
-        return outputs + tf.cast(self.bias, self._compute)
+        return self._convolve(inputs, self.kernel()) + tf.cast(self.bias, self._compute)
 
-    def initialize(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Sets g and b for outputs of mean 0 and standard deviation `init_scale`; returns them."""
-        self.gain.assign(tf.ones_like(self.gain))
-        self.bias.assign(tf.zeros_like(self.bias))
-        outputs = tf.cast(self(inputs), tf.float32)
-        mean, variance = tf.nn.moments(outputs, list(range(outputs.shape.rank - 1)))
+    def plain(self, inputs: tf.Tensor) -> tf.Tensor:
+        """`call` with g = 1 and b = 0, float32."""
+        return tf.cast(self._convolve(inputs, self._kernel(1.0)), tf.float32)
+
+    def normalize(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
+        """Sets g and b so that outputs have mean 0 and standard deviation `init_scale`.
+
+        Args:
+          mean: of the `plain` outputs, float32 `[num_outputs]`.
+          variance: of them.
+        """
         # Outputs that do not vary tell nothing of the scale.
         deviation = tf.sqrt(tf.where(variance > _MIN_VARIANCE, variance, 1.0))
         gain = self.init_scale / deviation
         self.gain.assign(gain)
         self.bias.assign(-mean * gain)
-        return self(inputs)
+
+    def _kernel(self, gain):
+        square = tf.reduce_sum(tf.square(self.direction), axis=[0, 1, 2])
+        return self.direction * (gain * tf.math.rsqrt(square))
 
     def _convolve(self, inputs, kernel):
+        inputs, kernel = tf.cast(inputs, self._compute), tf.cast(kernel, self._compute)
         if self.taps == SELF:
             # As a matrix product: its gradient takes half the time on a CPU.
             pixels = tf.reshape(inputs, [-1, self.num_inputs])
@@ -127,6 +133,35 @@ class ShiftedConv(keras.layers.Layer):
         return tf.nn.conv2d(padded, kernel, self.stride, "VALID")
 
 
+class Normalizer:
+    """Normalises the outputs of all layers of a network over images, of which it sees few at once.
+
+    As `WholeImage.apply` it normalises each layer over the images of the run that it is used in,
+    so that the next layer meets what it will meet in the end. `finish` then gives every layer the
+    moments over all runs.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[ShiftedConv, list[tuple[tf.Tensor, ...]]] = {}
+
+    def __call__(self, layer: ShiftedConv, inputs: tf.Tensor) -> tf.Tensor:
+        """A layer's output, normalised."""
+        outputs = layer.plain(inputs)
+        mean, variance = tf.nn.moments(outputs, list(range(outputs.shape.rank - 1)))
+        self._seen.setdefault(layer, []).append((float(len(inputs)), mean, variance))
+        layer.normalize(mean, variance)
+        return outputs * layer.gain + layer.bias
+
+    def finish(self) -> None:
+        """Normalises every layer by the mean and the variance of all that it put out."""
+        for layer, seen in self._seen.items():
+            counts, means, variances = (tf.stack(values) for values in zip(*seen, strict=True))
+            shares = (counts / tf.reduce_sum(counts))[:, tf.newaxis]
+            mean = tf.reduce_sum(shares * means, 0)
+            variance = tf.reduce_sum(shares * (variances + tf.square(means - mean)), 0)
+            layer.normalize(mean, variance)
+
+
 @dataclasses.dataclass
 class WholeImage:
     """Runs a network on whole images: layer by layer, each on all pixels at once.
@@ -136,7 +171,7 @@ class WholeImage:
 
     Args:
       inputs: `[B, H, W, num_inputs]`, what the first layers see.
-      apply: how a layer meets its input: a call, or `ShiftedConv.initialize`.
+      apply: how a layer meets its input: a call, or a `Normalizer`.
       dropout: share of hidden values that are dropped.
       seed: int32 `[2]`, of the dropout.
     """

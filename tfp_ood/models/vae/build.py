@@ -33,7 +33,7 @@ class VAE(LikelihoodModel):
         self, model: VAEConfig, image_shape: tuple[int, int, int], seed: int, precision: str
     ):
         super().__init__(image_shape, seed)
-        self._options = model
+        self._options, self.couples_images = model, model.free_bits > 0
         self.pixels = pixels.LIKELIHOODS[model.decoder]()
         # Seeds are spread so that no two layers of a model start alike.
         self.encoder = Encoder(model, 1_000_003 * seed, precision)
@@ -81,12 +81,25 @@ class VAE(LikelihoodModel):
         return tf.reduce_sum(log_probs, axis=[1, 2, 3])
 
     def _training_log_prob(self, images, labels, seed):
+        return self._of_batch(self._training_parts(images, labels, seed))
+
+    def _training_parts(self, images, labels, seed):
+        """log p(x|z) `[B]` and the KL from the prior `[B, L]`; under the mixture prior, where
+        dimensions have no KL of their own, they are one group: `[B, 1]`."""
         posterior = self.posterior(images)
         normal = posterior.distribution
         noise = tf.random.stateless_normal(tf.shape(normal.loc), seed)
         latents = normal.loc + normal.scale * noise
-        kl = self._training_kl(posterior, latents)
-        return self._reconstruction(images, latents) - self._kl_weight() * kl
+        if self._options.prior == "mixture":
+            kl = posterior.log_prob(latents) - self.prior().log_prob(latents)
+            kl = kl[:, tf.newaxis]
+        else:
+            kl = tfd.kl_divergence(normal, self.prior().distribution)
+        return {"reconstruction": self._reconstruction(images, latents), "kl": kl}
+
+    def _of_batch(self, parts):
+        kl = self._with_free_bits(parts["kl"]) if self.couples_images else parts["kl"]
+        return parts["reconstruction"] - self._kl_weight() * tf.reduce_sum(kl, axis=-1)
 
     def _kl_weight(self):
         """Rises from 0 to 1 over the first `kl_warmup_steps` steps."""
@@ -95,21 +108,19 @@ class VAE(LikelihoodModel):
         step = tf.cast(self.optimizer.iterations, tf.float32)
         return tf.minimum(1.0, step / self._options.kl_warmup_steps)
 
-    def _training_kl(self, posterior, latents):
-        """KL from the prior, with what is free: `[B]`, or `[]` for the mean over the images.
+    def _with_free_bits(self, kl):
+        """What each group of latent dimensions costs, `[G]`, from the KL `[B, G]` of a batch.
 
-        A latent dimension's mean over the images costs at least `free_bits` nats, so that nothing
-        is gained below (Kingma et al., "Inverse Autoregressive Flow", 2016: free bits). Under
-        the mixture prior, where dimensions have no KL of their own, they are one group.
+        The mean over all images of the step, on whatever devices, costs at least `free_bits` nats
+        for each dimension, so that nothing is gained below (Kingma et al., "Inverse Autoregressive
+        Flow", 2016: free bits).
         """
-        free = self._options.free_bits
-        if self._options.prior == "mixture":
-            kl = posterior.log_prob(latents) - self.prior().log_prob(latents)
-            return tf.maximum(tf.reduce_mean(kl), free * self._options.num_latents) if free else kl
-        kl = tfd.kl_divergence(posterior.distribution, self.prior().distribution)
-        if free:
-            kl = tf.maximum(tf.reduce_mean(kl, axis=0), free)
-        return tf.reduce_sum(kl, axis=-1)
+        free = self._options.free_bits * self._options.num_latents / kl.shape[-1]
+        mean = tf.reduce_mean(kl, axis=0)
+        of_all, context = tf.stop_gradient(mean), tf.distribute.get_replica_context()
+        if context is not None and context.num_replicas_in_sync > 1:
+            of_all = context.all_reduce("MEAN", of_all)
+        return tf.where(of_all > free, mean, free)
 
     def _draw(self, images, posterior, draw):
         """log p(x|z) and log q(z|x) - log p(z), `[B]`, of a latent z that the image decides; and
