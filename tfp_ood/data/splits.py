@@ -197,7 +197,7 @@ def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | Non
     folder = image_files.open_folder(source.path, data.unreadable)
     plan = shaping.plan(source.name, folder.native_shape, folder.largest, data)
     # As bytes, which is what paths are: TensorFlow takes texts that are UTF-8 only.
-    paths = np.array([os.fsencode(path) for path in folder.paths])
+    files = np.array([os.fsencode(path) for path in folder.paths])
     labels = np.array(folder.labels, np.int64)
 
     def decode(path: tf.Tensor) -> tf.Tensor:
@@ -205,7 +205,7 @@ def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | Non
         return plan.apply(tf.ensure_shape(image, folder.native_shape))
 
     version = image_files.version(folder.paths, source.path)
-    split = _of_items(source, role, data, plan, paths, labels, decode, version)
+    split = _of_items(source, role, data, plan, files, labels, decode, version)
     split.preprocessing.update(folder.record)
     return split
 
