@@ -35,13 +35,14 @@ def test_anderson_darling_is_its_formula(shape):
     logs = special.log_ndtr(ordered) + special.log_ndtr(-ordered[:, ::-1])
     expected = -n - np.mean((2 * np.arange(1, n + 1) - 1) * logs, axis=1)
     found = whiteness.tests(noise, "all")["anderson_darling.all"]
-    np.testing.assert_allclose(found, expected, rtol=0.01, atol=0.01)
+    np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.007)
 
 
 def test_noise_that_is_no_number_stops_nothing():
     """A training that diverged is told by its likelihood."""
     noise = np.full((2, 4, 4, 1), np.nan, np.float32)
     noise[1, 0, 0, 0] = np.inf
+    whiteness.tests(noise, "z")["anderson_darling.z"].numpy()
     assert set(whiteness.tests(noise, "z")) == {f"{name}.z" for name in whiteness.TESTS}
 
 

@@ -17,10 +17,11 @@ TESTS = ("anderson_darling", "flatness", "autocorrelation", "mean", "kurtosis")
 _MIN_VARIANCE = 1e-6
 """Added to variances, and to mean power: an image without any has tests too, whatever rounding
 leaves of its differences."""
-_NUM_BINS = 2048
+_NUM_POINTS = 1024
 _REACH = 8.0
-"""Bins of standardised values z, even in z / sqrt(1 + (z / 8)^2): 0.008 wide in the middle, and 1 %
-of z at 25."""
+_FARTHEST = 60.0
+"""The grid of standardised values z: even in z / sqrt(1 + (z / 8)^2), 0.016 apart in the middle and
+further where z is larger, up to more than a value among 3,600 can have."""
 _EDGE = 2.0**-24
 """How near to 0 and 1 a uniform value may come: 5.3 standard deviations."""
 
@@ -69,37 +70,41 @@ def normal_scores(below: tf.Tensor, mass: tf.Tensor, noise: tf.Tensor) -> tf.Ten
 
 
 def _anderson_darling(standardised):
-    """By counting, which takes a third of the time of sorting: the bins are so narrow that A^2 is
-    right to 0.01, or to 1 % where it is large."""
+    """By counting, which takes half the time of sorting: n times the integral of (C - Phi)^2 over
+    log Phi - log(1 - Phi), with C the share of values below. A value between two points of the grid
+    counts for both, by how near they are, so that A^2 is continuous. It is too small by 0.005, and
+    right to 0.002 beside that, or to 2 % where it is large."""
     count = standardised.shape[1:].num_elements()
     values = tf.reshape(standardised, [-1, count])
     squeezed = values * tf.math.rsqrt(1.0 + tf.square(values / _REACH))
-    places = tf.cast((squeezed + _REACH) * (_NUM_BINS / (2.0 * _REACH)), tf.int32)
-    places = tf.clip_by_value(places, 0, _NUM_BINS - 1)  # of what is no number too
-    size = {"minlength": _NUM_BINS, "maxlength": _NUM_BINS}
-    counts = tf.math.bincount(places, axis=-1, dtype=tf.float32, **size)
-    below = tf.cumsum(counts, axis=-1) / count
-    steps_below, steps_above, first_above = _steps()
-    # Not as products of matrices, which some devices round.
-    of_below = tf.reduce_sum(tf.square(below) * steps_below, -1)
-    of_above = tf.reduce_sum(tf.square(1.0 - below) * steps_above, -1)
-    return -count * (1.0 + first_above + of_below + of_above)
+    place = (squeezed + _REACH) * ((_NUM_POINTS - 1) / (2.0 * _REACH))
+    # Clipped as a number and as a place: what is no number has one too.
+    point = tf.cast(tf.floor(tf.clip_by_value(place, 0.0, _NUM_POINTS - 1.001)), tf.int32)
+    point = tf.clip_by_value(point, 0, _NUM_POINTS - 2)
+    upper = place - tf.cast(point, tf.float32)
+    counts = tf.math.bincount(
+        tf.concat([point, point + 1], -1),
+        weights=tf.concat([1.0 - upper, upper], -1),
+        minlength=_NUM_POINTS,
+        maxlength=_NUM_POINTS,
+        axis=-1,
+    )
+    expected, weights = _grid()
+    difference = tf.cumsum(counts, axis=-1) / count - expected
+    return count * tf.reduce_sum(tf.square(difference) * weights, -1)
 
 
 @functools.cache
-def _steps():
-    """What A^2 weighs squared shares by, at the bins' middles z_k.
-
-    All values of bin k have z_k, and ranks from n C_(k-1) + 1 to n C_k: the sum over them of 2i - 1
-    is n^2 (C_k^2 - C_(k-1)^2), and summed by parts A^2 is -n - n sum_k [C_k^2 (log Phi(z_k) - log
-    Phi(z_(k+1))) + (1 - C_k)^2 (log Phi(-z_(k+1)) - log Phi(-z_k))] - n log Phi(-z_1).
-    """
-    squeezed = (np.arange(_NUM_BINS) + 0.5) * (2.0 * _REACH / _NUM_BINS) - _REACH
-    middles = squeezed / np.sqrt(1.0 - np.square(squeezed / _REACH))
-    below, above = special.log_ndtr(middles), special.log_ndtr(-middles)
-    steps_below = -np.diff(below, append=0.0)
-    steps_above = np.diff(above, append=above[-1])
-    return np.float32(steps_below), np.float32(steps_above), np.float32(above[0])
+def _grid():
+    """Phi between the points of the grid, and the steps of log Phi - log(1 - Phi) around there."""
+    between = (np.arange(_NUM_POINTS) + 0.5) * (2.0 * _REACH / (_NUM_POINTS - 1)) - _REACH
+    end = _FARTHEST / np.sqrt(1.0 + (_FARTHEST / _REACH) ** 2)
+    between = np.clip(between, -end, end)
+    z = between / np.sqrt(1.0 - np.square(between / _REACH))
+    logit = special.log_ndtr(z) - special.log_ndtr(-z)
+    # Below the first is nothing but the tail; above the last all values are counted.
+    steps = np.concatenate([[logit[1] - logit[0] + 2.0], logit[2:] - logit[:-2], [0.0]]) / 2.0
+    return np.float32(special.ndtr(z)), np.float32(steps)
 
 
 def _flatness(standardised):
