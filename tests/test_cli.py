@@ -239,6 +239,23 @@ def test_show_starts_no_tensorflow(path):
     assert done.returncode == 0 and "data.in_distribution" in done.stdout, done.stderr
 
 
+def test_names_are_escaped_where_the_output_cannot_show_them():
+    flags = [
+        f"--config={QUICKSTART}",
+        "--mode=show",
+        "--config.data.in_distribution=folder:/\u7167",
+    ]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "main.py", *flags],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0 and rb"'folder:/\u7167'" in done.stdout, done.stderr
+
+
 def test_show_of_what_was_trained(workdir, capsys):
     """Values of the training as in the work directory, the rest as in the command line."""
     flags = [f"--config={QUICKSTART}", f"--workdir={workdir}", "--mode=show"]

@@ -325,13 +325,14 @@ def test_a_set_in_files_of_another_format_is_refused_before_work(found, tmp_path
     folder.mkdir(parents=True)
     (folder / "features.json").write_text("{}")
     (folder / "dataset_info.json").write_text(json.dumps({"fileFormat": found}))
-    said = rf"mnist: the files in {folder} are of TFDS's format {found}; valid is tfrecord: "
+    said = rf"mnist: the files in {folder} are of TFDS's format {found}; valid is tfrecord or p"
     with pytest.raises(DataError, match=said):
         prepare.prepare(["noise", "mnist"], str(tmp_path))
     with pytest.raises(DataError, match=said):
         splits.open_split("mnist", "out", DataConfig(), str(tmp_path))
-    (folder / "dataset_info.json").write_text(json.dumps({"fileFormat": "tfrecord"}))
-    assert prepare.missing(["mnist"], str(tmp_path)) == []
+    for read in ({"fileFormat": "tfrecord"}, {"fileFormat": "parquet"}, {}):
+        (folder / "dataset_info.json").write_text(json.dumps(read))
+        assert prepare.missing(["mnist"], str(tmp_path)) == []
 
 
 @pytest.mark.parametrize("given", ["gs://bucket/tfds", NOT_UTF_8])

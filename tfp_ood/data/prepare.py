@@ -27,7 +27,7 @@ from tfp_ood.data.specs import DatasetSpec, parse
 from tfp_ood.errors import DataError, first_line
 
 _WORK_PREFIX = ".preparing-"
-_FORMAT = "tfrecord"
+_FORMATS = ("tfrecord", "parquet")
 _CONNECT_SECONDS = 3.0
 _PROBE_SECONDS = 4.0
 
@@ -119,13 +119,14 @@ def check_format(spec: DatasetSpec, data_dir: str | None) -> None:
     folder = set_folder(spec, data_dir)
     try:
         facts = json.loads(pathlib.Path(folder, "dataset_info.json").read_bytes())
-        found = facts.get("fileFormat", _FORMAT)
+        found = facts.get("fileFormat", _FORMATS[0])
     except (OSError, ValueError, AttributeError):
         return
-    if found != _FORMAT:
+    if found not in _FORMATS:
         raise DataError(
-            f"{spec.name}: the files in {folder} are of TFDS's format {found}; valid is {_FORMAT}: "
-            "use another --data_dir, or move them away, and run --mode=prepare, which makes it."
+            f"{spec.name}: the files in {folder} are of TFDS's format {found}; valid is "
+            f"{' or '.join(_FORMATS)}: use another --data_dir, or move them away, and run "
+            "--mode=prepare, which makes the set."
         )
 
 
