@@ -26,13 +26,13 @@ def test_intervals_hold_the_truth_at_their_rate():
     """Of normal scores, whose AUROC is known: Phi(shift / sqrt(2))."""
     shift, truth = 0.8, stats.norm.cdf(0.8 / np.sqrt(2))
     held = 0
-    for trial in range(400):
+    for trial in range(200):
         rng = np.random.default_rng(trial)
         own, foreign = rng.normal(size=150), rng.normal(shift, 1, size=100)
         low, high = bootstrap.intervals(own, foreign, num_resamples=300, seed=trial)["auroc"]
         held += low <= truth <= high
-    # Three standard deviations of a share of 400, around the nominal 0.95.
-    assert held / 400 == pytest.approx(bootstrap.LEVEL, abs=3 * np.sqrt(0.95 * 0.05 / 400))
+    # Three standard deviations of a share of 200, around the nominal 0.95.
+    assert held / 200 == pytest.approx(bootstrap.LEVEL, abs=3 * np.sqrt(0.95 * 0.05 / 200))
 
 
 @pytest.mark.parametrize("levels", [2, 10, 10**9], ids=["many ties", "ties", "no ties"])
@@ -93,3 +93,15 @@ def test_the_seed_decides():
 def test_bad_scores_are_refused():
     with pytest.raises(EvaluationError, match="out-of-distribution"):
         bootstrap.intervals(np.ones(3), np.array([1.0, np.nan]))
+
+
+def test_intervals_of_very_many_images_are_those_of_all_of_them(monkeypatch):
+    """By groups of scores, and image by image: the same to what resampling leaves open."""
+    rng = np.random.default_rng(0)
+    own, foreign = rng.normal(size=6000), np.round(rng.normal(1, 2, 4000), 2)
+    exact, ends = bootstrap.estimates(own, foreign)
+    monkeypatch.setattr(bootstrap, "_MANY", 1000)
+    again, grouped = bootstrap.estimates(own, foreign)
+    assert again == exact == pytest.approx(detection_metrics(own, foreign))
+    for name, (low, high) in ends.items():
+        assert grouped[name] == pytest.approx((low, high), abs=0.15 * (high - low)), name

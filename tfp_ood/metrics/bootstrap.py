@@ -20,6 +20,10 @@ LEVEL = 0.95
 
 NUM_RESAMPLES = 1000
 
+_MANY = 50_000
+_NUM_GROUPS = 4096
+"""Images of both sets, beyond which the metrics of resamples are of so many groups of scores."""
+
 _RISING, _FALLING = slice(None), slice(None, None, -1)
 
 
@@ -46,24 +50,67 @@ def intervals(
     Raises:
       EvaluationError: a set is empty or has scores that are not finite.
     """
+    return estimates(in_scores, out_scores, num_resamples, seed)[1]
+
+
+def estimates(
+    in_scores: np.ndarray,
+    out_scores: np.ndarray,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """The metrics and their `intervals`, whose arguments these are, sorted once for both."""
     is_out, scores = joined(in_scores, out_scores)
     values, places = np.unique(scores, return_inverse=True)
     sets = places[is_out == 0], places[is_out == 1]
     whole = tuple(np.bincount(chosen, minlength=len(values)) for chosen in sets)
+    exact, rng = metrics_of_counts(*whole), np.random.default_rng(seed)
+    resample = _of_groups if len(scores) > _MANY else _of_images
     # How resamples are counted is exact for a sample without ties, and nearly so with them.
-    exact, counted = metrics_of_counts(*whole), metrics_of_counts(*whole, whole)
-    rng = np.random.default_rng(seed)
-    resampled = []
-    for _ in range(num_resamples):
-        drawn = (chosen[rng.integers(0, len(chosen), len(chosen))] for chosen in sets)
-        counts = (np.bincount(chosen, minlength=len(values)) for chosen in drawn)
-        resampled.append(metrics_of_counts(*counts, whole))
+    counted, resampled = resample(sets, whole, num_resamples, rng)
     tail = (1.0 - LEVEL) / 2.0
     found = {}
     for name in exact:
         ends = np.quantile([one[name] for one in resampled], [tail, 1.0 - tail])
         found[name] = tuple(np.clip(ends + (exact[name] - counted[name]), 0.0, 1.0).tolist())
-    return found
+    return exact, found
+
+
+_Sets = tuple[np.ndarray, np.ndarray]
+"""Something of in-distribution images, and of the others."""
+
+_Resampled = tuple[dict[str, float], list[dict[str, float]]]
+"""Metrics of the sample, counted as those of the resamples are, and those."""
+
+
+def _of_images(
+    sets: _Sets, whole: _Sets, num_resamples: int, rng: np.random.Generator
+) -> _Resampled:
+    """Draws images, of which `sets` has the places among V values, and `whole` how often each
+    value occurs."""
+    resampled = []
+    for _ in range(num_resamples):
+        drawn = (chosen[rng.integers(0, len(chosen), len(chosen))] for chosen in sets)
+        counts = (np.bincount(chosen, minlength=len(whole[0])) for chosen in drawn)
+        resampled.append(metrics_of_counts(*counts, whole))
+    return metrics_of_counts(*whole, whole), resampled
+
+
+def _of_groups(
+    sets: _Sets, whole: _Sets, num_resamples: int, rng: np.random.Generator
+) -> _Resampled:
+    """The same for very many images: how many of each of some thousand groups of neighbouring
+    values are drawn, which is a multinomial number. What differs within a group is no longer seen
+    in a resample; on how far these spread that has an influence of one by the number of groups."""
+    upto = np.cumsum(whole[0] + whole[1])
+    group = (upto - 1) * _NUM_GROUPS // upto[-1]
+    grouped = tuple(np.bincount(group, counts, _NUM_GROUPS).astype(np.int64) for counts in whole)
+    drawn = (
+        rng.multinomial(len(c), g / len(c), num_resamples)
+        for c, g in zip(sets, grouped, strict=True)
+    )
+    resampled = [metrics_of_counts(*counts) for counts in zip(*drawn, strict=True)]
+    return metrics_of_counts(*grouped), resampled
 
 
 def metrics_of_counts(

@@ -15,7 +15,6 @@ from tfp_ood.detectors.guard import Guard
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.metrics import bootstrap
-from tfp_ood.metrics.detection import detection_metrics
 from tfp_ood.reporting import names
 
 FORMAT = 3
@@ -213,9 +212,9 @@ def detection(in_scores: np.ndarray, out_scores: np.ndarray) -> dict[str, Any]:
     Raises:
       EvaluationError: a set is empty or has scores that are not finite.
     """
-    intervals = bootstrap.intervals(in_scores, out_scores)
+    metrics, intervals = bootstrap.estimates(in_scores, out_scores)
     return {
-        **detection_metrics(in_scores, out_scores),
+        **metrics,
         **{f"{name}_interval": list(ends) for name, ends in intervals.items()},
     }
 
