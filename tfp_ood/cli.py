@@ -159,7 +159,7 @@ def _run(values: flags.FlagValues) -> None:
     if values.trained_config:
         config = _as_trained(config, workdir)
     if values.mode == SHOW:
-        print("\n".join(stages.settings(config)))
+        print("\n".join(options.settings(config)))
         return
     places.check(config.data, None if values.mode == "prepare" else workdir)
     stages.run(experiment, config, workdir, values.data_dir, values.mode)

@@ -250,3 +250,25 @@ def split(text: str) -> list[str]:
         for found in _LISTED.finditer(text)
     ]
     return [part for part in parts if part]
+
+
+def settings(config: Any) -> list[str]:
+    """A line for every key with its value; those of another value than the default say that too.
+
+    The default is that of the config's own family of models.
+    """
+    default = type(config)(**{name: cls() for name, cls in groups(config).items()})
+    usual = dict(flat(dataclasses.asdict(default)))
+    width = max(map(len, usual))
+    return [
+        f"  {key:{width}}  {value!r}"
+        if value == usual[key]
+        else f"* {key:{width}}  {value!r}  (default: {usual[key]!r})"
+        for key, value in flat(dataclasses.asdict(config))
+    ]
+
+
+def groups(config: Any) -> dict[str, type]:
+    """The class of each group of keys; that of models depends on the family."""
+    values = vars(config).items()
+    return {name: type(value) for name, value in values if dataclasses.is_dataclass(value)}

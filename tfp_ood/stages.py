@@ -16,7 +16,7 @@ import numpy as np
 from tfp_ood import config as config_lib
 from tfp_ood import devices, options
 from tfp_ood.config import Config, ConfigError, DataConfig
-from tfp_ood.data import specs
+from tfp_ood.data import manifest, specs
 from tfp_ood.errors import UserError
 from tfp_ood.training import cluster
 from tfp_ood.training.cluster import Cluster
@@ -44,29 +44,7 @@ def valid_values(key: str, config: ExperimentConfig) -> str:
     Raises:
       ConfigError: there is no such key.
     """
-    return options.valid_values(type(config), key, _groups(config))
-
-
-def settings(config: ExperimentConfig) -> list[str]:
-    """A line for every key with its value; those of another value than the default say that too.
-
-    The default is that of the config's own family of models.
-    """
-    default = type(config)(**{name: cls() for name, cls in _groups(config).items()})
-    usual = dict(options.flat(dataclasses.asdict(default)))
-    width = max(map(len, usual))
-    return [
-        f"  {key:{width}}  {value!r}"
-        if value == usual[key]
-        else f"* {key:{width}}  {value!r}  (default: {usual[key]!r})"
-        for key, value in options.flat(dataclasses.asdict(config))
-    ]
-
-
-def _groups(config: ExperimentConfig) -> dict[str, type]:
-    """The class of each group of keys; that of models depends on the family."""
-    groups = vars(config).items()
-    return {name: type(value) for name, value in groups if dataclasses.is_dataclass(value)}
+    return options.valid_values(type(config), key, options.groups(config))
 
 
 Stage = Callable[[Any, WorkDir, str | None], None]
@@ -134,6 +112,12 @@ def run(
             workdir.check(config)
             if process.is_chief:
                 stack.enter_context(workdir.locked())
+            # Not before the directory is the run's: what is refused leaves no trace.
+            stack.enter_context(
+                manifest.kept_in(
+                    workdir.manifests, lambda: process.is_chief and workdir.config.exists()
+                )
+            )
         if "train" in wanted and process.num_workers > 1:
             experiment.join(config, workdir)
         for stage in wanted:

@@ -50,6 +50,8 @@ class WorkDir:
     """The config that the model is trained with, JSON."""
     images = _Place("images.txt")
     """The version of the files that the model is trained on."""
+    manifests = _Place("manifests")
+    """Folder of what is known of image files (`data.manifest`)."""
     backup = _Place("backup")
     """State of a training that has not ended."""
     model = _Place("model")

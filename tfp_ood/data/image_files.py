@@ -6,13 +6,13 @@ import functools
 import hashlib
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from tfp_ood.data import decoding, duplicates, folders
+from tfp_ood.data import decoding, duplicates, folders, manifest
 from tfp_ood.data.decoding import decode as decode
 from tfp_ood.data.decoding import decode_content as decode_content
 from tfp_ood.data.folders import shown
@@ -40,6 +40,10 @@ class Folder:
     hold, and copies (`folders.remarks`)."""
     prints: tuple[duplicates.Print, ...] = ()
     """Of each image."""
+    version: str = ""
+    """As `version` of its images."""
+    looks: manifest.Looks = dataclasses.field(default_factory=dict, repr=False)
+    """For the folder's manifest."""
 
 
 def open_folder(path: str, unreadable: str = "error") -> Folder:
@@ -58,6 +62,7 @@ def open_folder(path: str, unreadable: str = "error") -> Folder:
     names, others = folders.list_files(path)
     stamps = tuple(_stamp(os.path.join(path, name)) for name in (*names, *others))
     folder = _open_folder(path, tuple(names), tuple(others), stamps)
+    manifest.write(path, folder.looks)
     if folder.skipped and (unreadable == "error" or not folder.paths):
         name, reason = folder.skipped[0]
         more = f" and {len(folder.skipped) - 1:,} other files" if len(folder.skipped) > 1 else ""
@@ -111,11 +116,11 @@ def _open_folder(
         name: "" if mode == -1 else folders.kind_of_mode(mode)
         for name, (*_, mode) in zip((*names, *others), stamps, strict=True)
     }
-    regular = [name for name in names if not kinds[name]]
-    looks = _in_threads(_look, [os.path.join(path, name) for name in regular], "checking", path)
-    found = dict(zip(regular, looks, strict=True))
-    seen = {name: look for name, look in found.items() if not isinstance(look, str)}
-    skipped = tuple((shown(name), look) for name, look in found.items() if isinstance(look, str))
+    stamp_of = dict(zip((*names, *others), stamps, strict=True))
+    looks = _looks(path, {name: stamp_of[name] for name in names if not kinds[name]})
+    found = {name: looks[name][1] for name in names if name in looks}
+    seen = {name: look for name, look in found.items() if not look.reason}
+    skipped = tuple((shown(name), look.reason) for name, look in found.items() if look.reason)
     record = {
         **({"skipped": [list(entry) for entry in skipped]} if skipped else {}),
         **folders.record_of_others(_not_looked_at(path, kinds, others)),
@@ -124,12 +129,25 @@ def _open_folder(
     prints = tuple(look.print for look in seen.values())
     record |= duplicates.record(prints)
     if not seen:
-        return Folder((), (), (None, None, None), (0, 0), skipped, record)
+        return Folder((), (), (None, None, None), (0, 0), skipped, record, looks=looks)
     sizes = [set(axis) for axis in zip(*(look.shape for look in seen.values()), strict=True)]
     native_shape = tuple(max(axis) if len(axis) == 1 else None for axis in sizes)
     largest = (max(sizes[0]), max(sizes[1]))
     kept = tuple(os.path.join(path, name) for name in seen)
-    return Folder(kept, _labels(tuple(seen)), native_shape, largest, skipped, record, prints)
+    labels, digests = _labels(tuple(seen)), [look.digest for look in seen.values()]
+    of_content = _version_of(list(seen), digests)
+    return Folder(kept, labels, native_shape, largest, skipped, record, prints, of_content, looks)
+
+
+def _looks(path: str, stamps: dict[str, manifest.Stamp]) -> manifest.Looks:
+    """What the files of a folder are like: those that are not as in its manifest are looked at."""
+    known = manifest.read(path)
+    new = [name for name, stamp in stamps.items() if known.get(name, (None,))[0] != stamp]
+    if not new and known.keys() == stamps.keys():
+        return known
+    looks = _in_threads(_look, [os.path.join(path, name) for name in new], "checking", path)
+    found = dict(zip(new, looks, strict=True))
+    return {n: (stamp, found[n]) if n in found else known[n] for n, stamp in stamps.items()}
 
 
 def _not_looked_at(
@@ -169,11 +187,14 @@ def version(paths: Sequence[str], root: str) -> str:
 @functools.lru_cache(maxsize=8)
 def _version(paths: tuple[str, ...], root: str, stamps: tuple[Any, ...]) -> str:
     del stamps  # part of the cache's key: a changed file is read again
+    names = [os.path.relpath(path, root) for path in paths]
+    return _version_of(names, _in_threads(_digest, paths, "reading", root))
+
+
+def _version_of(names: Sequence[str], digests: Iterable[str]) -> str:
     whole = hashlib.sha256()
-    digests = _in_threads(_digest, paths, "reading", root)
-    for path, digest in zip(paths, digests, strict=True):
-        name = f"{os.path.relpath(path, root)}\0{digest}\0"
-        whole.update(name.encode("utf-8", "surrogateescape"))
+    for name, digest in zip(names, digests, strict=True):
+        whole.update(f"{name}\0{digest}\0".encode("utf-8", "surrogateescape"))
     return whole.hexdigest()[:16]
 
 
@@ -202,25 +223,18 @@ def _labels(names: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(index[name] for name in classes)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Look:
-    """What there is to know of an image without its pixels."""
-
-    shape: tuple[int, ...]
-    deep: tuple[int, int] | None
-    """See `decoding.Decoded`."""
-    print: duplicates.Print
-
-
-def _look(path: str) -> _Look | str:
+def _look(path: str) -> manifest.Look:
     """What an image is like, or why it cannot be read."""
+    try:
+        digest = _digest(path)
+    except OSError as error:
+        return manifest.Look("", error.strerror or str(error))
     try:
         decoded = decoding.decode_any(path)
     except decoding.UnreadableError as error:
-        return str(error)
-    return _Look(
-        decoded.pixels.shape, decoded.deep, *duplicates.prints_of(decoded.pixels[np.newaxis])
-    )
+        return manifest.Look(digest, str(error))
+    (known,) = duplicates.prints_of(decoded.pixels[np.newaxis])
+    return manifest.Look(digest, "", decoded.pixels.shape, decoded.deep, known)
 
 
 def array_prints(path: str) -> tuple[duplicates.Print, ...]:

@@ -217,9 +217,8 @@ def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | Non
         image = tf.numpy_function(lambda p: image_files.decode(os.fsdecode(p)), [path], tf.uint8)
         return plan.apply(tf.ensure_shape(image, folder.native_shape))
 
-    version = image_files.version(folder.paths, source.path)
     groups = duplicates.groups(folder.prints)
-    split = _of_items(source, role, data, plan, files, labels, decode, version, groups)
+    split = _of_items(source, role, data, plan, files, labels, decode, folder.version, groups)
     split.preprocessing.update(folder.record)
     return split
 

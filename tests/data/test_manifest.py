@@ -1,0 +1,79 @@
+"""Files that have not changed are not decoded and hashed at every start."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfp_ood.data import image_files, manifest
+
+
+@pytest.fixture(name="photos")
+def _photos(tmp_path):
+    folder, rng = tmp_path / "photos", np.random.default_rng(0)
+    folder.mkdir()
+    for name in ("a.png", "b.png", os.fsdecode(b"caf\xe9.png")):
+        Image.fromarray(rng.integers(0, 256, (6, 5, 3), np.uint8)).save(folder / "x.png")
+        os.rename(folder / "x.png", folder / name)
+    (folder / "broken.jpg").write_bytes(b"x")
+    Image.fromarray(np.arange(30, dtype=np.uint16).reshape(6, 5)).save(folder / "deep.png")
+    return folder
+
+
+@pytest.fixture(name="opened")
+def _opened(photos, tmp_path, monkeypatch):
+    """Opens the folder as another process would, and says which files were decoded for it."""
+    looked, look = [], image_files._look
+    monkeypatch.setattr(image_files, "_look", lambda path: looked.append(path) or look(path))
+
+    def opened(may_write=True, place="manifests"):
+        looked.clear()
+        image_files._open_folder.cache_clear()
+        with manifest.kept_in(tmp_path / place, lambda: may_write):
+            folder = image_files.open_folder(str(photos), "skip")
+        return folder, sorted(os.path.basename(path) for path in looked)
+
+    return opened
+
+
+def test_the_second_start_looks_at_nothing_and_knows_the_same(photos, opened):
+    first, looked = opened()
+    assert len(looked) == 5 and len(first.paths) == 4
+    second, looked = opened()
+    assert looked == [] and second == first and second.prints == first.prints
+    assert first.skipped == second.skipped and len(first.skipped) == 1
+    assert first.version == image_files.version(first.paths, str(photos))
+
+
+def test_files_that_changed_are_looked_at_again(photos, opened):
+    first, _ = opened()
+    Image.fromarray(np.zeros((6, 5, 3), np.uint8)).save(photos / "b.png")
+    (photos / "a.png").rename(photos / "c.png")
+    second, looked = opened()
+    assert looked == ["b.png", "c.png"] and second.version != first.version
+    assert opened()[1] == []
+    (photos / "c.png").unlink()
+    third, looked = opened()
+    assert looked == [] and len(third.paths) == 3
+    os.utime(photos / "b.png", ns=(1, 1))  # perhaps another file of this size
+    fourth, looked = opened()
+    assert looked == ["b.png"] and fourth.version == third.version
+
+
+def test_nothing_is_kept_where_nothing_may_be_written(opened, tmp_path):
+    opened(may_write=False)
+    assert not (tmp_path / "manifests").exists()
+    assert len(opened()[1]) == 5
+
+
+def test_manifests_that_cannot_be_used_are_made_again(opened, tmp_path, monkeypatch):
+    opened()
+    (file,) = (tmp_path / "manifests").iterdir()
+    whole = file.read_bytes()
+    for content in (b"", b"x", whole[: len(whole) // 2]):
+        file.write_bytes(content)
+        assert len(opened()[1]) == 5
+        assert opened()[1] == []
+    monkeypatch.setattr(manifest.PIL, "__version__", "99")  # which may decode otherwise
+    assert len(opened()[1]) == 5
