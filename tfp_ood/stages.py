@@ -231,7 +231,7 @@ def _check_evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> N
         _start(config)
         from tfp_ood.evaluation import reference
 
-        reference.hash_of(config, workdir)
+        reference.facts(config, workdir)
 
 
 def _sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:

@@ -152,7 +152,7 @@ def test_tensorfloat_32_does_not_touch_a_flows_own_signal(tmp_path):
             # Networks move a statistic in its fourth digit; no image changes places with another.
             check(told, verdicts(guard, columns_of(model, images, NUM_DRAWS)), 2e-2)
     assert errors[0] < 0.03 and errors[1] > 0.3
-    assert moved_pixels[0] < 0.003 and moved_pixels[1] > 0.01
+    assert moved_pixels[0] < 0.003 and moved_pixels[1] > 5 * moved_pixels[0]
 
 
 def test_the_images_are_encoded_beside_the_model_and_without_python(exported):

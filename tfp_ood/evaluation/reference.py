@@ -25,7 +25,7 @@ def facts(config: Config, workdir: WorkDir) -> dict[str, str | None]:
 
 
 def load(config: Config, workdir: WorkDir) -> models.LikelihoodModel:
-    """The reference's model; arguments and errors as `hash_of`.
+    """The reference's model; arguments and errors as `facts`.
 
     Raises:
       TrainingError: its files are damaged.
