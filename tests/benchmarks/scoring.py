@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tests.benchmarks.timing import interleaved_seconds
 from tfp_ood import devices, models
-from tfp_ood.config import DataConfig, from_config_dict
+from tfp_ood.config import Config, DataConfig, from_config_dict
 from tfp_ood.data import pipeline
 from tfp_ood.evaluation import evaluate, images
 from tfp_ood.experiments import experiment
@@ -23,8 +23,9 @@ from tfp_ood.experiments import experiment
 BATCH = 250
 
 
-def cases() -> dict[str, models.LikelihoodModel]:
-    """Both sizes of Glow of the speed table, and the small model of each family."""
+def cases() -> dict[str, Config]:
+    """Both sizes of Glow of the speed table, and the small experiments of each family, whose scoring
+    takes as many draws of noise as their configs say."""
     found = {}
     for hidden in (64, 256):
         config = experiment("glow", "cifar10", "small")
@@ -33,9 +34,8 @@ def cases() -> dict[str, models.LikelihoodModel]:
     for family in ("glow", "real_nvp", "pixel_cnn", "vae"):
         for pair, shape in (("fashion_mnist", "28x28x1"), ("cifar10", "32x32x3")):
             config = experiment(family, pair, "small")
-            config.evaluate.num_draws = 1
             found[f"{family}, small, {shape}"] = config
-    return {name: models.build(from_config_dict(config)) for name, config in found.items()}
+    return {name: from_config_dict(config) for name, config in found.items()}
 
 
 def pictures(shape: tuple[int, int, int]) -> np.ndarray:
@@ -45,9 +45,11 @@ def pictures(shape: tuple[int, int, int]) -> np.ndarray:
     return next(pipeline.scoring_batches(split, BATCH).as_numpy_iterator())["image"]
 
 
-def before(model: models.LikelihoodModel, batch: np.ndarray) -> Callable[[], object]:
+def before(
+    model: models.LikelihoodModel, num_draws: int, batch: np.ndarray
+) -> Callable[[], object]:
     """Likelihood, then PNG sizes: nothing else is computed."""
-    statistics = model.scoring_function()
+    statistics = model.scoring_function(num_draws)
     spec = tf.TensorSpec([None, *model.image_shape], tf.uint8)
     log_prob = tf.function(
         lambda given: statistics(given)["log_prob"], input_signature=[spec], autograph=False
@@ -64,9 +66,9 @@ def before(model: models.LikelihoodModel, batch: np.ndarray) -> Callable[[], obj
     return score
 
 
-def now(model: models.LikelihoodModel, batch: np.ndarray) -> Callable[[], object]:
+def now(model: models.LikelihoodModel, num_draws: int, batch: np.ndarray) -> Callable[[], object]:
     """As `evaluation` scores."""
-    scorer, measurer = evaluate.scorer(model, 1), images.Measurer()
+    scorer, measurer = evaluate.scorer(model, num_draws), images.Measurer()
 
     def score() -> object:
         measures = measurer.start(batch)
@@ -79,10 +81,11 @@ def now(model: models.LikelihoodModel, batch: np.ndarray) -> Callable[[], object
 if __name__ == "__main__":
     devices.share_cores()
     results = {}
-    for name, model in cases().items():
+    for name, config in cases().items():
+        model, num_draws = models.build(config), config.evaluate.num_draws
         batch = pictures(model.image_shape)
         model.initialize(batch)
-        rivals = {"before": before(model, batch), "now": now(model, batch)}
+        rivals = {"before": before(model, num_draws, batch), "now": now(model, num_draws, batch)}
         seconds = interleaved_seconds(rivals, rounds=8, round_seconds=1.0)
         speeds = {key: round(BATCH / value, 1) for key, value in seconds.items()}
         results[name] = {**speeds, "ratio": round(seconds["before"] / seconds["now"], 3)}
