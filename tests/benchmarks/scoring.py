@@ -24,8 +24,10 @@ BATCH = 250
 
 
 def cases() -> dict[str, Config]:
-    """Both sizes of Glow of the speed table, and the small experiments of each family, whose scoring
-    takes as many draws of noise as their configs say."""
+    """Both sizes of Glow of the speed table, and the small experiments of each family.
+
+    Scoring takes as many draws of noise as their configs say.
+    """
     found = {}
     for hidden in (64, 256):
         config = experiment("glow", "cifar10", "small")
