@@ -173,6 +173,15 @@ def test_an_exact_likelihood_has_no_noise():
     assert text.startswith("# Model card: PixelCNN of FashionMNIST")
 
 
+def test_says_what_tensorfloat_32_does(made):
+    given, text = made
+    for words in ("TensorFloat-32", "as client.py does", "moved by 0.07 to 0.2 nats"):
+        assert words in text
+    assert "signal of the flow itself is in float64" in text
+    other = dataclasses.replace(given, config=Config(model=PixelCNNConfig()))
+    assert "TensorFloat-32" in card.model_card(other) and "of the flow" not in card.model_card(other)
+
+
 def test_no_path_of_this_computer_is_shipped(tmp_path):
     given = facts({f"folder:{tmp_path}/photos": OWN[:50], **FEW})
     data = DataConfig(f"folder:{tmp_path}/mine")
