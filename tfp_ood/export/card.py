@@ -166,13 +166,15 @@ def _limits(facts: Facts, in_set: SetSummary) -> list[str]:
 
 
 def _rounding(model: ModelConfig) -> str:
-    signal = "The signal of the flow itself is in float64, which nothing rounds; its networks are not."
+    """What GPUs do to an exported model's likelihoods by default."""
+    signal = ""
+    if isinstance(model, FlowConfig):
+        signal = "The signal of the flow itself is in float64 and is not; its networks are. "
     return (
-        "On GPUs since Ampere TensorFlow rounds what is multiplied to 10 bits (TensorFloat-32), unless "
-        "the program calls tf.config.experimental.enable_tensor_float_32_execution(False), as "
-        f"client.py does. {signal + ' ' if isinstance(model, FlowConfig) else ''}So rounded, on a "
-        "CPU, log p of trained models moved by 0.07 to 0.2 nats (standard deviation over images), "
-        "and verdicts near the limit may change with it."
+        "On GPUs since Ampere TensorFlow rounds what is multiplied to 10 bits (TensorFloat-32), "
+        "unless the program calls tf.config.experimental.enable_tensor_float_32_execution(False), "
+        f"as client.py does. {signal}So rounded, on a CPU, log p of trained models moved by 0.07 to "
+        "0.2 nats (standard deviation over images), and verdicts near the limit may change with it."
     )
 
 
