@@ -179,7 +179,9 @@ def test_says_what_tensorfloat_32_does(made):
         assert words in text
     assert "signal of the flow itself is in float64" in text
     other = dataclasses.replace(given, config=Config(model=PixelCNNConfig()))
-    assert "TensorFloat-32" in card.model_card(other) and "of the flow" not in card.model_card(other)
+    assert "TensorFloat-32" in card.model_card(other) and "of the flow" not in card.model_card(
+        other
+    )
 
 
 def test_no_path_of_this_computer_is_shipped(tmp_path):

@@ -163,7 +163,9 @@ def _limits(facts: Facts, in_set: SetSummary) -> list[str]:
 
 
 def _rounding(model: ModelConfig) -> str:
-    signal = "The signal of the flow itself is in float64, which nothing rounds; its networks are not."
+    signal = (
+        "The signal of the flow itself is in float64, which nothing rounds; its networks are not."
+    )
     return (
         "On GPUs since Ampere TensorFlow rounds what is multiplied to 10 bits (TensorFloat-32), unless "
         "the program calls tf.config.experimental.enable_tensor_float_32_execution(False), as "
