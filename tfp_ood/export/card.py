@@ -167,11 +167,11 @@ def _rounding(model: ModelConfig) -> str:
         "The signal of the flow itself is in float64, which nothing rounds; its networks are not."
     )
     return (
-        "On GPUs since Ampere TensorFlow rounds what is multiplied to 10 bits (TensorFloat-32), unless "
-        "the program calls tf.config.experimental.enable_tensor_float_32_execution(False), as "
-        f"client.py does. {signal + ' ' if isinstance(model, FlowConfig) else ''}So rounded, on a "
-        "CPU, log p of trained models moved by 0.07 to 0.2 nats (standard deviation over images), "
-        "and verdicts near the limit may change with it."
+        "On GPUs since Ampere TensorFlow rounds what is multiplied to 10 bits (TensorFloat-32), "
+        "unless the program calls tf.config.experimental.enable_tensor_float_32_execution(False), "
+        f"as client.py does. {signal + ' ' if isinstance(model, FlowConfig) else ''}So rounded, on "
+        "a CPU, log p of trained models moved by 0.07 to 0.2 nats (standard deviation over "
+        "images), and verdicts near the limit may change with it."
     )
 
 
