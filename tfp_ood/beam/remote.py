@@ -129,7 +129,7 @@ def local_saved_model(path: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="tfp_ood-") as root:
         for folder in _SAVED_MODEL_FOLDERS:
             part = FileSystems.join(path, folder) if folder else path
-            (found,) = FileSystems.match([FileSystems.join(part, "*")])
+            (found,) = FileSystems.match([FileSystems.join(literal(part), "*")])
             for file in found.metadata_list:
                 local = pathlib.Path(root) / folder / file.path.rsplit("/", 1)[-1]
                 local.parent.mkdir(exist_ok=True)
