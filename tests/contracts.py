@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from tfp_ood import models
 from tfp_ood.config import MODEL_CONFIGS, Config, DataConfig, TrainConfig
-from tfp_ood.keras import keras
 from tfp_ood.models.base import LikelihoodModel
+from tfp_ood.training import fused
 
 GRAY, COLOR = (8, 8, 1), (8, 8, 3)
 
@@ -88,34 +88,10 @@ def initialized(case: Case, **how: Any) -> LikelihoodModel:
     return model
 
 
-class FusedAdam(keras.optimizers.Adam):
-    """Adam with one operation for each variable, where Keras' own has fifty.
-
-    The same updates to rounding; what is tested are models, not optimizers.
-    """
-
-    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Changes one variable and its moments."""
-        place = self._index_dict[self._var_key(variable)]
-        step = tf.cast(self.iterations + 1, variable.dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[place].handle,
-            v=self._velocities[place].handle,
-            beta1_power=self.beta_1**step,
-            beta2_power=self.beta_2**step,
-            lr=tf.cast(self.learning_rate, variable.dtype),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
-
-
 def trained(case: Case, steps: int = 12, learning_rate: float = 5e-3) -> LikelihoodModel:
     """A model that `fit` has changed."""
     model = initialized(case)
-    model.compile(optimizer=FusedAdam(learning_rate))
+    model.compile(optimizer=fused.Adam(learning_rate, jit_compile=False))
     model.fit(batches(case), epochs=1, steps_per_epoch=steps, verbose=0)
     return model
 

@@ -120,10 +120,11 @@ def run(
             )
         if "train" in wanted and process.num_workers > 1:
             experiment.join(config, workdir)
+        checks = [experiment.checks[stage] for stage in wanted if stage in experiment.checks]
         for stage in wanted:
-            first = [experiment.checks[one] for one in wanted if one in experiment.checks]
+            before = checks if stage == "train" else []
             with _damage_named(config, data_dir):
-                for step in (*(first if stage == "train" else ()), experiment.stages[stage]):
+                for step in (*before, experiment.stages[stage]):
                     step(config, workdir, data_dir)
 
 

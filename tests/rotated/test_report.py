@@ -11,6 +11,7 @@ from tfp_ood.rotated.config import VARIANTS
 from tfp_ood.rotated.predictions import Predictions
 from tfp_ood.rotated.report import write_report
 from tfp_ood.rotated.summary import LABELS, rotated_outcome, summarize
+from tfp_ood.workdir import weights_id
 
 ANGLES = np.linspace(0, 180, 7)
 DIGITS = (3, 9)
@@ -144,10 +145,16 @@ def test_missing_tables_and_pictures_name_the_stage(workdir):
         write_report(workdir, VARIANTS, 0)
 
 
-def test_predictions_of_weights_that_were_replaced_are_refused(workdir):
+@pytest.mark.parametrize("kind", TABLES)
+def test_predictions_of_weights_that_were_replaced_are_refused(kind, workdir):
+    """Where one of a network's two tables alone was made again, too."""
     folder = workdir / "model" / "mnf_0"
     folder.mkdir(parents=True)
     (folder / "weights.data-00000-of-00001").write_bytes(b"others")
+    (again,) = set(TABLES) - {kind}
+    table = TABLES[again]("mnf")
+    table.metadata["weights"] = {"mnf_0": weights_id(folder)}
+    predictions.write(predictions.table_path(workdir, "mnf", again), table)
     with pytest.raises(EvaluationError, match=r"older than the network mnf_0.*--mode=evaluate"):
         write_report(workdir, VARIANTS, 0)
 

@@ -231,7 +231,8 @@ def test_moments_are_saved_of_the_weights_that_are_saved(data_dir, tmp_path):
     loaded = fit.load_trained(config, workdir)
     saved = [variable.numpy() for variable in loaded.moments]
     split = pipeline.open_split("fashion_mnist", "train", CONFIG.data, data_dir)
-    loaded.estimate_moments(fit._first_images(pipeline.training_stream(split, 8, 0, 0)))
+    first = pipeline.training_stream(split, 8, 0, 0).map(lambda batch: batch["image"]).take(64)
+    loaded.estimate_moments(np.concatenate(list(first.as_numpy_iterator())))
     assert len(saved) == 2 * 4
     for before, after in zip(saved, loaded.moments, strict=True):
         np.testing.assert_allclose(before, after, rtol=1e-4, atol=1e-5)

@@ -94,7 +94,7 @@ def remarks(names: Sequence[str], unreadable: str) -> list[str]:
     ]
 
 
-def _stamp(path: str) -> tuple[int, int, int]:
+def _stamp(path: str) -> manifest.Stamp:
     """Size, time and mode of a file; (-1, -1, -1) where there is none, as behind a broken link."""
     try:
         stat = os.stat(path)
@@ -108,15 +108,15 @@ def _open_folder(
     path: str,
     names: tuple[str, ...],
     others: tuple[str, ...],
-    stamps: tuple[tuple[int, int, int], ...],
+    stamps: tuple[manifest.Stamp, ...],
 ) -> Folder:
     """The stamps are part of the cache's key too: a changed file is decoded again."""
+    stamp_of = dict(zip((*names, *others), stamps, strict=True))
     kinds = {
         # What is not there cannot be read, which is what an image file is to say.
         name: "" if mode == -1 else folders.kind_of_mode(mode)
-        for name, (*_, mode) in zip((*names, *others), stamps, strict=True)
+        for name, (*_, mode) in stamp_of.items()
     }
-    stamp_of = dict(zip((*names, *others), stamps, strict=True))
     looks = _looks(path, {name: stamp_of[name] for name in names if not kinds[name]})
     found = {name: looks[name][1] for name in names if name in looks}
     seen = {name: look for name, look in found.items() if not look.reason}

@@ -73,7 +73,7 @@ def write_report(
         {v: predictions.read(predictions.table_path(workdir.root, v, kind)) for v in variants}
         for kind in ("rotated", "sets")
     )
-    for table in rotated.values():
+    for table in (*rotated.values(), *sets.values()):
         _check_weights(table, workdir)
     pictures = _read_pictures(workdir.root / predictions.PICTURES)
     summary = summarize(rotated, sets, digit_index)

@@ -1,6 +1,7 @@
 """Training of any family: one Keras `fit`, resumed where it was killed."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 import shutil
@@ -63,6 +64,12 @@ class _Job:
     """To be scored on the way (`ScoreTrajectory`)."""
     judge: Judge | None
 
+    @functools.cached_property
+    def first_images(self) -> np.ndarray:
+        """About 512 images of the training set, for what is set from data and not by steps."""
+        stream = _training_stream(self, 0, pipeline.Shard()).map(lambda batch: batch["image"])
+        return next(stream.unbatch().batch(_NUM_INIT_IMAGES).take(1).as_numpy_iterator())
+
 
 def train(
     config: Config, workdir: WorkDir, data_dir: str | None, judge: Judge | None = None
@@ -112,19 +119,18 @@ def _train(job: _Job) -> None:
     config, train = job.config, job.config.train
     model = models.build(config)
     first_step = _saved_step(job.workdir)
-    images = _first_images(_training_stream(job, 0, pipeline.Shard()))
     if first_step:
         print(f"resuming at step {first_step} of {train.num_steps}", flush=True)
     else:
         if job.process.is_chief:
             job.workdir.forget_training()
-        model.initialize(images)
+        model.initialize(job.first_images)
     model.compile(optimizer=optimizers.build(train), jit_compile=_use_xla(train))
     start = time.monotonic()
     with signals.deferred():
-        history = _fit(job, model, first_step, images)
+        history = _fit(job, model, first_step)
         # At its end Keras puts the average of the weights, if there is one, in their place.
-        model.estimate_moments(images)
+        model.estimate_moments(job.first_images)
         seconds = time.monotonic() - start
         num_images = (train.num_steps - first_step) * train.batch_size
         facts = {
@@ -142,28 +148,21 @@ def _train(job: _Job) -> None:
         _save(job, model, facts)
 
 
-def _fit(
-    job: _Job, model: models.LikelihoodModel, first_step: int, images: np.ndarray
-) -> dict[str, list[float]]:
+def _fit(job: _Job, model: models.LikelihoodModel, first_step: int) -> dict[str, list[float]]:
     """Runs the remaining steps; returns the history of the last call of Keras."""
     steps_per_epoch, num_epochs = _epochs(job.config.train)
     epoch, done = divmod(first_step, steps_per_epoch)
     # What is left of an epoch that a signal broke off is one of its own: Keras counts in epochs.
     if done:
-        history = _fit_epochs(job, model, first_step, images, epoch + 1, steps_per_epoch - done)
+        history = _fit_epochs(job, model, first_step, epoch + 1, steps_per_epoch - done)
         epoch, first_step = epoch + 1, first_step + steps_per_epoch - done
         if epoch == num_epochs:
             return history
-    return _fit_epochs(job, model, first_step, images, num_epochs, steps_per_epoch)
+    return _fit_epochs(job, model, first_step, num_epochs, steps_per_epoch)
 
 
 def _fit_epochs(
-    job: _Job,
-    model: models.LikelihoodModel,
-    first_step: int,
-    images: np.ndarray,
-    end: int,
-    num_steps: int,
+    job: _Job, model: models.LikelihoodModel, first_step: int, end: int, num_steps: int
 ) -> dict[str, list[float]]:
     """Runs epochs of `num_steps` each, from the backup, if there is one, to epoch `end`."""
     each = -(-job.config.scoring_batch_size // job.strategy.num_replicas_in_sync)
@@ -176,7 +175,7 @@ def _fit_epochs(
         ),
         # Of several replicas some may be out of images in the last step: they get none.
         validation_steps=_num_validations(job, each),
-        callbacks=_callbacks(job, images, bool(first_step)),
+        callbacks=_callbacks(job, bool(first_step)),
         verbose=(1 if sys.stdout.isatty() else 2) if job.process.is_chief else 0,
     ).history
 
@@ -261,12 +260,6 @@ def _saved_step(workdir: WorkDir) -> int:
         ) from error
 
 
-def _first_images(batches: tf.data.Dataset) -> np.ndarray:
-    """About 512 images of the training set, for initialisation."""
-    images = batches.map(lambda batch: batch["image"]).unbatch().batch(_NUM_INIT_IMAGES)
-    return next(images.take(1).as_numpy_iterator())
-
-
 def _use_xla(train: TrainConfig) -> bool:
     """On CPUs XLA makes a small network's step somewhat faster and a large one's much slower."""
     if train.xla == "auto":
@@ -274,8 +267,8 @@ def _use_xla(train: TrainConfig) -> bool:
     return train.xla == "on"
 
 
-def _callbacks(job: _Job, images: np.ndarray, resumed: bool) -> list[keras.callbacks.Callback]:
-    config, is_chief = job.config, job.process.is_chief
+def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
+    config, is_chief, images = job.config, job.process.is_chief, job.first_images
     # Deleted by `_save`, only once the weights are safe.
     folder = paths.for_tensorflow(job.workdir.backup)
     backup = keras.callbacks.BackupAndRestore(folder, delete_checkpoint=False)

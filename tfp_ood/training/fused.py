@@ -6,7 +6,7 @@ scalars, the arithmetic of the moments, clipping, and the moving average. Here s
 once for all variables, and TensorFlow's fused kernels change a variable and its moments in one go.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -30,9 +30,8 @@ class Fused(keras.optimizers.Optimizer):
         """The other arguments of the kernel at step 1, 2, ..., numbers or float32 `[]`."""
         raise NotImplementedError
 
-    def _change(self, **arguments: Any) -> None:
-        """The kernel."""
-        raise NotImplementedError
+    _kernel: Callable[..., Any]
+    """Changes a variable and its moments, all by their handles."""
 
     def _distributed_apply_gradients_fn(
         self, distribution: tf.distribute.Strategy, grads_and_vars: _Pairs, **kwargs: Any
@@ -45,7 +44,7 @@ class Fused(keras.optimizers.Optimizer):
         """Changes one variable and its moments."""
         place = self._index_dict[self._var_key(variable)]
         moments = {name: kept[place].handle for name, kept in self._moments().items()}
-        self._change(
+        self._kernel(
             var=variable.handle,
             grad=tf.convert_to_tensor(gradient),  # that of a gather is in slices
             **moments,
@@ -85,44 +84,31 @@ class Fused(keras.optimizers.Optimizer):
 class Adam(Fused, keras.optimizers.Adam):
     """Kingma & Ba, 2015."""
 
+    _kernel = staticmethod(tf.raw_ops.ResourceApplyAdam)
+
     def _moments(self) -> Mapping[str, Sequence[tf.Variable]]:
         return {"m": self._momentums, "v": self._velocities}
 
     def _constants(self, rate: tf.Tensor, step: tf.Tensor) -> Mapping[str, Any]:
-        return {
-            "beta1_power": self.beta_1**step,
-            "beta2_power": self.beta_2**step,
-            "lr": rate,
-            "beta1": self.beta_1,
-            "beta2": self.beta_2,
-            "epsilon": self.epsilon,
-        }
-
-    def _change(self, **arguments: Any) -> None:
-        tf.raw_ops.ResourceApplyAdam(**arguments)
+        return {**_of_moments(self, rate, step), "beta2_power": self.beta_2**step}
 
 
 class Adamax(Fused, keras.optimizers.Adamax):
     """Kingma & Ba, 2015, section 7.1."""
 
+    _kernel = staticmethod(tf.raw_ops.ResourceApplyAdaMax)
+
     def _moments(self) -> Mapping[str, Sequence[tf.Variable]]:
         return {"m": self._m, "v": self._u}
 
     def _constants(self, rate: tf.Tensor, step: tf.Tensor) -> Mapping[str, Any]:
-        return {
-            "beta1_power": self.beta_1**step,
-            "lr": rate,
-            "beta1": self.beta_1,
-            "beta2": self.beta_2,
-            "epsilon": self.epsilon,
-        }
-
-    def _change(self, **arguments: Any) -> None:
-        tf.raw_ops.ResourceApplyAdaMax(**arguments)
+        return _of_moments(self, rate, step)
 
 
 class RMSprop(Fused, keras.optimizers.RMSprop):
     """Tieleman & Hinton, 2012; without momentum."""
+
+    _kernel = staticmethod(tf.raw_ops.ResourceApplyRMSProp)
 
     def build(self, var_list: Sequence[tf.Variable]) -> None:
         """Makes the variables of the optimizer."""
@@ -137,5 +123,15 @@ class RMSprop(Fused, keras.optimizers.RMSprop):
     def _constants(self, rate: tf.Tensor, step: tf.Tensor) -> Mapping[str, Any]:
         return {"lr": rate, "rho": self.rho, "momentum": 0.0, "epsilon": self.epsilon}
 
-    def _change(self, **arguments: Any) -> None:
-        tf.raw_ops.ResourceApplyRMSProp(**arguments)
+
+def _of_moments(
+    optimizer: keras.optimizers.Adam | keras.optimizers.Adamax, rate: tf.Tensor, step: tf.Tensor
+) -> dict[str, Any]:
+    """The constants that Adam and Adamax share."""
+    return {
+        "beta1_power": optimizer.beta_1**step,
+        "lr": rate,
+        "beta1": optimizer.beta_1,
+        "beta2": optimizer.beta_2,
+        "epsilon": optimizer.epsilon,
+    }

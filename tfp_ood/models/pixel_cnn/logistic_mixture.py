@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood import units
+from tfp_ood.models.pixel_cnn.pixels import passed
 
 tfd = tfp.distributions
 
@@ -161,10 +162,7 @@ def num_parameters(num_mixtures: int, num_channels: int) -> int:
 
 def choose(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
     """Draws from categorical distributions `[..., K]` by their inverse cdf at `uniform` `[...]`."""
-    cdf = tf.cumsum(tf.nn.softmax(logits), axis=-1)
-    below = tf.cast(cdf <= uniform[..., tf.newaxis], tf.int32)
-    # The last value of the cdf may be a rounding error below 1.
-    return tf.minimum(tf.reduce_sum(below, axis=-1), logits.shape[-1] - 1)
+    return passed(tf.nn.softmax(logits), uniform)
 
 
 def spread_locations(num_mixtures: int, num_channels: int) -> tf.Tensor:

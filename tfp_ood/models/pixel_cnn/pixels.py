@@ -80,13 +80,10 @@ class CategoricalPixels:
         """
         mass = tf.nn.softmax(parameters)
         blocks = tf.reshape(mass, [*_shape(uniform), self.num_parameters // _BLOCK, _BLOCK])
-        upto = tf.cumsum(tf.reduce_sum(blocks, -1), axis=-1)
-        block = _passed(upto, uniform)
+        by_block = tf.reduce_sum(blocks, -1)
+        block = passed(by_block, uniform)
         own = tf.gather(blocks, block, batch_dims=uniform.shape.rank)
-        before = tf.where(
-            block > 0, tf.gather(upto, tf.maximum(block - 1, 0), batch_dims=uniform.shape.rank), 0.0
-        )
-        return block * _BLOCK + _passed(tf.cumsum(own, axis=-1), uniform - before)
+        return block * _BLOCK + passed(own, uniform - _first(by_block, block))
 
     def distribution(self, parameters: tf.Tensor) -> tfd.Distribution:
         """Over int32 values."""
@@ -183,10 +180,11 @@ def _first(numbers, count):
     return tf.reduce_sum(tf.where(mask, numbers, 0.0), axis=-1)
 
 
-def _passed(upto, uniform):
-    """How many of rising sums `[..., K]` are at most `uniform` `[...]`: int32, at most K - 1."""
-    number = tf.reduce_sum(tf.cast(upto <= uniform[..., tf.newaxis], tf.int32), axis=-1)
-    return tf.minimum(number, upto.shape[-1] - 1)  # the last may be a rounding error below 1
+def passed(mass: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
+    """The place in `mass` `[..., K]` at which its sum passes `uniform` `[...]`: int32."""
+    below = tf.cast(tf.cumsum(mass, axis=-1) <= uniform[..., tf.newaxis], tf.int32)
+    # The whole sum may be a rounding error below 1.
+    return tf.minimum(tf.reduce_sum(below, axis=-1), mass.shape[-1] - 1)
 
 
 def _shape(tensor):

@@ -57,15 +57,25 @@ class Evidence(JudgedSets):
         """
         if not self.workdir.sample_images.exists():
             return False
+        return self.of_samples("weights", str) == self.summary.model["weights"]
+
+    def of_samples(self, key: str, kind: type) -> Any:
+        """What the samples were drawn with, from their record.
+
+        Raises:
+          EvaluationError: it is damaged, or what it says is of another kind.
+        """
         facts = self.workdir.sample_facts
         try:
-            drawn_with = json.loads(facts.read_text())["weights"]
+            value = json.loads(facts.read_text())[key]
+            if not isinstance(value, kind):
+                raise TypeError(f"{key} is {value!r}")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EvaluationError(
                 f"{facts} cannot be read ({error}). "
                 "Delete the file and run --mode=sample, which makes it again."
             ) from error
-        return drawn_with == self.summary.model["weights"]
+        return value
 
     def draw(self, section: str, figure: Figure, alt: str, caption: str, part: str = "") -> str:
         """HTML of a section's figure, which is left as a file too; `part` tells several apart."""

@@ -1,8 +1,6 @@
 """Images of every set beside what a model with a latent vector makes of them."""
 
-import json
 import os
-import pathlib
 
 import numpy as np
 
@@ -20,7 +18,8 @@ def section(evidence: Evidence) -> Section | None:
     path, source = evidence.workdir.report / "reconstructions.png", evidence.workdir.reconstructions
     if not evidence.samples_are_current or not figures.image_file(source, draw, path):
         return None
-    labels = ", ".join(_labels(evidence.workdir.sample_facts))
+    sets = [(name, "test") for name in evidence.of_samples("reconstructed", list)]
+    labels = ", ".join(names.labels(sets))
     caption = (
         f"From the top, two rows each: {labels}. The upper row are images of the set, "
         "the lower what the model makes of them through its latent."
@@ -28,18 +27,6 @@ def section(evidence: Evidence) -> Section | None:
     alt = f"Images of {labels} and their reconstructions"
     figure = html.picture("reconstructions", path, alt, caption)
     return Section(html.section("Reconstructions", figure))
-
-
-def _labels(facts: pathlib.Path) -> list[str]:
-    """What the sets are called whose images were reconstructed."""
-    try:
-        reconstructed = json.loads(facts.read_text())["reconstructed"]
-        return names.labels([(name, "test") for name in reconstructed])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(
-            f"{facts} cannot be read ({error}). "
-            "Delete the file and run --mode=sample, which makes it again."
-        ) from error
 
 
 def draw(pairs: np.ndarray, path: str | os.PathLike[str]) -> None:
