@@ -62,6 +62,20 @@ def test_sample_runs_each_network_once(model):
     assert num_networks_run(traced) == NUM_CONVOLUTIONS
 
 
+def test_sample_solves_for_each_inverse_matrix_once(model):
+    graph = model._compiled_samples(False).get_concrete_function().graph.as_graph_def()
+    nodes = [*graph.node, *(node for part in graph.library.function for node in part.node_def)]
+    solves = [node for node in nodes if node.op == "MatrixTriangularSolve"]
+    assert len(solves) == 2 * LEVELS * STEPS  # of the lower and of the upper triangle
+
+
+def test_log_prob_alone_is_that_of_the_statistics(model):
+    images = random_images(5, (16, 16, 3))
+    for num_draws in (1, 2):
+        both = model.statistics(images, num_draws)["log_prob"], model.log_prob(images, num_draws)
+        np.testing.assert_array_equal(*both)
+
+
 def test_batch_size_is_unknown_to_the_graph(model):
     scoring = model._compiled_scores(1, False).get_concrete_function()
     assert scoring.inputs[0].shape.as_list() == [None, 16, 16, 3]

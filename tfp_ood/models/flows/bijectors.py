@@ -6,6 +6,9 @@ depend on the image. Composed with TFP's own (`Chain`, `Invert`, `Split`, `Joint
 [1] Kingma & Dhariwal, "Glow", 2018.  [2] Dinh et al., "RealNVP", 2017.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -197,6 +200,8 @@ class NormalizedConv1x1(ImageBijector):
         super().__init__(actnorm.dtype)
         self.actnorm = actnorm
         self.conv = conv
+        self.shared_inverse: tf.Tensor | None = None
+        """The inverse matrix, while it is `inverted`."""
 
     def initialize(self, x: tf.Tensor) -> None:
         """Fits the actnorm to the images `x` `[B, H, W, C]`."""
@@ -212,8 +217,28 @@ class NormalizedConv1x1(ImageBijector):
         return mix_channels(x, scaled, bias), self.log_det(x)
 
     def _inverse_and_log_det(self, y):
-        scaled = self.conv.inverse_matrix() * tf.exp(-self.actnorm.log_scale)
-        return mix_channels(y, scaled, -self.actnorm.bias), -self.log_det(y)
+        matrix = self.inverse_matrix() if self.shared_inverse is None else self.shared_inverse
+        return mix_channels(y, matrix, -self.actnorm.bias), -self.log_det(y)
+
+    def inverse_matrix(self) -> tf.Tensor:
+        """What undoes both, after which the bias of the actnorm is left: `[C, C]`."""
+        return self.conv.inverse_matrix() * tf.exp(-self.actnorm.log_scale)
+
+
+@contextlib.contextmanager
+def inverted(bijector: tfb.Bijector) -> Iterator[None]:
+    """While it is open, a composition's inverses share inverse matrices that are computed here.
+
+    For a graph whose parts, such as two halves of a batch, would each solve for their own.
+    """
+    parts = [part for part in bijector.submodules if isinstance(part, NormalizedConv1x1)]
+    for part in parts:
+        part.shared_inverse = part.inverse_matrix()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.shared_inverse = None
 
 
 def factor_out(image_shape: tuple[int, int, int], rest: tfb.Bijector) -> tfb.Bijector:

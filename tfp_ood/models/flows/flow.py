@@ -138,7 +138,8 @@ class FlowModel(LikelihoodModel):
             pixels = tf.clip_by_value(tf.floor(pixels), 0.0, units.NUM_PIXEL_VALUES - 1.0)
             return {"images": tf.cast(pixels, tf.uint8)}
 
-        return in_halves(decoded, {"latents": latents})["images"]
+        with bijectors.inverted(self.distribution.bijector):
+            return in_halves(decoded, {"latents": latents})["images"]
 
 
 def average_draws(
