@@ -133,11 +133,13 @@ class EvaluateConfig:
 
 @dataclasses.dataclass(frozen=True)
 class SampleConfig:
-    """The grid of samples in the report."""
+    """The images that the report shows of the model."""
 
     num_images: int = option(64, low=1)
     temperature: float = option(1.0, low=0.0)
     """Scale of the latent's standard deviation, or of the logistics' (PixelCNN)."""
+    num_paths: int = option(4, low=0)
+    """Paths between test images of every set, through the latents of flows and VAEs; 0 for none."""
 
 
 @dataclasses.dataclass(frozen=True)

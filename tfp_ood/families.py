@@ -21,6 +21,8 @@ class ModelConfig:
     """What people call each other `kind` that its options make."""
     reconstructs: ClassVar[bool] = False
     """Whether its models have `reconstruct`, from images to uint8 images of the same shape."""
+    has_latents: ClassVar[bool] = False
+    """Whether its models have `encode` and `decode`."""
     num_classes = 0  # not annotated: Glow's field of this name then keeps its place
     """Classes whose labels condition the model; 0 for none."""
 
@@ -52,6 +54,7 @@ class ModelConfig:
 class FlowConfig(ModelConfig):
     """A flow whose levels each halve height and width."""
 
+    has_latents: ClassVar = True
     num_levels: int = option(2, low=1, high=8)
     """Scales; height and width must divide by 2**num_levels."""
     num_hidden = 0  # not annotated: the fields of this name then keep their places
@@ -159,6 +162,7 @@ class VAEConfig(ModelConfig):
 
     title: ClassVar = "VAE"
     reconstructs: ClassVar = True
+    has_latents: ClassVar = True
 
     family: str = option("vae", choices=("vae",))
     num_latents: int = option(50, low=1)

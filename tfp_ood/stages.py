@@ -237,9 +237,9 @@ def _check_evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> N
 
 def _sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     _start(config)
-    from tfp_ood.evaluation import evaluate
+    from tfp_ood.evaluation import samples
 
-    evaluate.sample(config, workdir, data_dir)
+    samples.sample(config, workdir, data_dir)
 
 
 def _report(config: Config, workdir: WorkDir, data_dir: str | None) -> None:

@@ -65,11 +65,15 @@ class WorkDir:
     second_order = _Place("scores/second_order.npz", older="scores/curvature.npz")
     """What `evaluation.second_order` needs of a constant-volume Glow."""
     samples = _Place("samples")
-    """Folder of what `evaluation.evaluate.sample` draws: the three files below."""
+    """Folder of what `evaluation.samples` draws: the files below, arrays of uint8 images."""
     sample_images = _Place("samples/samples.npy")
-    """Images drawn from the model, uint8 [N, H, W, C]."""
+    """Images drawn from the model, [N, H, W, C]."""
+    temperatures = _Place("samples/temperatures.npy")
+    """Images of the same latents at several temperatures, [T, N, H, W, C]."""
+    paths = _Place("samples/paths.npy")
+    """Between pairs of images, of models with latents: [sets, paths, steps, H, W, C]."""
     reconstructions = _Place("samples/reconstructions.npy")
-    """Reconstructions, of models that make some: uint8 [sets, 2, N, H, W, C], originals first."""
+    """Reconstructions, of models that make some: [sets, 2, N, H, W, C], originals first."""
     sample_facts = _Place("samples/samples.json")
     """What the samples were drawn with, JSON."""
     report = _Place("report")

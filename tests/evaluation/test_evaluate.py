@@ -12,7 +12,7 @@ from tfp_ood import detectors
 from tfp_ood.config import Config, DataConfig, SampleConfig, TrainConfig, VAEConfig
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError, UserError
-from tfp_ood.evaluation import evaluate, tables
+from tfp_ood.evaluation import evaluate, samples, tables
 from tfp_ood.training import fit
 from tfp_ood.workdir import open_workdir
 
@@ -20,7 +20,7 @@ CONFIG = Config(
     data=DataConfig(num_validation=4, out_of_distribution=("mnist", "noise")),
     model=VAEConfig(num_latents=2, num_filters=2, decoder="logistic"),
     train=TrainConfig(batch_size=8, num_steps=2, steps_per_epoch=2, warmup_steps=1),
-    sample=SampleConfig(num_images=3),
+    sample=SampleConfig(num_images=3, num_paths=2),
 )
 
 
@@ -28,7 +28,7 @@ CONFIG = Config(
 def _workdir(tmp_path_factory, data_dir):
     workdir = open_workdir(tmp_path_factory.mktemp("runs") / "run")
     fit.train(CONFIG, workdir, data_dir)
-    evaluate.sample(CONFIG, workdir, data_dir)
+    samples.sample(CONFIG, workdir, data_dir)
     return workdir
 
 
@@ -45,13 +45,42 @@ def test_a_vae_leaves_samples_and_reconstructions_of_every_set(workdir, data_dir
     assert [p.name for p in workdir.root.glob(".*")] == []
 
 
+def test_paths_lead_from_one_test_image_to_the_next(workdir, data_dir):
+    paths = np.load(workdir.paths)
+    assert paths.dtype == np.uint8 and paths.shape == (3, 2, 9, 28, 28, 1)
+    own, _ = pipeline.load(pipeline.open_sets(CONFIG.data, data_dir)[0])
+    model = fit.load_trained(CONFIG, workdir)
+    latents = model.encode(own[:4]).numpy()
+    ends = model.decode(latents).numpy()
+    np.testing.assert_array_equal(paths[0, :, 0], ends[::2])
+    np.testing.assert_array_equal(paths[0, :, -1], ends[1::2])
+    middle = model.decode((latents[::2] + latents[1::2]) / 2)
+    np.testing.assert_array_equal(paths[0, :, 4], middle)
+
+
+def test_a_set_of_one_image_has_no_path(workdir, data_dir, tmp_path):
+    np.save(tmp_path / "one.npy", np.zeros((1, 28, 28, 1), np.uint8))
+    data = dataclasses.replace(CONFIG.data, out_of_distribution=(f"array:{tmp_path}/one.npy",))
+    copy = open_workdir(shutil.copytree(workdir.root, tmp_path / "run"))
+    samples.sample(dataclasses.replace(CONFIG, data=data), copy, data_dir)
+    assert np.all(np.load(copy.paths)[1] == 255)
+
+
+def test_rows_are_of_the_same_draws_at_other_temperatures(workdir):
+    rows = np.load(workdir.temperatures)
+    assert rows.dtype == np.uint8 and rows.shape == (3, 16, 28, 28, 1)
+    model, last = fit.load_trained(CONFIG, workdir), samples.TEMPERATURES[-1]
+    np.testing.assert_array_equal(rows[-1], model.sample(16, CONFIG.seed, last))
+    assert not np.array_equal(rows[0], rows[-1])
+
+
 def test_they_are_made_again_only_for_other_sets(workdir, data_dir):
     record = workdir.samples / "samples.json"
     before = record.stat().st_mtime_ns
-    evaluate.sample(CONFIG, workdir, data_dir)
+    samples.sample(CONFIG, workdir, data_dir)
     assert record.stat().st_mtime_ns == before
     data = dataclasses.replace(CONFIG.data, out_of_distribution=("noise",))
-    evaluate.sample(dataclasses.replace(CONFIG, data=data), workdir, data_dir)
+    samples.sample(dataclasses.replace(CONFIG, data=data), workdir, data_dir)
     assert np.load(workdir.samples / "reconstructions.npy").shape[0] == 2
     assert json.loads(record.read_text())["reconstructed"] == ["fashion_mnist", "noise"]
 
@@ -63,7 +92,7 @@ def test_nothing_of_replaced_weights_is_current(workdir, data_dir, tmp_path):
     copy = open_workdir(shutil.copytree(workdir.root, tmp_path / "run"))
     for _ in range(2):
         evaluate.evaluate(config, copy, data_dir)
-        evaluate.sample(config, copy, data_dir)
+        samples.sample(config, copy, data_dir)
         scored, held_out = evaluate.current_tables(config, copy, data_dir)
         found = {one.metadata["weights"] for one in (*scored, held_out)}
         assert found == {copy.weights, json.loads(copy.sample_facts.read_text())["weights"]}
@@ -91,13 +120,16 @@ def test_files_that_changed_are_scored_again(workdir, data_dir, tmp_path):
     assert means[0] == means[1] != means[2]
 
 
-@pytest.mark.parametrize("name", ["samples.npy", "reconstructions.npy", "samples.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["samples.npy", "temperatures.npy", "paths.npy", "reconstructions.npy", "samples.json"],
+)
 def test_lost_or_damaged_samples_are_made_again(name, workdir, data_dir):
-    evaluate.sample(CONFIG, workdir, data_dir)
+    samples.sample(CONFIG, workdir, data_dir)
     path = workdir.samples / name
     before = path.read_bytes()
     path.write_text("x") if name.endswith("json") else path.unlink()
-    evaluate.sample(CONFIG, workdir, data_dir)
+    samples.sample(CONFIG, workdir, data_dir)
     assert path.read_bytes() == before
 
 

@@ -317,9 +317,18 @@ def test_flows_invert(trained):
 
 
 @ALL_CASES
-def test_a_config_says_whether_its_models_reconstruct(trained):
+def test_a_config_says_whether_its_models_have_latents_and_reconstruct(trained):
     case, model = trained
-    assert hasattr(model, "reconstruct") == MODEL_CONFIGS[case.family].reconstructs
+    config = MODEL_CONFIGS[case.family]
+    assert hasattr(model, "reconstruct") == config.reconstructs
+    assert hasattr(model, "encode") == hasattr(model, "decode") == config.has_latents
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_flows_decode_what_they_encoded(trained):
+    case, model = trained
+    images = contracts.random_images(case, 3)
+    np.testing.assert_array_equal(model.decode(model.encode(images)), images)
 
 
 @ALL_CASES

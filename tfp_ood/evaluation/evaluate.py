@@ -1,15 +1,13 @@
-"""The stages between a trained model and its report: score tables and samples."""
+"""The stage that makes score tables of a trained model."""
 
 import functools
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from tfp_ood import atomic, models
+from tfp_ood import models
 from tfp_ood.config import Config, fingerprint
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError
@@ -25,8 +23,6 @@ from tfp_ood.evaluation import (
 )
 from tfp_ood.training import fit, strategy
 from tfp_ood.workdir import WorkDir
-
-_NUM_RECONSTRUCTED = 16  # of every set
 
 
 def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
@@ -157,62 +153,3 @@ def _open_sets(
 def _is_current(path: pathlib.Path, metadata: Mapping[str, Any]) -> bool:
     """Whether a table and what belongs beside it are there."""
     return tables.is_current(path, metadata) and images.kept_path(path).exists()
-
-
-def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
-    """Draws the report's samples into the work directory, unless they are there.
-
-    Models that can reconstruct leave reconstructions.npy too: the first 16 images of every set
-    and what becomes of them, uint8 [sets, 2, 16, H, W, C], white where a set has fewer.
-
-    Raises:
-      UserError: no trained model, or one of another config.
-      DataError: a set to reconstruct is not there, or does not fit the model.
-    """
-    facts = _sample_facts(config, workdir)
-    if _is_sampled(workdir, facts):
-        return
-    model = fit.load_trained(config, workdir)
-    drawn = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
-    with atomic.replacing_folder(workdir.samples) as folder:
-        np.save(folder / workdir.sample_images.name, drawn.numpy())
-        if config.model.reconstructs:
-            pairs = _reconstructions(model, pipeline.open_sets(config.data, data_dir))
-            np.save(folder / workdir.reconstructions.name, pairs)
-        (folder / workdir.sample_facts.name).write_text(json.dumps(facts) + "\n")
-    print(f"drew {config.sample.num_images} samples: {workdir.sample_images}")
-
-
-def _is_sampled(workdir: WorkDir, facts: Mapping[str, Any]) -> bool:
-    """Whether all samples that these facts ask for are there."""
-    further = [workdir.reconstructions] if "reconstructed" in facts else []
-    if not all(path.exists() for path in (workdir.sample_images, *further)):
-        return False
-    try:
-        return json.loads(workdir.sample_facts.read_text()) == facts
-    except (OSError, ValueError):
-        return False
-
-
-def _sample_facts(config: Config, workdir: WorkDir) -> dict[str, Any]:
-    """All that the folder of samples depends on."""
-    facts = {
-        "config_hash": fingerprint(config.training_facts()),
-        "weights": workdir.weights,
-        "num_images": config.sample.num_images,
-        "temperature": config.sample.temperature,
-    }
-    if config.model.reconstructs:
-        data = config.data
-        facts["reconstructed"] = [data.in_distribution, *data.out_of_distribution]
-    return facts
-
-
-def _reconstructions(model: models.LikelihoodModel, sets: list[pipeline.Split]) -> np.ndarray:
-    """See `sample`."""
-    pairs = np.full((len(sets), 2, _NUM_RECONSTRUCTED, *model.image_shape), 255, np.uint8)
-    for pair, split in zip(pairs, sets, strict=True):
-        first = next(iter(pipeline.scoring_batches(split, _NUM_RECONSTRUCTED)))["image"]
-        pair[0, : len(first)] = first
-        pair[1, : len(first)] = model.reconstruct(first)
-    return pairs

@@ -33,7 +33,7 @@ th:first-child { text-align: left; }
 .small { display: block; color: #555; font-size: .85em; font-weight: normal; white-space: nowrap; }
 figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; }
-.samples img, .reconstructions img { image-rendering: pixelated; }
+.samples img, .paths img, .reconstructions img { image-rendering: pixelated; }
 summary { cursor: pointer; padding: .3rem 0; }
 @media print { body { font-size: 11pt; max-width: none; padding: 0; }
   figure, tr, li { break-inside: avoid; } h2 { break-after: avoid; }

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -53,6 +54,16 @@ class FlowModel(LikelihoodModel):
         self.distribution = tfd.TransformedDistribution(latent, tfb.Invert(to_latent))
         """Over dequantized images, `[H, W, C]` in [0, 256)."""
         self._finish_build()
+
+    def encode(self, images: Any) -> tf.Tensor:
+        """The latents of uint8 images `[B, H, W, C]`, each pixel at the middle of its bin: float32
+        `[B, H * W * C]`."""
+        pixels = tf.cast(self._checked(images), tf.float32) + 0.5
+        return self.distribution.bijector.bijector.forward(pixels)
+
+    def decode(self, latents: Any) -> tf.Tensor:
+        """The uint8 images `[B, H, W, C]` that latents `[B, H * W * C]` stand for."""
+        return self._decode(tf.convert_to_tensor(latents))
 
     def _initialize(self, images, method="initialize"):
         noise = dequantize.training_noise(tf.shape(images), tf.constant([self.seed, 0]))
@@ -131,7 +142,7 @@ class FlowModel(LikelihoodModel):
         return self._decode(temperature * latents)
 
     def _decode(self, latents):
-        """Latents `[B, D]` to the uint8 images that they stand for."""
+        """See `decode`; for graphs."""
 
         def decoded(part, number):
             pixels = self.distribution.bijector.forward(part["latents"])

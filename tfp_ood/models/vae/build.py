@@ -63,14 +63,21 @@ class VAE(LikelihoodModel):
         scaled = tf.cast(images, tf.float32) / units.NUM_PIXEL_VALUES - 0.5
         return tfd.Independent(tfd.Normal(*self.encoder(scaled)), 1)
 
+    def encode(self, images: tf.Tensor) -> tf.Tensor:
+        """The mean latent of each of uint8 images `[B, H, W, C]`: float32 `[B, L]`."""
+        return self.posterior(self._checked(images)).mean()
+
+    def decode(self, latents: tf.Tensor) -> tf.Tensor:
+        """The likeliest pixels given latents `[B, L]`: uint8 `[B, H, W, C]`."""
+        return tf.cast(self.pixels.mode(self.decoder(latents)), tf.uint8)
+
     def reconstruct(self, images: tf.Tensor) -> tf.Tensor:
         """The likeliest pixels given each image's mean latent, uint8 `[B, H, W, C]`.
 
         Args:
           images: uint8 `[B, H, W, C]`.
         """
-        parameters = self.decoder(self.posterior(self._checked(images)).mean())
-        return tf.cast(self.pixels.mode(parameters), tf.uint8)
+        return self.decode(self.encode(images))
 
     def _mixture_scale(self):
         return tf.math.softplus(self._mixture_raw_scale + math.log(math.e - 1.0)) + 1e-4

@@ -1,22 +1,54 @@
 """Images drawn from the model."""
 
+import os
+
+import numpy as np
+
+from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import figures, html
 from tfp_ood.reporting.run.evidence import Evidence, Section
 
 
 def section(evidence: Evidence) -> Section:
-    """The grid of samples; where there are none, the page says how to make some.
+    """The grid of samples, and rows of them at several temperatures; where there are none, the
+    page says how to make some.
 
     Raises:
       EvaluationError: the samples are damaged.
     """
-    path = evidence.workdir.report / "samples.png"
-    if evidence.samples_are_current and figures.image_file(
-        evidence.workdir.sample_images, figures.sample_grid, path
+    places, folder = evidence.workdir, evidence.workdir.report
+    path, label = folder / "samples.png", evidence.in_set.label
+    if not evidence.samples_are_current or not figures.image_file(
+        places.sample_images, figures.sample_grid, path
     ):
-        alt = f"A grid of images drawn from the model of {evidence.in_set.label}"
-        caption = "Drawn from the model: what it takes for its own kind."
-        body = html.picture("samples", path, alt, caption)
-    else:
-        body = "<p>This model has not been sampled yet; --mode=sample does it.</p>"
+        words = "<p>This model has not been sampled yet; --mode=sample does it.</p>"
+        return Section(html.section("Samples", words))
+    alt = f"A grid of images drawn from the model of {label}"
+    caption = "Drawn from the model: what it takes for its own kind."
+    body = html.picture("samples", path, alt, caption)
+    path = folder / "samples_temperatures.png"
+    if figures.image_file(places.temperatures, draw_rows, path):
+        values = ", ".join(f"{one:g}" for one in evidence.of_samples("temperatures", list))
+        alt = f"Rows of images drawn from the model of {label} at several temperatures"
+        caption = (
+            f"The same draws at temperatures {values}, from the top: at lower ones every number "
+            "that is drawn is nearer to the likeliest."
+        )
+        body += html.picture("samples", path, alt, caption)
     return Section(html.section("Samples", body))
+
+
+def draw_rows(rows: np.ndarray, path: str | os.PathLike[str]) -> None:
+    """Draws rows of images.
+
+    Args:
+      rows: uint8 [rows, N, H, W, C].
+      path: file to make, a PNG.
+
+    Raises:
+      EvaluationError: the array is something else.
+    """
+    rows = np.asarray(rows)
+    if rows.ndim != 5:
+        raise EvaluationError(f"Samples must be uint8 [rows, N, H, W, C]; got {list(rows.shape)}.")
+    figures.sample_grid(rows.reshape(-1, *rows.shape[2:]), path, columns=rows.shape[1])

@@ -1,0 +1,39 @@
+import matplotlib.image
+import numpy as np
+import pytest
+
+from tfp_ood.errors import EvaluationError
+from tfp_ood.reporting.run.sections import paths, samples
+
+RNG = np.random.default_rng(0)
+
+
+def small(path, columns, width):
+    """The picture with a pixel for each pixel of its images."""
+    pixels = np.round(matplotlib.image.imread(path)[..., :1] * 255).astype(int)
+    scale = 640 // (columns * (width + 1) - 1)
+    return pixels[::scale, ::scale]
+
+
+def test_each_path_is_a_row(tmp_path):
+    images = RNG.integers(0, 256, (2, 3, 4, 6, 5, 1), np.uint8)
+    paths.draw(images, tmp_path / "a.png")
+    pixels = small(tmp_path / "a.png", 4, 5)
+    assert pixels.shape == (2 * 3 * 7 - 1, 4 * 6 - 1, 1)
+    for row in range(6):
+        for step in range(4):
+            shown = pixels[7 * row : 7 * row + 6, 6 * step : 6 * step + 5]
+            np.testing.assert_array_equal(shown, images[row // 3, row % 3, step])
+
+
+def test_each_temperature_is_a_row(tmp_path):
+    images = RNG.integers(0, 256, (3, 4, 6, 5, 1), np.uint8)
+    samples.draw_rows(images, tmp_path / "a.png")
+    pixels = small(tmp_path / "a.png", 4, 5)
+    np.testing.assert_array_equal(pixels[14:20, 6:11], images[2, 1])
+
+
+@pytest.mark.parametrize("draw", [paths.draw, samples.draw_rows])
+def test_other_arrays_are_refused(draw, tmp_path):
+    with pytest.raises(EvaluationError, match=r"must be uint8 .* got \[2, 2\]"):
+        draw(np.zeros((2, 2), np.uint8), tmp_path / "a.png")

@@ -1,0 +1,119 @@
+"""The stage that draws images from a trained model."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tfp_ood import atomic, models
+from tfp_ood.config import Config, fingerprint
+from tfp_ood.data import pipeline
+from tfp_ood.training import fit
+from tfp_ood.workdir import WorkDir
+
+TEMPERATURES = (0.6, 0.8, 1.0)
+"""Of the rows of images that show what the temperature does."""
+
+_NUM_IN_ROW = 16
+_NUM_STEPS = 9  # of a path, both ends included
+
+
+def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    """Draws the report's samples into the work directory, unless they are there.
+
+    These are files of uint8 images `[..., H, W, C]`:
+
+    samples.npy `[N]`
+    temperatures.npy `[3, 16]`: of the same seed at each of `TEMPERATURES`.
+    paths.npy `[sets, num_paths, 9]`, of models with latents: from one test image of a set to the
+      next, by equal steps between their latents (Kingma & Dhariwal, "Glow", 2018, figure 5); white
+      where a set has too few images.
+    reconstructions.npy `[sets, 2, 16]`, of models that reconstruct: the first images of every set
+      and what becomes of them; white where a set has fewer.
+
+    Raises:
+      UserError: no trained model, or one of another config.
+      DataError: a set whose images are needed is not there, or does not fit the model.
+    """
+    facts = _facts(config, workdir)
+    if _is_current(workdir, facts):
+        return
+    model = fit.load_trained(config, workdir)
+    drawn = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
+    rows = [model.sample(_NUM_IN_ROW, config.seed, one).numpy() for one in TEMPERATURES]
+    made = {workdir.sample_images: drawn.numpy(), workdir.temperatures: np.stack(rows)}
+    if _further(facts):
+        sets = pipeline.open_sets(config.data, data_dir)
+        if "paths" in facts:
+            made[workdir.paths] = _paths(model, sets, config.sample.num_paths)
+        if "reconstructed" in facts:
+            made[workdir.reconstructions] = _reconstructions(model, sets)
+    with atomic.replacing_folder(workdir.samples) as folder:
+        for path, images in made.items():
+            np.save(folder / path.name, images)
+        (folder / workdir.sample_facts.name).write_text(json.dumps(facts) + "\n")
+    print(f"drew {config.sample.num_images} samples: {workdir.sample_images}")
+
+
+def _is_current(workdir: WorkDir, facts: Mapping[str, Any]) -> bool:
+    """Whether all samples that these facts ask for are there."""
+    places = {"paths": workdir.paths, "reconstructed": workdir.reconstructions}
+    further = [places[name] for name in _further(facts)]
+    if not all(p.exists() for p in (workdir.sample_images, workdir.temperatures, *further)):
+        return False
+    try:
+        return json.loads(workdir.sample_facts.read_text()) == facts
+    except (OSError, ValueError):
+        return False
+
+
+def _facts(config: Config, workdir: WorkDir) -> dict[str, Any]:
+    """All that the folder of samples depends on."""
+    facts = {
+        "config_hash": fingerprint(config.training_facts()),
+        "weights": workdir.weights,
+        "num_images": config.sample.num_images,
+        "temperature": config.sample.temperature,
+        "temperatures": list(TEMPERATURES),
+    }
+    sets = [config.data.in_distribution, *config.data.out_of_distribution]
+    if config.model.has_latents and config.sample.num_paths:
+        facts |= {"num_paths": config.sample.num_paths, "paths": sets}
+    if config.model.reconstructs:
+        facts["reconstructed"] = sets
+    return facts
+
+
+def _further(facts: Mapping[str, Any]) -> list[str]:
+    """What is made from images of the sets."""
+    return [name for name in ("paths", "reconstructed") if name in facts]
+
+
+def _first(split: pipeline.Split, number: int) -> np.ndarray:
+    """The first images of a set, `number` or all of fewer."""
+    return next(pipeline.scoring_batches(split, number).as_numpy_iterator())["image"]
+
+
+def _paths(model: models.LikelihoodModel, sets: list[pipeline.Split], num_paths: int) -> np.ndarray:
+    """See `sample`."""
+    paths = np.full((len(sets), num_paths, _NUM_STEPS, *model.image_shape), 255, np.uint8)
+    steps = np.linspace(0.0, 1.0, _NUM_STEPS, dtype=np.float32)[:, np.newaxis]
+    for of_set, split in zip(paths, sets, strict=True):
+        latents = model.encode(_first(split, 2 * num_paths)).numpy()
+        pairs = len(latents) // 2
+        starts, ends = latents[: 2 * pairs : 2, np.newaxis], latents[1::2, np.newaxis]
+        between = (starts + steps * (ends - starts)).reshape(-1, latents.shape[-1])
+        if pairs:
+            of_set[:pairs] = model.decode(between).numpy().reshape(of_set[:pairs].shape)
+    return paths
+
+
+def _reconstructions(model: models.LikelihoodModel, sets: list[pipeline.Split]) -> np.ndarray:
+    """See `sample`."""
+    pairs = np.full((len(sets), 2, _NUM_IN_ROW, *model.image_shape), 255, np.uint8)
+    for pair, split in zip(pairs, sets, strict=True):
+        first = _first(split, _NUM_IN_ROW)
+        pair[0, : len(first)] = first
+        pair[1, : len(first)] = model.reconstruct(first)
+    return pairs
