@@ -15,7 +15,8 @@ from tfp_ood.workdir import WorkDir
 TEMPERATURES = (0.6, 0.8, 1.0)
 """Of the rows of images that show what the temperature does."""
 
-_NUM_IN_ROW = 16
+_NUM_AT_TEMPERATURES = 10
+_NUM_RECONSTRUCTED = 16
 _NUM_STEPS = 9  # of a path, both ends included
 
 
@@ -25,7 +26,7 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     These are files of uint8 images `[..., H, W, C]`:
 
     samples.npy `[N]`
-    temperatures.npy `[3, 16]`: of the same seed at each of `TEMPERATURES`.
+    temperatures.npy `[3, 10]`: of the same seed at each of `TEMPERATURES`.
     paths.npy `[sets, num_paths, 9]`, of models with latents: from one test image of a set to the
       next, by equal steps between their latents (Kingma & Dhariwal, "Glow", 2018, figure 5); white
       where a set has too few images.
@@ -41,7 +42,7 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         return
     model = fit.load_trained(config, workdir)
     drawn = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
-    rows = [model.sample(_NUM_IN_ROW, config.seed, one).numpy() for one in TEMPERATURES]
+    rows = [model.sample(_NUM_AT_TEMPERATURES, config.seed, one).numpy() for one in TEMPERATURES]
     made = {workdir.sample_images: drawn.numpy(), workdir.temperatures: np.stack(rows)}
     if _further(facts):
         sets = pipeline.open_sets(config.data, data_dir)
@@ -111,9 +112,9 @@ def _paths(model: models.LikelihoodModel, sets: list[pipeline.Split], num_paths:
 
 def _reconstructions(model: models.LikelihoodModel, sets: list[pipeline.Split]) -> np.ndarray:
     """See `sample`."""
-    pairs = np.full((len(sets), 2, _NUM_IN_ROW, *model.image_shape), 255, np.uint8)
+    pairs = np.full((len(sets), 2, _NUM_RECONSTRUCTED, *model.image_shape), 255, np.uint8)
     for pair, split in zip(pairs, sets, strict=True):
-        first = _first(split, _NUM_IN_ROW)
+        first = _first(split, _NUM_RECONSTRUCTED)
         pair[0, : len(first)] = first
         pair[1, : len(first)] = model.reconstruct(first)
     return pairs

@@ -23,8 +23,8 @@ def section(evidence: Evidence) -> Section | None:
     labels = ", ".join(names.labels(sets))
     caption = (
         f"From the top, {number} each: {labels}. A row leads from one test image to the next by "
-        "equal steps between their latents. Where the model knows what lies between, as of its own "
-        "set, all are images of the same kind; a flow's ends are the test images themselves."
+        "equal steps between their latents. The ends of a flow's are the images "
+        "themselves, of foreign sets too: it has a latent for every image."
     )
     alt = f"Rows of images between test images of {labels}"
     figure = html.picture("paths", path, alt, caption)
