@@ -22,7 +22,7 @@ import numpy as np
 from tfp_ood.data.specs import DatasetSpec
 
 _BLOCK = 1 << 20
-_MOST_BYTES = 1 << 31  # of a batch of images; the largest official one has 1.6 GB, at 64x64
+_MOST_BYTES = 1 << 31  # of a batch of images; the official ones have 0.4 GB
 _NUM_CLASSES = 1_000
 
 

@@ -21,7 +21,8 @@ def histograms(found: Found) -> Figure:
     look = figures.style(1)
     top.stairs(heights / len(values) * _NUM_BINS, edges, fill=True, color=look["color"], alpha=0.7)
     top.axhline(1.0, color="#333333", linewidth=1, linestyle="--")
-    top.text(0.99, 1.03, "own images", ha="right", va="bottom", fontsize=10)
+    box = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
+    top.text(0.99, 1.04, "own images", ha="right", va="bottom", fontsize=10, bbox=box)
     top.set(xlim=(0, 1), xlabel="p-value among own test images", ylabel="times as many")
     low, high = figures.axis_range([found.own.score, found.new.score])
     threshold = found.calibration.scores[-found.calibration.most_flagged]

@@ -81,7 +81,7 @@ def sentences(found: Found) -> list[str]:
 
 def _verdict(found: Found) -> str:
     level = f"at a level of {percent(found.config.level)}"
-    tests = f"p {_p(found, drift.FLAGS)} for the flags, {_p(found, drift.SCORES)} for the scores"
+    tests = f"{_p(found, drift.FLAGS)} for the flags, {_p(found, drift.SCORES)} for the scores"
     if not found.drift.is_drift:
         return (
             f"No drift: the {found.num_new:,} images of {found.new_label} are like test images of "
@@ -97,7 +97,7 @@ def _verdict(found: Found) -> str:
 def _p(found: Found, name: str) -> str:
     """The p-value of a test."""
     value = found.drift.p_values[name]
-    return f"= {value:.2g}" if value >= _LEAST_P else f"< {_LEAST_P:.4f}"
+    return f"p = {value:.2g}" if value >= _LEAST_P else f"p < {_LEAST_P:.4f}"
 
 
 def _flags(found: Found) -> str:
@@ -131,7 +131,10 @@ def _named(found: Found) -> str:
             f"own ones, and with {found.num_own:,} own test images it takes {needed:,} at once "
             "that are more unusual than all of them."
         )
-    return "No single image is so unusual among the own test images that it is named as foreign."
+    return (
+        "No single image is named as foreign: wherever the line is drawn, more than "
+        f"{rate} of the images beyond it may be own ones."
+    )
 
 
 def _cautions(found: Found) -> list[str]:
