@@ -574,6 +574,50 @@ def test_too_few_images_for_the_guard_are_refused_before_training(tmp_path, data
         stages._check_export(dataclasses.replace(own, data=data), None, data_dir)
 
 
+def test_new_images_are_monitored_by_a_finished_run(workdir, data_dir, tmp_path, capsys):
+    """By the model as it was trained; the named images by their files."""
+    run, photos = shutil.copytree(workdir, tmp_path / "run"), tmp_path / "new photos"
+    photos_in(photos, 12)
+    flags = ["--mode=monitor", "--trained_config", "--config.seed=3", f"--images=folder:{photos}"]
+    flags += ["--config.export.false_alarm_rate=0.4", "--config.monitor.false_discovery_rate=0.5"]
+    before = {path: path.stat().st_mtime_ns for path in (run / "scores").iterdir()}
+    assert cli.main(command(run, data_dir, *flags)) == 0
+    assert before.items() <= {p: p.stat().st_mtime_ns for p in (run / "scores").iterdir()}.items()
+    *_, cannot, path = capsys.readouterr().out.strip().splitlines()
+    assert cannot.startswith("Caution: 12 images are few.")
+    path = pathlib.Path(path.removeprefix("monitor: "))
+    assert path.parent.parent == run / "monitor" and "new photos" in path.read_text()
+    facts = json.loads(path.with_name("monitor.json").read_text())
+    assert facts["num_images"] == 12 and facts["num_own_images"] == tiny.NUM_TEST
+    assert all(one["name"] == f"{one['name'][:-4]}.png" for one in facts["named"])
+    assert not (run / "audit").exists()
+
+
+NOT_MONITORED = {
+    "no images": ([], "config.monitor.images: got ''; valid is folder:PATH or array:PATH.npy of n"),
+    "own images": (["--images=fashion_mnist"], "the own test images are what new ones are compar"),
+    "no folder": (["--images=folder:/no/such"], "config.monitor.images: got 'folder:/no/such'; "),
+    "another mode": (["--images=mnist", "--mode=run"], "--images: are judged by a finished run; v"),
+    "a bucket": (["--images=folder:gs://b/x"], "config.monitor.images: got 'folder:gs://b/x'; "),
+}
+
+
+@pytest.mark.parametrize(("flags", "said"), NOT_MONITORED.values(), ids=NOT_MONITORED)
+def test_what_cannot_be_monitored_is_named(flags, said, workdir, data_dir, capsys):
+    assert cli.main(command(workdir, data_dir, "--mode=monitor", *flags)) == 2
+    assert said in capsys.readouterr().err and not (workdir / "monitor").exists()
+
+
+def test_monitoring_needs_a_finished_run_with_a_guard(tmp_path, data_dir, capsys):
+    flags = ["--mode=monitor", "--images=mnist"]
+    assert cli.main(command(tmp_path / "run", data_dir, *flags)) == 2
+    assert f"no model was trained in {tmp_path / 'run'} yet" in capsys.readouterr().err
+    flags = [f"--config={ROTATED}", f"--workdir={tmp_path / 'run'}", *flags]
+    assert cli.main(["main.py", *flags]) == 2
+    assert "--images: this --config has no guard that could judge them" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_reference_that_is_none_is_refused_before_training(tmp_path, data_dir, capsys):
     flags = [f"--reference={tmp_path / 'nowhere'}"]
     assert cli.main(command(tmp_path / "run", data_dir, *flags)) == 2

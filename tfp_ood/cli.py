@@ -22,6 +22,8 @@ Stages (--mode); each reads what the one before left in --workdir, and skips wha
              TensorFlow alone, and its model card: WORKDIR/export
   audit      all of these, and a verdict: which foreign images would likelihood have let through,
              and which the guard: WORKDIR/audit/index.html (see configs/audit.py)
+  monitor    with a finished run: have the images of --images drifted from its own, and which of
+             them are foreign? WORKDIR/monitor/NAME/index.html
 
 What a config comes to, with the changes of the command line, before anything runs:
 
@@ -36,7 +38,7 @@ and beside the figures of Nalisnick et al. (2019):
   python main.py --mode=paper --workdirs=runs/a,runs/b,runs/c --workdir=runs/paper
 
 The second experiment, on classifiers that are certain of digits turned upside down, is
-configs/rotated_digits.py; it has the same stages but `sample`, `export` and `audit`.
+configs/rotated_digits.py; it has the stages from `prepare` to `evaluate`, and `report`.
 
 A config is a Python file and is executed: use only those you trust.
 """
@@ -61,7 +63,7 @@ from tfp_ood.errors import UserError, WorkerLostError, first_line
 from tfp_ood.options import ConfigError
 from tfp_ood.rotated.stages import ROTATED_DIGITS
 from tfp_ood.stages import LIKELIHOOD, Experiment, ExperimentConfig
-from tfp_ood.workdir import WorkDir, open_workdir
+from tfp_ood.workdir import open_workdir
 
 EXPERIMENTS = (LIKELIHOOD, ROTATED_DIGITS)
 """All there are; those with a name are meant by configs that have it as `experiment`."""
@@ -71,6 +73,12 @@ MODES = (*dict.fromkeys(mode for known in EXPERIMENTS for mode in known.modes), 
 
 _OVERRIDE = re.compile(r"--?(no)?config\.(?P<key>[^=]+)(=(?P<value>.*))?$", re.DOTALL)
 _CONFIG_FILE_FAILED = "Error whilst parsing config file"  # how ml_collections begins
+_SHORTCUTS = {
+    "reference": ("evaluate", "score tables for a ratio"),
+    "images": ("monitor", "guard that could judge them"),
+}
+"""Flag -> the group of the config with a key of this name, and what a config without it lacks."""
+
 _EXIT_WRONG_INPUT = 2
 _EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 _EXIT_INTERRUPTED = 130
@@ -99,6 +107,8 @@ def define_flags(values: flags.FlagValues, argv: Sequence[str]) -> None:
     flags.DEFINE_string("data_dir", None, "Folder of TFDS; TFDS's default.", flag_values=values)
     told = "Trained run whose likelihood the ratio is to: --config.evaluate.reference."
     flags.DEFINE_string("reference", None, told, flag_values=values)
+    told = "New images, as folder:PATH or array:PATH.npy: --config.monitor.images."
+    flags.DEFINE_string("images", None, told, flag_values=values)
     flags.DEFINE_enum("mode", "run", MODES, "Stage to run.", flag_values=values)
     told = "Use the model in --workdir as it was trained, whatever --config says of that."
     flags.DEFINE_boolean("trained_config", False, told, flag_values=values)
@@ -150,18 +160,25 @@ def _run(values: flags.FlagValues) -> None:
         with workdir.locked():
             stages.tell("report", write(values.workdirs, values.workdir))
         return
-    if values.reference:
-        if "evaluate" not in values.config:
-            raise UserError("--reference: this --config has no score tables for a ratio.")
-        values.config.evaluate.reference = values.reference
+    for flag, (group, lacking) in _SHORTCUTS.items():
+        if given := values[flag].value:
+            if group not in values.config:
+                raise UserError(f"--{flag}: this --config has no {lacking}.")
+            values.config[group][flag] = given
     experiment, config = _typed(values.config)
     config = dataclasses.replace(config, data=places.absolute(config.data))
     if values.trained_config:
-        config = _as_trained(config, workdir)
+        given, config = config, workdir.as_trained(config)
+        for difference in workdir.differences(given, "not"):
+            print(f"as it was trained: {difference}")
     if values.mode == SHOW:
         print("\n".join(options.settings(config)))
         return
-    places.check(config.data, None if values.mode == "prepare" else workdir)
+    key = "data.out_of_distribution"
+    if values.mode in experiment.focus:
+        key, config = experiment.focus[values.mode](config, workdir)
+        config = dataclasses.replace(config, data=places.absolute(config.data))
+    places.check(config.data, None if values.mode == "prepare" else workdir, key)
     stages.run(experiment, config, workdir, values.data_dir, values.mode)
 
 
@@ -212,6 +229,8 @@ def _check_run(values: flags.FlagValues) -> None:
         raise UserError(f"--config: got {path!r}; valid is the path of an existing config file.")
     if not values.workdir and values.mode not in ("prepare", SHOW):
         raise UserError("--workdir is missing; valid is a folder for all that the run writes.")
+    if values.images and values.mode not in ("monitor", SHOW):
+        raise UserError("--images: are judged by a finished run; valid with --mode=monitor.")
 
 
 def _check_comparison(values: flags.FlagValues, has_overrides: bool) -> None:
@@ -270,26 +289,6 @@ def _typed(given: Any) -> tuple[Experiment, ExperimentConfig]:
         raise UserError(f"--config: {_one_line(error)}") from error
 
 
-def _as_trained(config: ExperimentConfig, workdir: WorkDir) -> ExperimentConfig:
-    """The config with what the model in the work directory depends on as it was trained.
-
-    Raises:
-      UserError: there is no such model, or it is none of this kind of config.
-    """
-    facts = workdir.trained_facts()
-    if facts is None:
-        raise UserError(f"--trained_config: nothing was trained in {workdir.root} yet.")
-    try:
-        trained = config.as_trained(facts)
-    except ConfigError as error:
-        raise UserError(
-            f"--trained_config: {workdir.config} does not fit this --config ({error})"
-        ) from error
-    for difference in workdir.differences(config, "not"):
-        print(f"as it was trained: {difference}")
-    return trained
-
-
 def _reason(error: Exception) -> str:
     """What a config file said, if that is the error, without its traceback; else its first line."""
     if _CONFIG_FILE_FAILED not in str(error):
@@ -304,7 +303,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _help(values: flags.FlagValues) -> str:
-    names = ("config", "workdir", "workdirs", "data_dir", "reference", "mode", "trained_config",
+    names = ("config", "workdir", "workdirs", "data_dir", *_SHORTCUTS, "mode", "trained_config",
              "help")  # fmt: skip
     parts = ["Flags:", *(f"  --{name:14} {values[name].help}" for name in names)]
     for experiment in EXPERIMENTS:

@@ -152,6 +152,20 @@ class ExportConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class MonitorConfig:
+    """How --mode=monitor tells whether new images are still like the own ones."""
+
+    images: str = ""
+    """The new images: `folder:PATH`, `array:PATH.npy` or a name of the data set table; also
+    --images."""
+    level: float = option(0.01, low=1e-6, high=0.5)
+    """Chance that drift is said of new images that come from where the own test images came
+    from."""
+    false_discovery_rate: float = option(0.1, low=1e-6, high=0.5)
+    """Share of such images to expect among those that are named as foreign."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """One experiment."""
 
@@ -161,6 +175,7 @@ class Config:
     evaluate: EvaluateConfig = option(EvaluateConfig(), trained=False)
     sample: SampleConfig = option(SampleConfig(), trained=False)
     export: ExportConfig = option(ExportConfig(), trained=False)
+    monitor: MonitorConfig = option(MonitorConfig(), trained=False)
     seed: int = option(0, low=0, high=2**31 - 1)
 
     @property
@@ -172,6 +187,21 @@ class Config:
     def training_facts(self) -> dict[str, Any]:
         """All that a trained model depends on; what it is judged against may change later."""
         return options.training_facts(self)
+
+    def monitoring(self) -> "Config":
+        """This config with the images to monitor as the only ones to judge.
+
+        Raises:
+          ConfigError: there are none, or they are the set that the model is trained on.
+        """
+        images, valid = self.monitor.images, "folder:PATH or array:PATH.npy of new images"
+        if not images:
+            raise ConfigError("monitor.images", images, f"{valid}; also as --images")
+        if images == self.data.in_distribution:
+            valid += "; the own test images are what new ones are compared with"
+            raise ConfigError("monitor.images", images, valid)
+        data = dataclasses.replace(self.data, out_of_distribution=(images,))
+        return dataclasses.replace(self, data=data)
 
     def as_trained(self, facts: Mapping[str, Any]) -> "Config":
         """This config with the `training_facts` of another one.

@@ -67,6 +67,10 @@ class Experiment:
     """Modes of several stages, "run" among them."""
     checks: Mapping[str, Stage] = dataclasses.field(default_factory=dict)
     """By stage: what refuses before a training what that stage would refuse after it."""
+    focus: Mapping[str, Callable[[Any, WorkDir], tuple[str, Any]]] = dataclasses.field(
+        default_factory=dict
+    )
+    """By mode that judges a set of its own: its key in the config, and the config to run with."""
     judging: tuple[str, ...] = ()
     """Stages that need an out-of-distribution set to judge against."""
     join: Callable[[Any, WorkDir], None] | None = None
@@ -251,21 +255,9 @@ def _report(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
 def _check_export(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     """Refuses fewer held-out images than a guard needs at the false-alarm rate."""
     _start(config)
-    from tfp_ood.data import division, pipeline
-    from tfp_ood.detectors import conformal
+    from tfp_ood.export import bundle
 
-    name, rate = config.data.in_distribution, config.export.false_alarm_rate
-    split = pipeline.open_split(name, "validation", config.data, data_dir)
-    lowest, fewest = conformal.limits(-(-split.num_images // 2), rate)
-    if split.num_images <= 2 * (fewest - 1):  # two halves, which share one of an odd number
-        valid = (
-            f"at least {lowest:g} with the {split.num_images:,} images of {name} that are held out "
-            "for validation, of which one half fits the detectors and the other sets the "
-            f"threshold; for {rate:g} set config.data.num_validation to at least {2 * fewest:,}"
-        )
-        if split.version:  # files of a person's own, of which only a part is held out
-            valid += f" and have at least {division.fewest_images(2 * fewest):,} images"
-        raise ConfigError("export.false_alarm_rate", rate, valid)
+    bundle.check_held_out(config, data_dir)
 
 
 def _export(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
@@ -282,13 +274,29 @@ def _audit(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     tell("audit", write_audit(workdir.root, _judged_sets(config), rate))
 
 
+def _monitoring(config: Config, workdir: WorkDir) -> tuple[str, Config]:
+    """See `Experiment.focus`; refuses to begin without a finished run."""
+    if workdir.weights is None:
+        raise UserError(f"--mode=monitor: no model was trained in {workdir.root} yet.")
+    return "monitor.images", config.monitoring()
+
+
+def _monitor(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
+    from tfp_ood.data import pipeline
+    from tfp_ood.reporting.monitor.page import write_monitor
+
+    (name,), rate = config.data.out_of_distribution, config.export.false_alarm_rate
+    split = pipeline.open_split(name, "out", config.data, data_dir)
+    look = functools.partial(pipeline.at, split)
+    tell("monitor", write_monitor(workdir.root, _judged_sets(config), rate, config.monitor, look))
+
+
 def _judged_sets(config: Config) -> list[tuple[str, str]]:
     """(name, split) of the score tables, the in-distribution set's first."""
-    sets = [(config.data.in_distribution, "test")]
-    for name in config.data.out_of_distribution:
-        source = specs.parse(name, "data.out_of_distribution")
-        sets.append((name, specs.out_split(source)))
-    return sets
+    names = config.data.out_of_distribution
+    sources = [specs.parse(name, "data.out_of_distribution") for name in names]
+    sets = zip(names, map(specs.out_split, sources), strict=True)
+    return [(config.data.in_distribution, "test"), *sets]
 
 
 _RUN = ("prepare", "train", "evaluate", "sample", "report")
@@ -305,10 +313,16 @@ LIKELIHOOD = Experiment(
         "report": _report,
         "export": _export,
         "audit": _audit,
+        "monitor": _monitor,
     },
-    combined={"run": _RUN, "audit": (*_RUN, "export", "audit")},
+    combined={
+        "run": _RUN,
+        "audit": (*_RUN, "export", "audit"),
+        "monitor": ("prepare", "evaluate", "monitor"),
+    },
     checks={"evaluate": _check_evaluate, "export": _check_export},
-    judging=("report", "audit"),
+    focus={"monitor": _monitoring},
+    judging=("report", "audit", "monitor"),
     join=_join,
 )
 """Likelihood models of images, and what they take foreign images for."""

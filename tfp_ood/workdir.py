@@ -84,6 +84,8 @@ class WorkDir:
     """Folder of what is shipped: `model`, `model_card.md`, `client.py` (`export.bundle`)."""
     audit = _Place("audit")
     """Folder of the audit's page (`reporting.audit`)."""
+    monitor = _Place("monitor")
+    """Folder with a folder for each set of new images that was monitored (`reporting.monitor`)."""
 
     @property
     def weights(self) -> str | None:
@@ -188,6 +190,22 @@ class WorkDir:
         if isinstance(data, dict) and "in_distribution" in data:
             data["in_distribution"] = paths.absolute_name(data["in_distribution"])
         return facts
+
+    def as_trained(self, config: Any) -> Any:
+        """A config with what the model here depends on as it was trained.
+
+        Raises:
+          UserError: there is no such model, or it is none of this kind of config.
+        """
+        facts = self.trained_facts()
+        if facts is None:
+            raise UserError(f"--trained_config: nothing was trained in {self.root} yet.")
+        try:
+            return config.as_trained(facts)
+        except options.ConfigError as error:
+            raise UserError(
+                f"--trained_config: {self.config} does not fit this --config ({error})"
+            ) from error
 
     def check_images(self, version: str) -> None:
         """Refuses images other than those that the model here is, or was being, trained on.

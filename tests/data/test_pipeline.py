@@ -1,5 +1,7 @@
+import dataclasses
 import functools
 import json
+import re
 
 import numpy as np
 import PIL.Image
@@ -116,6 +118,30 @@ def test_some_images_are_all_where_there_are_few(tmp_path):
     name, data = _array(tmp_path)
     index, images = pipeline.some_images(open_split(name, "out", data, None), 100)
     assert index.tolist() == list(range(23)) and len(images) == 23
+
+
+def test_some_images_are_found_by_their_place_and_named(tmp_path, data_dir):
+    """By file, or by number in an array, or in a set; whatever was chosen of them, in any order."""
+    data = DataConfig(num_test=9, size_change="resize", channel_change="convert")
+    images = np.random.default_rng(0).integers(0, 256, (12, 28, 28, 1), np.uint8)
+    np.save(tmp_path / "x.npy", images)
+    for i, image in enumerate(images):
+        path = tmp_path / "photos" / "ab"[i % 2]
+        path.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(image[..., 0]).save(path / f"{i:02d}.png")
+    places = [8, 0, 3]
+    split = open_split(f"array:{tmp_path / 'x.npy'}", "out", data, None)
+    names, found = pipeline.at(split, places)
+    np.testing.assert_array_equal(found, images[[int(name) for name in names]])
+    np.testing.assert_array_equal(found, load(split)[0][places])
+    split = open_split(f"folder:{tmp_path / 'photos'}", "out", data, None)
+    names, found = pipeline.at(split, places)
+    assert all(re.fullmatch(r"[ab]/\d\d\.png", name) for name in names)
+    np.testing.assert_array_equal(found, images[[int(name[2:4]) for name in names]])
+    split = open_split("mnist", "out", dataclasses.replace(data, num_test=0), data_dir)
+    names, found = pipeline.at(split, [5])
+    assert names == ["5"] and np.array_equal(found[0], load(split)[0][5])
+    assert pipeline.at(split, [])[1].shape == (0, 28, 28, 1)
 
 
 def test_both_sides_are_preprocessed_alike(data_dir):

@@ -2,13 +2,15 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from tfp_ood import devices
+from tfp_ood.data import folders
 from tfp_ood.data.splits import ROLES as ROLES
 from tfp_ood.data.splits import Split as Split
 from tfp_ood.data.splits import open_sets as open_sets
@@ -158,6 +160,41 @@ def some_images(split: Split, num_images: int) -> tuple[np.ndarray, np.ndarray]:
     batches = _decoded(split, split.records().shard(stride, 0)).batch(_READ_BATCH)
     images = np.concatenate([batch["image"] for batch in batches.as_numpy_iterator()])
     return np.arange(len(images), dtype=np.int64) * stride, images
+
+
+def at(split: Split, indices: Sequence[int]) -> tuple[list[str], np.ndarray]:
+    """Some images of a split and what they are called.
+
+    Args:
+      split: what to read.
+      indices: of N images, in the split's fixed order.
+
+    Returns:
+      N names, for people: the path of a file in its folder, or the number in an array or set; and
+      the images, uint8 [N, H, W, C].
+    """
+    wanted = tf.constant(sorted(indices), tf.int64)
+
+    def is_wanted(index: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_any(index == wanted)
+
+    def parts(index: tf.Tensor, example: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        return index, example[0], split.decode(example[0])
+
+    found = {}
+    some = split.records().enumerate().filter(is_wanted).map(parts)
+    for index, record, image in some.as_numpy_iterator():
+        found[int(index)] = _name(split, int(index), record), image
+    names, images = [found[i][0] for i in indices], [found[i][1] for i in indices]
+    return names, np.array(images, np.uint8).reshape(-1, *split.image_shape)
+
+
+def _name(split: Split, index: int, record: bytes | np.integer) -> str:
+    """See `at`."""
+    kind, _, path = split.name.partition(":")
+    if kind == "folder":
+        return folders.shown(os.path.relpath(os.fsdecode(record), path))
+    return str(index if isinstance(record, bytes) else record)
 
 
 def load(split: Split) -> tuple[np.ndarray, np.ndarray]:

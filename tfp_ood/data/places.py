@@ -25,7 +25,7 @@ def absolute(data: _Config) -> _Config:
     return dataclasses.replace(data, in_distribution=own, out_of_distribution=names)
 
 
-def check(data: DataConfig, workdir: WorkDir | None = None) -> None:
+def check(data: DataConfig, workdir: WorkDir | None = None, key: str = _OUT) -> None:
     """Refuses names that stand for no set, sets that share images, and a run among its images.
 
     Paths are compared as places: another spelling, or a link, is the same folder.
@@ -33,6 +33,7 @@ def check(data: DataConfig, workdir: WorkDir | None = None) -> None:
     Args:
       data: names the sets.
       workdir: of the run; None for what writes none.
+      key: where in the config the foreign sets are named.
 
     Raises:
       ConfigError: a name does not stand for a set; or two of the sets are, or hold, the same files.
@@ -40,7 +41,7 @@ def check(data: DataConfig, workdir: WorkDir | None = None) -> None:
     """
     own = _parse(data.in_distribution, _IN)
     try:
-        sources = [own, *(_parse(name, _OUT) for name in data.out_of_distribution)]
+        sources = [own, *(_parse(name, key) for name in data.out_of_distribution)]
     except ConfigError as error:
         if len(data.out_of_distribution) > 1 and any(map(_is_path, data.out_of_distribution)):
             raise ConfigError(f"{str(error).rstrip('.')}; {_COMMA}.") from error
@@ -49,11 +50,11 @@ def check(data: DataConfig, workdir: WorkDir | None = None) -> None:
     for one, other in itertools.combinations(files, 2):
         if paths.place(one.path) == paths.place(other.path):
             valid = f"different sets; {one.name!r} and {other.name!r} are the same"
-            raise ConfigError(_OUT, data.out_of_distribution, valid)
+            raise ConfigError(key, data.out_of_distribution, valid)
         are_folders = isinstance(one, FolderSource) and isinstance(other, FolderSource)
         if one is own and are_folders and (_holds(one, other.path) or _holds(other, one.path)):
             valid = f"a folder that shares no images with the in-distribution one, {one.path!r}"
-            raise ConfigError(_OUT, other.name, valid)
+            raise ConfigError(key, other.name, valid)
     if workdir is not None:
         for one in files:
             if isinstance(one, FolderSource):

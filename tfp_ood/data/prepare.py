@@ -1,9 +1,10 @@
 """Making TFDS data sets present on this machine.
 
 The rest of the program only knows ordinary TFDS data sets in a data directory. A set that is not
-there comes from TFDS's own download where its host answers, else from a package manager
-(`mirrors.py`). Either way it is made in a temporary folder inside the data directory, checked
-image by image (`store.py`), and moved to its place in one step.
+there comes from archives that somebody brought (`by_hand.py`), from TFDS's own download where its
+host answers, or from a package manager (`mirrors.py`). Whichever it is, it is made in a temporary
+folder inside the data directory, checked image by image (`store.py`), and moved to its place in
+one step.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from tqdm import tqdm
 
 from tfp_ood import devices, paths
-from tfp_ood.data import mirrors
+from tfp_ood.data import by_hand, mirrors
 from tfp_ood.data.specs import DatasetSpec, parse
 from tfp_ood.errors import DataError, first_line
 
@@ -204,7 +205,7 @@ def _prepare_one(spec: DatasetSpec, root: str) -> None:
     # training that may follow in this process would be slower. Sets that are there need none.
     devices.start_tensorflow()
     failures = []
-    for description, route in _routes(spec):
+    for description, route in _routes(spec, root):
         work = tempfile.mkdtemp(prefix=_WORK_PREFIX, dir=paths.for_tensorflow(root))
         try:
             _say(f"{spec.name}: {description}")
@@ -225,11 +226,12 @@ def _prepare_one(spec: DatasetSpec, root: str) -> None:
         "By hand: on a machine with access, run\n"
         f"  python -c \"import tensorflow_datasets as tfds; tfds.load('{spec.tfds_name}')\"\n"
         f"and copy ~/tensorflow_datasets/{spec.relative_dir} from there to {final}"
+        f"{by_hand.advice(spec, root)}"
     )
 
 
-def _routes(spec: DatasetSpec) -> list[tuple[str, Callable[[DatasetSpec, str], None]]]:
-    routes = [("TFDS's own download", _download)]
+def _routes(spec: DatasetSpec, root: str) -> list[tuple[str, Callable[[DatasetSpec, str], None]]]:
+    routes = [*by_hand.routes(spec, root), ("TFDS's own download", _download)]
     if spec.name in mirrors.MIRRORS:
         routes.append((mirrors.MIRRORS[spec.name].description, _fetch_and_store))
     return routes

@@ -89,6 +89,15 @@ _ROWS = (
         )
         for size in (32, 64)
     ),
+    DatasetSpec(
+        "imagenet_resized_32x32",
+        "imagenet_resized/32x32:0.1.0",
+        _CIFAR_SHAPE,
+        1_281_167,
+        50_000,
+        _IMAGENET,
+        test_split="validation",
+    ),
 )
 SPECS = {spec.name: spec for spec in _ROWS}
 """Name in a config -> data set."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ _CIFAR10_LABELS = "airplane automobile bird cat deer dog frog horse ship truck"
 _LABEL_NAMES = {"cifar10": _CIFAR10_LABELS.split()}
 """What the official builder reads from the original archive, as far as mirrors lack it."""
 
+_FEWEST_DIGITS, _ID_DIGITS = 5, {"svhn_cropped": 6}
+
 _BATCH = 500
 
 
@@ -40,11 +42,20 @@ class CheckError(Exception):
     """A data set that is not what it should be."""
 
 
-def store(spec: DatasetSpec, arrays: Arrays, data_dir: str) -> None:
-    """Writes `arrays` to `data_dir` under the name, version and features of the official set.
+Chunks = Mapping[str, Iterable[tuple[np.ndarray, np.ndarray]]]
+"""TFDS split -> parts of it, one after the other, each as in `Arrays`."""
 
-    The order of the arrays is the original one; as TFDS shuffles by position, the files hold the
-    examples in the same order as those of an official preparation.
+
+def store(spec: DatasetSpec, arrays: Arrays, data_dir: str) -> None:
+    """`store_chunks` of arrays that hold a split each."""
+    store_chunks(spec, {split: [parts] for split, parts in arrays.items()}, data_dir)
+
+
+def store_chunks(spec: DatasetSpec, chunks: Chunks, data_dir: str) -> None:
+    """Writes images to `data_dir` under the name, version and features of the official set.
+
+    Their order is the original one; as TFDS shuffles by position, the files hold the examples in
+    the same order as those of an official preparation. One chunk of a split is in memory at once.
     """
     builder = tfds.builder(spec.tfds_name, data_dir=data_dir)
     features = builder.info.features
@@ -52,11 +63,12 @@ def store(spec: DatasetSpec, arrays: Arrays, data_dir: str) -> None:
         features[spec.label_key].names = _LABEL_NAMES[spec.name]
     tfds.dataset_builders.store_as_tfds_dataset(
         name=builder.name,
+        config=builder.builder_config and builder.builder_config.name,
         version=builder.version,
         features=features,
         split_datasets={
-            split: _examples(split, *parts, with_id="id" in features)
-            for split, parts in arrays.items()
+            split: enumerate(_examples(split, parts, _id_digits(spec, features)))
+            for split, parts in chunks.items()
         },
         data_dir=data_dir,
         description=builder.info.description,
@@ -65,18 +77,26 @@ def store(spec: DatasetSpec, arrays: Arrays, data_dir: str) -> None:
     )
 
 
+def _id_digits(spec: DatasetSpec, features: Any) -> int:
+    """How many digits an image's official id has; 0 where it has none."""
+    return _ID_DIGITS.get(spec.name, _FEWEST_DIGITS) if "id" in features else 0
+
+
 def _examples(
-    split: str, images: np.ndarray, labels: np.ndarray, with_id: bool
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(position, example) with encoded images: TensorFlow encodes in parallel, TFDS one by one."""
-    encoded = tf.data.Dataset.from_tensor_slices(images).map(
-        tf.io.encode_png, num_parallel_calls=tf.data.AUTOTUNE
-    )
-    # Batches, because handing single elements to Python takes longer than encoding them.
-    batches = encoded.batch(_BATCH).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
-    for index, image in enumerate(itertools.chain.from_iterable(batches)):
-        example = {"image": image, "label": int(labels[index])}
-        yield index, {**example, "id": f"{split}_{index:05d}"} if with_id else example
+    split: str, chunks: Iterable[tuple[np.ndarray, np.ndarray]], id_digits: int
+) -> Iterator[dict[str, Any]]:
+    """Examples with encoded images: TensorFlow encodes in parallel, TFDS one by one."""
+    count = 0
+    for images, labels in chunks:
+        encoded = tf.data.Dataset.from_tensor_slices(images).map(
+            tf.io.encode_png, num_parallel_calls=tf.data.AUTOTUNE
+        )
+        # Batches, because handing single elements to Python takes longer than encoding them.
+        batches = encoded.batch(_BATCH).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+        for image, label in zip(itertools.chain.from_iterable(batches), labels, strict=True):
+            example = {"image": image, "label": int(label)}
+            yield {**example, "id": f"{split}_{count:0{id_digits}d}"} if id_digits else example
+            count += 1
 
 
 def check(spec: DatasetSpec, data_dir: str) -> None:

@@ -2,8 +2,8 @@
 
 `base.py` has the protocol that all of them keep, `usual.py` what they learn from held-out images,
 `conformal.py` the test that turns scores into decisions at a false-alarm rate, `guard.py` the
-decision of all together. May import score tables (`evaluation/tables.py`), `metrics/` and the root
-of the package; never TensorFlow.
+decision of all together, `drift.py` whether many new images are still like own ones. May import
+score tables (`evaluation/tables.py`), `metrics/` and the root of the package; never TensorFlow.
 
 A new detector is a class in a file of its own and a line in `_ALL`: it is then in `summary.json`,
 on every page and in the model card; with `is_combined`, in the guard too.

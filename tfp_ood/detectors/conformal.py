@@ -131,15 +131,29 @@ def verdicts(calibration: Calibration, scores: np.ndarray) -> dict[str, np.ndarr
     """
     above, not_below = _ranks(calibration, scores)
     count = calibration.num_images
-    rank = 1 + not_below
-    if calibration.tails == "both":
-        rank = np.minimum(rank, 1 + count - above)
-    p_value = np.minimum(1.0, calibration.num_tails * rank / (count + 1))
+    rank = _rank(calibration, above, not_below)
+    p_value = _p_values(calibration, rank)
     return {
         "percentile": (100.0 - 100.0 * (above + not_below) / (2 * count)).astype(np.float32),
         "p_value": p_value.astype(np.float32),
         "is_out_of_distribution": rank <= calibration.most_flagged,
     }
+
+
+def p_values(calibration: Calibration, scores: np.ndarray) -> np.ndarray:
+    """The p-values of `verdicts` in float64, for arithmetic on fractions."""
+    return _p_values(calibration, _rank(calibration, *_ranks(calibration, scores)))
+
+
+def _p_values(calibration: Calibration, rank: np.ndarray) -> np.ndarray:
+    return np.minimum(1.0, calibration.num_tails * rank / (calibration.num_images + 1))
+
+
+def _rank(calibration: Calibration, above: np.ndarray, not_below: np.ndarray) -> np.ndarray:
+    """The rank from the nearest end that counts: 1 is beyond all."""
+    if calibration.tails == "both":
+        return np.minimum(1 + not_below, 1 + calibration.num_images - above)
+    return 1 + not_below
 
 
 def _ranks(calibration: Calibration, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

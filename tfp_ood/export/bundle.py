@@ -4,7 +4,9 @@ import pathlib
 import shutil
 
 from tfp_ood import atomic
-from tfp_ood.config import Config
+from tfp_ood.config import Config, ConfigError
+from tfp_ood.data import division, pipeline
+from tfp_ood.detectors import conformal
 from tfp_ood.evaluation import evaluate
 from tfp_ood.export import saved_model
 from tfp_ood.export.card import Facts, model_card
@@ -13,6 +15,27 @@ from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
 
 _CLIENT = pathlib.Path(__file__).with_name("client.py")
+
+
+def check_held_out(config: Config, data_dir: str | None) -> None:
+    """Refuses fewer held-out images than a guard needs at the false-alarm rate.
+
+    Raises:
+      ConfigError: says which rate would do, and how many images.
+      DataError: the set is not there.
+    """
+    name, rate = config.data.in_distribution, config.export.false_alarm_rate
+    split = pipeline.open_split(name, "validation", config.data, data_dir)
+    lowest, fewest = conformal.limits(-(-split.num_images // 2), rate)
+    if split.num_images <= 2 * (fewest - 1):  # two halves, which share one of an odd number
+        valid = (
+            f"at least {lowest:g} with the {split.num_images:,} images of {name} that are held out "
+            "for validation, of which one half fits the detectors and the other sets the "
+            f"threshold; for {rate:g} set config.data.num_validation to at least {2 * fewest:,}"
+        )
+        if split.version:  # files of a person's own, of which only a part is held out
+            valid += f" and have at least {division.fewest_images(2 * fewest):,} images"
+        raise ConfigError("export.false_alarm_rate", rate, valid)
 
 
 def write_export(config: Config, workdir: WorkDir, data_dir: str | None) -> pathlib.Path:

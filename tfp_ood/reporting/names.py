@@ -17,6 +17,7 @@ DISPLAY_NAMES = {
     "celeb_a": "CelebA",
     "downsampled_imagenet_32x32": "ImageNet 32x32",
     "downsampled_imagenet_64x64": "ImageNet 64x64",
+    "imagenet_resized_32x32": "ImageNet resized 32x32",
     "noise": "noise",
     "constant": "constant gray",
 }

@@ -70,6 +70,8 @@ def test_the_page_holds_all_and_asks_for_nothing(result):
     words = " ".join(parsed.text)
     assert all(sentence in words for sentence in result.verdict)
     assert "could not be read" not in words
+    for explained in ("p-value", "percentile", "reasons", "--config.export.false_alarm_rate=0.01"):
+        assert explained in words
     assert result.path.with_name("images.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -71,6 +71,17 @@ those that all detectors combined find too rare; the reason is what single detec
 at the same rate.</li>
 <li>What neither flags is usual for every detector together. That is no proof that it belongs: the
 guard knows nothing but what its detectors measure.</li>
+<li><b>The rate of false alarms is yours to choose</b>: the same command with
+<code>--config.export.false_alarm_rate=0.01</code> sets both thresholds anew, here and in the
+export, without training or scoring. A rate r needs at least 2/r &minus; 2 held-out images.</li>
+<li>Of a single image the exported guard tells: its <b>p-value</b>, the share of held-out own images
+that are at least as unusual to all detectors together, the image counted among them; it is flagged
+where that is at most the rate. The <b>percentile</b> of its likelihood: 0 where it is unlikelier
+than all held-out images, 100 where it is likelier; both ends can mean foreign. And the
+<b>reasons</b>, detectors to which alone it is as rare; it can be flagged without any, for what
+several find a little rare.</li>
+<li>Whether many new images together are still like these:
+<code>--mode=monitor --images=folder:PATH</code>.</li>
 <li>Sets made of the own test images (with less contrast, blurred, ...) show which damage would go
 unnoticed. Sets that were resized or converted while the own images were not are told apart by that
 alone: see the preparation in the run&rsquo;s report.</li>
