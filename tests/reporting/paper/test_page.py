@@ -58,6 +58,7 @@ def test_theirs_and_ours_side_by_side(page):
     assert all(row["is_smaller"] for row in facts["numbers"])
     assert len(facts["findings"]["foreign_likelier"]) == 2
     assert page.path.with_name("numbers.png").exists()
+    assert page.path.with_name("likelihoods.pdf").exists()
 
 
 def test_the_paper_s_pairs_by_the_guard(page):

@@ -54,6 +54,7 @@ def write_paper_page(
     found = measured(runs)
     sentences = paper_outcome(rows, found)
     sections = [
+        _histograms_section(runs, report),
         _numbers_section(rows, report),
         _guard_section(runs),
         _setups(runs),
@@ -125,6 +126,28 @@ def paper_outcome(
         "they are marked."
     )
     return [first, second, third]
+
+
+def _histograms_section(runs: Sequence[Run], report: Any) -> str:
+    """Likelihoods on the paper's pairs, a panel for each run; "" where no run has any."""
+    for path in report.glob("likelihoods.p*"):  # of an earlier page about other runs
+        path.unlink()
+    panels = []
+    for run in runs:
+        judged = [one for _, one in pairs_of(run, PAIRS)]
+        if judged:
+            panels.append((run.label, [run.in_set, *judged]))
+    if not panels:
+        return ""
+    alt = f"Histograms of log-likelihood of {', '.join(title for title, _ in panels)}"
+    words = (
+        "As in the paper's figure 2: under each model its own test images (gray) and foreign ones; "
+        "further right is likelier. Triangles are means."
+    )
+    drawing = plots.histograms(panels)
+    return html.section(
+        "Likelihoods", html.drawn("likelihoods", drawing, report / "likelihoods", alt, words)
+    )
 
 
 def _numbers_section(rows: Sequence[tuple[Number, Run, float]], report: Any) -> str:

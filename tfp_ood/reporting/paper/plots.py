@@ -1,12 +1,14 @@
-"""The picture of others' figures beside ours."""
+"""The pictures of the page: likelihoods in the paper's layout, and others' figures beside ours."""
 
 import collections
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from tfp_ood.reporting import figures, names
+from tfp_ood.reporting.judged import JudgedSet
 from tfp_ood.reporting.paper.facts import RECALLED, Number
 from tfp_ood.reporting.paper.match import pair_name
 from tfp_ood.reporting.runs import Run
@@ -15,6 +17,34 @@ _PANELS = {
     "bits/dim (likelier is to the right)": ("bits_per_dim",),
     "AUROC and FPR95 of likelihood": ("auroc", "fpr95"),
 }
+
+_NUM_BINS = 60
+
+
+def histograms(panels: Sequence[tuple[str, Sequence[JudgedSet]]]) -> Figure:
+    """Densities of log p(x), a panel for each model, two beside each other: the paper's figure 2.
+
+    Args:
+      panels: title, and the sets, in-distribution first; at least one.
+    """
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = figures.new(4.8 * columns, 3.4 * rows)
+    axes_of = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (title, sets) in zip(axes_of, panels, strict=False):
+        low, high = figures.axis_range([one.table.log_prob for one in sets])
+        edges = np.linspace(low, high, _NUM_BINS + 1)
+        shown = ((n, one.table.log_prob, one.label) for n, one in enumerate(sets))
+        figures.draw_densities(axes, edges, shown)
+        axes.set_xlim(low, high)
+        axes.set_title(title, fontsize=11)
+        axes.set_xlabel("log p(x)  [nats per image]", fontsize=10)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.tick_params(labelsize=9)
+        axes.legend(fontsize=9, frameon=False)
+    for axes in axes_of[len(panels) :]:
+        axes.set_axis_off()
+    return figure
 
 
 def numbers(rows: Sequence[tuple[Number, Run, float]]) -> Figure:
