@@ -9,7 +9,12 @@ from tfp_ood.reporting import names
 from tfp_ood.reporting.paper.facts import SETUPS
 from tfp_ood.reporting.runs import Run
 
-_BY_PART = {"svhn": "svhn_cropped", "celeb": "celeb_a"}
+_BY_PART = {
+    "svhn": "svhn_cropped",
+    "celeb": "celeb_a",
+    "imagenet": "downsampled_imagenet_32x32",
+    "cifar100": "cifar100",
+}
 _SMALLER = ("model.num_steps", "model.num_hidden", "model.num_layers", "model.num_filters",
             "train.num_steps")  # fmt: skip
 

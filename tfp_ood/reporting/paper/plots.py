@@ -37,6 +37,7 @@ def histograms(panels: Sequence[tuple[str, Sequence[JudgedSet]]]) -> Figure:
         shown = ((n, one.table.log_prob, one.label) for n, one in enumerate(sets))
         figures.draw_densities(axes, edges, shown)
         axes.set_xlim(low, high)
+        axes.spines["top"].set_visible(False)
         axes.set_title(title, fontsize=11)
         axes.set_xlabel("log p(x)  [nats per image]", fontsize=10)
         axes.xaxis.set_major_formatter("{x:,.0f}")
