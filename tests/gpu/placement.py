@@ -19,10 +19,10 @@ from tfp_ood.training import optimizers
 
 PART = "placement"
 
-HEAVY = ("Conv", "MatMul", "BatchMatMul", "_Fused", "Depthwise", "Einsum", "ResourceApply")
-"""How the names of operations begin that belong on the device, whatever they compute."""
+HEAVY = ("Conv2D", "MatMul", "Einsum", "ResourceApply")
+"""What is in the names of operations that belong on the device; fused ones have it too."""
 
-PROCESS_BOUND = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "NumpyFunction")
+PROCESS_BOUND = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 
 ALLOWED = {
     "_Arg",
@@ -105,7 +105,7 @@ def _kind(device: str) -> str:
 
 def is_heavy(node: Node) -> bool:
     """Whether it belongs on the device."""
-    return node.op.lstrip("_").startswith(HEAVY) or node.op.startswith("_Fused")
+    return any(name in node.op for name in HEAVY)
 
 
 def misplaced(nodes: Iterable[Node], kind: str) -> list[str]:
