@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ MANIFEST = "wheels.json"
 PART_MB = 60.0
 _MB = 1_000_000
 _CHUNK = 2**20  # bytes read at once
+_OF_BUILD = ("LICENSE", "README.md", "pyproject.toml", "setup.py")
 _PLATFORMS = (
     "manylinux_2_28_x86_64",
     "manylinux_2_27_x86_64",
@@ -48,7 +50,13 @@ def download(folder: pathlib.Path, extra: str, python: str) -> None:
       SystemExit: pip found no wheel of something; it has said of what.
     """
     pip = [sys.executable, "-m", "pip"]
-    _run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)])
+    with tempfile.TemporaryDirectory() as work:
+        source = pathlib.Path(work) / PACKAGE
+        # A copy: what earlier builds left in the repository would be packed too.
+        shutil.copytree(ROOT / PACKAGE, source / PACKAGE)
+        for name in _OF_BUILD:
+            shutil.copy(ROOT / name, source)
+        _run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)])
     (own,) = folder.glob("*.whl")
     other = []
     if python:

@@ -51,21 +51,23 @@ class Worker:
         self.name, self._command, self._changes = name, command, changes
         self._process: subprocess.Popen | None = None
         self._ended, self._errors = False, io.StringIO()
+        self._lock = threading.Lock()  # so that none starts while all are ended
 
     def prepare(self) -> bool:
         """Starts it and waits until it is prepared; False where it ends before."""
-        if self._ended:
-            return False
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        self._process = subprocess.Popen(
-            self._command,
-            cwd=ROOT,
-            env={**os.environ, **self._changes},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-        )
+        with self._lock:
+            if self._ended:
+                return False
+            self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=ROOT,
+                env={**os.environ, **self._changes},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
+            )
         return self._read(READY) is not None
 
     def finish(self) -> list[Row]:
@@ -83,9 +85,10 @@ class Worker:
 
     def end(self) -> None:
         """Ends it, or keeps it from starting."""
-        self._ended = True
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
+        with self._lock:
+            self._ended = True
+            if self._process is not None and self._process.poll() is None:
+                self._process.kill()
 
     def _read(self, beginning: str) -> str | None:
         """The rest of the next line that begins so; None at the end."""

@@ -3,7 +3,6 @@
 import resource
 import time
 
-import numpy as np
 import tensorflow as tf
 
 _MIB = 2.0**20
@@ -33,10 +32,10 @@ def peak_flops(dtype: tf.DType, size: int) -> float:
       dtype: of the matrices.
       size: rows and columns.
     """
-    draws = np.random.RandomState(0)
-    # Of products of these, numbers keep their size.
+    # Divided so that numbers keep their size in products.
     first, second = (
-        tf.constant(draws.standard_normal([size, size]) / np.sqrt(size), dtype) for _ in range(2)
+        tf.random.stateless_normal([size, size], [0, number], stddev=size**-0.5, dtype=dtype)
+        for number in range(2)
     )
 
     @tf.function(autograph=False)

@@ -35,7 +35,11 @@ def config_of(smoke: bool, precision: str) -> Config:
 
 def batches(images: np.ndarray, size: int) -> tf.data.Dataset:
     """Endless batches of images in memory."""
-    made = tf.data.Dataset.from_tensor_slices({"image": images}).repeat().batch(size)
+    made = (
+        tf.data.Dataset.from_tensor_slices({"image": images})
+        .repeat()
+        .batch(size, drop_remainder=True)
+    )
     return made.prefetch(tf.data.AUTOTUNE)
 
 
