@@ -135,7 +135,7 @@ def test_wheels_of_another_python_are_asked_of_pip(tmp_path, monkeypatch):
     monkeypatch.setattr(pack_wheels, "_run", run)
     pack_wheels.download(tmp_path, "gpu", "3.12")
     made, got = (" ".join(command) for command in asked)
-    assert " wheel " in made and "--no-deps" in made
+    assert " wheel " in made and "--no-deps" in made and made.endswith(" promise")
     assert "--only-binary=:all: --implementation cp --python-version 3.12" in got
     assert "--platform manylinux_2_28_x86_64" in got and got.endswith("any.whl[gpu]")
     asked.clear()

@@ -28,6 +28,8 @@ PART_MB = 60.0
 _MB = 1_000_000
 _CHUNK = 2**20  # bytes read at once
 _OF_BUILD = ("LICENSE", "README.md", "pyproject.toml", "setup.py")
+_SOURCE_ONLY = ("promise",)
+"""What TFDS needs and has no wheel; of Python alone, so that one that is built here fits all."""
 _PLATFORMS = (
     "manylinux_2_28_x86_64",
     "manylinux_2_27_x86_64",
@@ -56,14 +58,16 @@ def download(folder: pathlib.Path, extra: str, python: str) -> None:
         shutil.copytree(ROOT / PACKAGE, source / PACKAGE)
         for name in _OF_BUILD:
             shutil.copy(ROOT / name, source)
-        _run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)])
-    (own,) = folder.glob("*.whl")
+        made = ["wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder)]
+        _run([*pip, *made, str(source), *_SOURCE_ONLY])
+    (own,) = folder.glob(f"{PACKAGE}-*.whl")
     other = []
     if python:
         other = ["--implementation", "cp", "--python-version", python]
         other += [word for name in _PLATFORMS for word in ("--platform", name)]
     wanted = f"{own}[{extra}]" if extra else str(own)
-    _run([*pip, "download", "--only-binary=:all:", *other, "--dest", str(folder), wanted])
+    found = ["--find-links", str(folder), "--dest", str(folder)]
+    _run([*pip, "download", "--only-binary=:all:", *other, *found, wanted])
 
 
 def _run(command: Sequence[str]) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import LogLocator
 
 from tests.benchmarks import machine, timing
 from tfp_ood import devices, models
@@ -140,8 +141,10 @@ def draw(
                 label=MODEL_CONFIGS[name].title,
                 **look,
             )
-        ticks = sorted({round(along(row), 1) for row in rows})
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ticks = sorted({along(row) for row in rows})
+        axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.minorticks_off()
         axes.set(xlabel=words, ylabel="scoring an image (ms)")
         axes.grid(visible=True, color="#dddddd", linewidth=0.8)

@@ -17,13 +17,12 @@ FIGURES = pathlib.Path(__file__).with_name("figures.json")
 RELATIVE_LIMIT = 1e-4
 PIXEL_LIMIT = 0.05
 """Pixel values by which an inverse may miss; half of one would change images."""
-NUM_DRAWS = 2
 _HALF = 0.5  # the middle of a pixel value
 
 
 def log_probs(made: models.LikelihoodModel) -> list[float]:
     """Nats of each fixed image."""
-    return [float(value) for value in made.log_prob(fixed.images(), NUM_DRAWS).numpy()]
+    return [float(value) for value in made.log_prob(fixed.images()).numpy()]
 
 
 def write(path: pathlib.Path = FIGURES) -> None:
@@ -75,5 +74,7 @@ def rows_of(name: str, made: models.LikelihoodModel, figures: Mapping[str, list[
 def prepare(smoke: bool) -> Callable[[], list[Row]]:
     """See `parts`."""
     figures = json.loads(FIGURES.read_text())
-    rows = [row for name in fixed.MODELS for row in rows_of(name, fixed.model(name), figures)]
+    rounds = tf.config.experimental.tensor_float_32_execution_enabled()
+    rows = [Row(PART, "TensorFloat-32", "on" if rounds else "off", "off", not rounds)]
+    rows += [row for name in fixed.MODELS for row in rows_of(name, fixed.model(name), figures)]
     return lambda: rows

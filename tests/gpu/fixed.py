@@ -38,8 +38,8 @@ def model(name: str) -> models.LikelihoodModel:
     family, options = MODELS[name]
     config = Config(data=DataConfig(image_shape=SHAPE), model=MODEL_CONFIGS[family](**options))
     made = models.build(config)
-    made.initialize(images())
     set_weights(made)
+    made._initialized.assign(True)  # what images would have set is set
     return made
 
 

@@ -55,6 +55,21 @@ def test_what_does_not_invert_is_wrong(models):
             glow._decode = decode
 
 
+def test_products_that_are_rounded_as_tensorfloat_32_are_wrong(models):
+    figures, real_nvp = json.loads(agreement.FIGURES.read_text()), models["real_nvp"]
+    kept = [variable.numpy() for variable in real_nvp.trainable_variables]
+    for variable, value in zip(real_nvp.trainable_variables, kept, strict=True):
+        bits = (value.view(np.uint32) + np.uint32(2**12)) & np.uint32(2**32 - 2**13)
+        variable.assign(bits.view(np.float32))
+    try:
+        with contracts.eagerly():
+            differ = agreement.deviation(agreement.log_probs(real_nvp), figures["real_nvp"])
+    finally:
+        for variable, value in zip(real_nvp.trainable_variables, kept, strict=True):
+            variable.assign(value)
+    assert agreement.RELATIVE_LIMIT < differ < 0.1
+
+
 def test_images_and_weights_never_change():
     """By NumPy's promise for `RandomState`; figures.json depends on it."""
     assert fixed.images()[0, 0, 0].tolist() == [171, 176, 167]
