@@ -1,4 +1,4 @@
-"""Installation: `pip install .`; extras `[beam]`, `[gpu]` and `[test]`."""
+"""Installation: `pip install .`; extras `[beam]`, `[bench]`, `[gpu]` and `[test]`."""
 
 import pathlib
 
@@ -33,6 +33,7 @@ setup(
     ],
     extras_require={
         "beam": ["apache-beam>=2.77,<3"],
+        "bench": ["normflows>=1.7,<2", "torch>=2.13,<3"],  # peers of tests/benchmarks/peers.py
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "test": ["pytest>=8,<10", "pytest-xdist>=3.7,<4", "ruff>=0.12,<0.18"],
     },

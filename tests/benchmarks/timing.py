@@ -1,104 +1,12 @@
-"""Timing of rival functions, in turns, so that a drifting machine is fair to all."""
+"""What the machine can do, and what a graph asks of it, in floating-point operations."""
 
-import multiprocessing
-import time
-from collections.abc import Callable, Mapping
-from multiprocessing.connection import Connection
+from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
-from tfp_ood import devices
+from tests.benchmarks.turns import interleaved_seconds, rival_seconds
 
-Functions = Mapping[str, Callable[[], object]]
-
-
-def interleaved_seconds(
-    functions: Functions, rounds: int = 12, round_seconds: float = 0.4
-) -> dict[str, float]:
-    """Median seconds of a call of each function.
-
-    Every function is warmed up (traced, compiled) first; then, in each round, each in turn is
-    called for about `round_seconds`, so that a busy moment of the machine meets them all.
-    """
-    timers = {name: _timer(function) for name, function in functions.items()}
-    return _interleave(timers, rounds, round_seconds)
-
-
-def rival_seconds(
-    ours: Callable[[], Functions],
-    rivals: Callable[[], Functions],
-    rounds: int = 12,
-    round_seconds: float = 0.4,
-) -> dict[str, float]:
-    """The same for functions of two processes: ours with `devices.share_cores`, as the command
-    line sets it, and its rivals with TensorFlow's own defaults, which suit them.
-
-    Args:
-      ours: makes our functions; importable by name, as are `rivals`.
-      rivals: makes the others, with different names.
-      rounds: how often each is timed.
-      round_seconds: about how long each time.
-    """
-    context = multiprocessing.get_context("spawn")
-    timers, connections = {}, []
-    for make, share in ((ours, True), (rivals, False)):
-        connection, far_end = context.Pipe()
-        context.Process(target=_serve, args=(far_end, make, share), daemon=True).start()
-        far_end.close()  # so that a process that dies is seen here as the end of its pipe
-        connections.append(connection)
-        for name in connection.recv():
-            timers[name] = _remote_timer(connection, name)
-    seconds = _interleave(timers, rounds, round_seconds)
-    for connection in connections:
-        connection.send(None)
-    return seconds
-
-
-Timer = Callable[[int], float]
-"""Seconds that one of so many calls takes."""
-
-
-def _interleave(timers: Mapping[str, Timer], rounds: int, round_seconds: float) -> dict[str, float]:
-    calls = {}
-    for name, timer in timers.items():
-        timer(1)
-        calls[name] = max(1, round(round_seconds / timer(1)))
-    seconds: dict[str, list[float]] = {name: [] for name in timers}
-    for _ in range(rounds):
-        for name, timer in timers.items():
-            seconds[name].append(timer(calls[name]))
-    return {name: float(np.median(times)) for name, times in seconds.items()}
-
-
-def _timer(function: Callable[[], object]) -> Timer:
-    def seconds(calls: int) -> float:
-        start = time.perf_counter()
-        for _ in range(calls):
-            function()
-        return (time.perf_counter() - start) / calls
-
-    return seconds
-
-
-def _remote_timer(connection: Connection, name: str) -> Timer:
-    def seconds(calls: int) -> float:
-        connection.send((name, calls))
-        return connection.recv()
-
-    return seconds
-
-
-def _serve(connection: Connection, make: Callable[[], Functions], share: bool) -> None:
-    """In the other process: tells the names of its functions, then times them on demand."""
-    if share:
-        devices.share_cores()
-    timers = {name: _timer(function) for name, function in make().items()}
-    connection.send(list(timers))
-    while (request := connection.recv()) is not None:
-        name, calls = request
-        connection.send(timers[name](calls))
-
+__all__ = ["MATMUL_FLOPS", "graph_flops", "interleaved_seconds", "matmul_function", "rival_seconds"]
 
 _MATMUL_SIZE = 2048
 MATMUL_FLOPS = 2.0 * _MATMUL_SIZE**3
