@@ -92,16 +92,13 @@ def fit(
         dataclasses.asdict(dataclasses.replace(given, data=places.absolute(data)))
     )
     _check_array(place, own)
-    with _shown(verbose), _stoppable():
-        with place.locked():
-            place.check(made)  # before anything is written
-            for path, values in (item for one in files for item in one.items()):
-                _keep(path, values)
+    root = None if data_dir is None else os.fspath(data_dir)
+    paths.check_flag("data_dir", root)
+    arrays = {path: values for one in files for path, values in one.items()}
+    with _shown(verbose), _stoppable(), _kept(arrays, made, place):
         places.check(made.data, place)
-        mode = "run" if names else "fit"
-        root = None if data_dir is None else os.fspath(data_dir)
-        paths.check_flag("data_dir", root)
-        stages.run(stages.LIKELIHOOD if names else _FIT, made, place, root, mode)
+        experiment, mode = (stages.LIKELIHOOD, "run") if names else (_FIT, "fit")
+        stages.run(experiment, made, place, root, mode)
     return Run(made, place.root, place.weights or "")
 
 
@@ -222,11 +219,31 @@ def _check_array(place: WorkDir, own: str) -> None:
         )
 
 
-def _keep(path: pathlib.Path, values: np.ndarray) -> None:
-    """Leaves an array in a file that its content names, unless it is there."""
-    if not path.exists():
-        with atomic.replacing(path) as temporary:
-            np.save(temporary, values)
+@contextlib.contextmanager
+def _kept(
+    arrays: Mapping[pathlib.Path, np.ndarray], config: Config, place: WorkDir
+) -> Iterator[None]:
+    """Leaves arrays in files that their content names; what is refused in the block does not.
+
+    Raises:
+      UserError: the work directory is of another training, or in use.
+    """
+    with place.locked():
+        place.check(config)  # before anything is written
+        new = [path for path in arrays if not path.exists()]
+        for path in new:
+            with atomic.replacing(path) as temporary:
+                np.save(temporary, arrays[path])
+    try:
+        yield
+    except UserError:
+        if not place.config.exists():
+            for path in new:
+                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # other things are in there
+                (place.root / ARRAYS).rmdir()
+                place.root.rmdir()
+        raise
 
 
 @contextlib.contextmanager

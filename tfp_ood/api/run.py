@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import os
 import pathlib
 from collections.abc import Iterable
@@ -270,6 +271,7 @@ def _config(places: WorkDir, facts: dict[str, Any]) -> Config:
     given = {
         "evaluate": _evaluate(places, own),
         "export": {"false_alarm_rate": rate},
+        "sample": _sampled(places),
         "data": judged,
     }
     return from_config_dict(options.merged(facts, given))
@@ -283,6 +285,15 @@ def _evaluate(places: WorkDir, own: Any) -> dict[str, Any]:
         return {}
     fields = {field.name for field in dataclasses.fields(EvaluateConfig)} - {"reference"}
     return {name: value for name, value in facts.items() if name in fields}
+
+
+def _sampled(places: WorkDir) -> dict[str, Any]:
+    """How many samples were drawn, and at which temperature."""
+    try:
+        facts = json.loads(places.sample_facts.read_text())
+        return {name: facts[name] for name in ("num_images", "temperature")}
+    except (OSError, ValueError, KeyError, TypeError):  # none were
+        return {}
 
 
 def _scored(places: WorkDir) -> list[tuple[str, str]]:

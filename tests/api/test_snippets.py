@@ -1,0 +1,61 @@
+"""Every snippet of Python in README.md and docs/ runs, those of a document one after the other.
+
+In a folder with what a reader has by then: a finished and exported run, two pictures and an array.
+Trainings are of the tests' size.
+"""
+
+import dataclasses
+import pathlib
+import re
+import shutil
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from tests.api.tiny import CONFIG, FOREIGN, OWN
+from tfp_ood import stages
+from tfp_ood.api import fit as fit_lib
+from tfp_ood.workdir import open_workdir
+
+ROOT = pathlib.Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SNIPPETS = {
+    path.name: re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
+    for path in DOCUMENTS
+}
+
+
+@pytest.fixture(scope="module", name="folder")
+def _folder(run, stored_sets, tmp_path_factory):
+    """Where the snippets run."""
+    folder = tmp_path_factory.mktemp("reader")
+    stages.run(stages.LIKELIHOOD, run.config, open_workdir(run.workdir), str(stored_sets), "export")
+    shutil.copytree(run.workdir, folder / "runs" / "quickstart")
+    PIL.Image.fromarray(OWN[0]).save(folder / "a.png")
+    PIL.Image.new("RGB", (30, 20), "white").save(folder / "b.jpg")
+    np.save(folder / "images.npy", np.concatenate([OWN[:, :, :, np.newaxis], FOREIGN]))
+    return folder
+
+
+@pytest.mark.parametrize("name", [name for name, found in SNIPPETS.items() if found])
+def test_snippets_run(name, folder, stored_sets, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    train = fit_lib.fit
+
+    def small(images, **given):
+        config = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, num_test=8))
+        sizes = dataclasses.replace(config, seed=given.pop("config", config).seed)
+        return train(images, config=sizes, data_dir=stored_sets, **given)
+
+    monkeypatch.setattr("tfp_ood.fit", small)
+    monkeypatch.setattr(fit_lib, "fit", small)
+    namespace = {}
+    for number, text in enumerate(SNIPPETS[name]):
+        exec(compile(text, f"{name}, snippet {number + 1}", "exec"), namespace)
+    told = capsys.readouterr().out
+    assert {
+        "README.md": "unlikely",
+        "export.md": "image 69: ",
+        "python.md": "holds no trained model; run --mode=train first",
+    }[name] in told
