@@ -1,14 +1,11 @@
 """The detector of scikit-learn: its conventions, by scikit-learn's own checks.
 
 The checks fit dozens of times, so that a density that needs no training stands in for the model;
-the last tests have the model.
+`test_run.py` has the model too.
 """
-
-import pickle
 
 import numpy as np
 import pytest
-from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tests.api.tiny import CONFIG, FOREIGN, OWN
@@ -100,21 +97,6 @@ def test_images_of_another_shape_than_those_of_the_fit_are_refused():
     fitted = OutlierDetector(false_alarm_rate=RATE).fit(OWN)
     with pytest.raises(ImageError, match=r"X: got images \[4, 16, 1\]; valid is \[8, 8, 1\]"):
         fitted.predict(OWN.reshape(60, 4, 16))
-
-
-def test_the_model_s_scores_and_decisions_are_those_of_the_run(run):
-    """In the run's own work directory, where nothing is left to train."""
-    made = OutlierDetector(config=CONFIG, false_alarm_rate=0.25, workdir=str(run.workdir))
-    fitted = clone(made).fit(OWN)
-    assert fitted.run_.weights == run.weights
-    images = np.concatenate([OWN[..., np.newaxis], FOREIGN])
-    told = run.detector.predict(images)
-    np.testing.assert_allclose(fitted.score_samples(images), -told["score"].to_numpy(), 1e-6)
-    flagged = told["is_out_of_distribution"].to_numpy(zero_copy_only=False)
-    np.testing.assert_array_equal(fitted.predict(images) == -1, flagged)
-    assert flagged[-10:].all() and not flagged[:-10].all()
-    again = pickle.loads(pickle.dumps(fitted))
-    assert again.run_ == fitted.run_ and again.offset_ == fitted.offset_
 
 
 def test_fewer_images_than_the_rate_needs_are_refused_before_training(tmp_path):

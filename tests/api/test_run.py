@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 import pyarrow as pa
 import pytest
+from sklearn.base import clone
 
 import tfp_ood
 from tests.api.tiny import CONFIG, FOREIGN, OWN
@@ -265,3 +266,18 @@ def test_evaluation_is_recovered_from_the_tables(own_copy, monkeypatch):
     monkeypatch.setattr(tables, "read_score_table", lambda _: changed)
     found = tfp_ood.load_run(own_copy.root).config.evaluate
     assert (found.num_draws, found.symmetries, found.reference) == (7, True, "")
+
+
+def test_the_estimator_s_scores_and_decisions_are_those_of_the_run(run):
+    """In the run's own work directory, where nothing is left to train."""
+    made = tfp_ood.OutlierDetector(config=CONFIG, false_alarm_rate=0.25, workdir=str(run.workdir))
+    fitted = clone(made).fit(OWN)
+    assert fitted.run_.weights == run.weights
+    images = np.concatenate([OWN[..., np.newaxis], FOREIGN])
+    told = run.detector.predict(images)
+    np.testing.assert_allclose(fitted.score_samples(images), -told["score"].to_numpy(), 1e-6)
+    flagged = told["is_out_of_distribution"].to_numpy(zero_copy_only=False)
+    np.testing.assert_array_equal(fitted.predict(images) == -1, flagged)
+    assert flagged[-10:].all() and not flagged[:-10].all()
+    again = pickle.loads(pickle.dumps(fitted))
+    assert again.run_ == fitted.run_ and again.offset_ == fitted.offset_

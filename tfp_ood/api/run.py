@@ -1,8 +1,9 @@
 """A finished run: its config, model, score tables, guard and figures."""
 
+import contextlib
 import dataclasses
 import functools
-import json
+import io
 import os
 import pathlib
 from collections.abc import Iterable
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from tfp_ood import devices, options, paths, units
+from tfp_ood import devices, paths, stages, units
 from tfp_ood.api import images as images_lib
-from tfp_ood.config import Config, EvaluateConfig, from_config_dict
+from tfp_ood.api import recorded
+from tfp_ood.config import Config
 from tfp_ood.errors import EvaluationError, TrainingError, UserError
 from tfp_ood.evaluation import tables
 from tfp_ood.evaluation.tables import ScoreTable
@@ -26,8 +27,6 @@ from tfp_ood.workdir import WorkDir, open_workdir
 if TYPE_CHECKING:  # the first starts TensorFlow
     from tfp_ood.api.detector import ImageDetector
     from tfp_ood.models import LikelihoodModel
-
-_RATE = Config().export.false_alarm_rate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +134,7 @@ class Run:
     @property
     def sets(self) -> list[tuple[str, str]]:
         """(name, split) of every set that was scored, the run's own test images first."""
-        found = _scored(open_workdir(self.workdir))
+        found = recorded.scored(open_workdir(self.workdir))
         own = (self.config.data.in_distribution, "test")
         return sorted(found, key=lambda one: (one != own, one[0] != own[0]))
 
@@ -209,6 +208,24 @@ class Run:
             )
         return found
 
+    def export(self, data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
+        """Writes the model with its guard for programs that have TensorFlow alone.
+
+        Args:
+          data_dir: of TensorFlow Datasets, as the run was made with.
+
+        Returns:
+          The folder, as --mode=export leaves it: `model`, `model_card.md` and `client.py`.
+
+        Raises:
+          UserError: as the command line: the run's images or scores are not there any more, or too
+            few were held out for the false-alarm rate.
+        """
+        places, root = self._current(), None if data_dir is None else os.fspath(data_dir)
+        with contextlib.redirect_stdout(io.StringIO()):  # which tells the folder
+            stages.run(stages.LIKELIHOOD, self.config, places, root, "export")
+        return places.export
+
     def held_out(self) -> ScoreTable:
         """The scores of the images that were held out of the training.
 
@@ -254,55 +271,4 @@ def load_run(workdir: str | os.PathLike[str]) -> Run:
             f"{places.root} is no run of a likelihood model; valid is one whose --config has a "
             "config.model, such as configs/quickstart.py."
         )
-    return Run(_config(places, facts), places.root, weights)
-
-
-def _config(places: WorkDir, facts: dict[str, Any]) -> Config:
-    """What a run was trained with, and how its tables and its report were made."""
-    own = facts.get("data", {}).get("in_distribution")
-    names, rate = [], _RATE
-    try:
-        found = summary_lib.read(places.summary)
-        names = [key.rpartition("/")[0] for key in found.datasets]
-        rate = found.false_alarm_rate or rate
-    except (OSError, ValueError, KeyError, TypeError):  # no report, which `Run.summary` says
-        names = [name for name, _ in _scored(places)]
-    judged = {"out_of_distribution": tuple(dict.fromkeys(n for n in names if n != own))}
-    given = {
-        "evaluate": _evaluate(places, own),
-        "export": {"false_alarm_rate": rate},
-        "sample": _sampled(places),
-        "data": judged,
-    }
-    return from_config_dict(options.merged(facts, given))
-
-
-def _evaluate(places: WorkDir, own: Any) -> dict[str, Any]:
-    """What the held-out images were asked; a reference is not among it, which no guard needs."""
-    try:
-        facts = tables.read_score_table(places.score_table(own, "validation")).metadata
-    except EvaluationError:  # not evaluated, which `Run.detector` says
-        return {}
-    fields = {field.name for field in dataclasses.fields(EvaluateConfig)} - {"reference"}
-    return {name: value for name, value in facts.items() if name in fields}
-
-
-def _sampled(places: WorkDir) -> dict[str, Any]:
-    """How many samples were drawn, and at which temperature."""
-    try:
-        facts = json.loads(places.sample_facts.read_text())
-        return {name: facts[name] for name in ("num_images", "temperature")}
-    except (OSError, ValueError, KeyError, TypeError):  # none were
-        return {}
-
-
-def _scored(places: WorkDir) -> list[tuple[str, str]]:
-    """(name, split) of the tables in a work directory that can be read."""
-    found = []
-    for path in sorted(places.scores.glob("*.parquet")):
-        try:
-            facts = tables.decode_metadata(pq.read_schema(path))
-            found.append((facts["dataset"], facts["split"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return found
+    return Run(recorded.config(places, facts), places.root, weights)
