@@ -18,6 +18,7 @@ from sklearn.base import clone
 import tfp_ood
 from tests.api.tiny import CONFIG, FOREIGN, OWN
 from tfp_ood import EvaluationError, ImageError, TrainingError, UserError, signals
+from tfp_ood import config as config_lib
 from tfp_ood.api import fit as fit_lib
 from tfp_ood.evaluation import tables
 from tfp_ood.workdir import open_workdir
@@ -223,6 +224,11 @@ def test_what_cannot_be_trained_is_refused_in_one_sentence(given, changes, said,
     with pytest.raises(UserError, match=said):
         tfp_ood.fit(*given, workdir=tmp_path / "run", **changes)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_config_file_s_config_is_taken_as_it_is():
+    given = config_lib.to_config_dict(CONFIG)
+    assert fit_lib.typed(given) == fit_lib.typed(given.to_dict()) == fit_lib.typed(CONFIG) == CONFIG
 
 
 def test_default_configs_fit_images_of_any_shape(tmp_path):

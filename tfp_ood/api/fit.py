@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import ml_collections
 import numpy as np
 
 from tfp_ood import atomic, paths, signals, stages
@@ -48,7 +49,7 @@ def fit(
     *,
     workdir: str | os.PathLike[str],
     out_of_distribution: Images | Iterable[Images] = (),
-    config: Config | Mapping[str, Any] | None = None,
+    config: Config | Mapping[str, Any] | ml_collections.ConfigDict | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     verbose: bool = True,
 ) -> Run:
@@ -156,13 +157,15 @@ def _model_shape(native: tuple[int | None, ...]) -> tuple[tuple[int, int, int], 
     return (*sides, native[2]), "crop" if [*native[:2]] == sides else "resize"
 
 
-def typed(config: Config | Mapping[str, Any]) -> Config:
+def typed(config: Config | Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
     """A config of likelihood models.
 
     Raises:
       ConfigError: names the first thing that is wrong.
     """
     given = dataclasses.asdict(config) if isinstance(config, Config) else config
+    if isinstance(given, ml_collections.ConfigDict):
+        given = given.to_dict()
     if not isinstance(given, Mapping):
         kind = type(config).__name__
         raise UserError(
