@@ -75,9 +75,9 @@ def fit(
       The run.
 
     Raises:
-      UserError: whatever can be mended, in one sentence and, if it was given, before the training:
-        images of another kind or shape than the config says, a work directory of another training
-        or in use, a set that cannot be fetched.
+      UserError: whatever can be mended, as the command line says it, and before the training if it
+        can be known: images of another kind or shape than the config says, a work directory of
+        another training or in use, a set that cannot be fetched.
       KeyboardInterrupt: Ctrl-C, after the step that was being trained; the same call goes on.
     """
     paths.check_flag("workdir", os.fspath(workdir))
