@@ -1,4 +1,4 @@
-"""Installation: `pip install .`; extras `[beam]`, `[bench]`, `[gpu]` and `[test]`."""
+"""Installation: `pip install .`; extras `[beam]`, `[bench]`, `[docs]`, `[gpu]` and `[test]`."""
 
 import pathlib
 
@@ -13,6 +13,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["tfp_ood", "tfp_ood.*"]),
+    package_data={"tfp_ood": ["py.typed"]},
     # TensorFlow, TFP and tf_keras fit together in these versions only; the rest as tested.
     install_requires=[
         "absl-py>=2.1,<3",
@@ -34,8 +35,16 @@ setup(
     extras_require={
         "beam": ["apache-beam>=2.77,<3"],
         "bench": ["normflows>=1.7,<2", "torch>=2.13,<3"],  # peers of tests/benchmarks/peers.py
+        "docs": ["pdoc>=15,<17"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["pytest>=8,<10", "pytest-xdist>=3.7,<4", "ruff>=0.12,<0.18"],
+        "test": [
+            "ipykernel>=6.29,<8",  # these two run the notebook
+            "nbclient>=0.10,<0.12",
+            "pdoc>=15,<17",
+            "pytest>=8,<10",
+            "pytest-xdist>=3.7,<4",
+            "ruff>=0.12,<0.18",
+        ],
     },
     entry_points={"console_scripts": ["tfp-ood = tfp_ood.cli:console_main"]},
 )

@@ -6,7 +6,6 @@ import pathlib
 import re
 
 import ml_collections
-import numpy as np
 import pytest
 
 from tfp_ood import config as config_lib
@@ -105,22 +104,6 @@ def test_files_of_this_repository_that_are_named_are_there(path):
     """Those whose whole path is given, such as `tfp_ood/data/specs.py`."""
     for name in re.findall(r"`((?:tfp_ood|tests|docs)/[a-z_0-9/.]+)`", path.read_text()):
         assert (ROOT / name).exists(), name
-
-
-def test_the_example_in_readme_runs(tmp_path, monkeypatch, capsys):
-    """On the export of another model, in the place where the README's command leaves it."""
-    from tests import contracts
-    from tests.export.test_saved_model import export
-
-    monkeypatch.chdir(tmp_path)
-    case, *_ = export("glow_constant_volume", "runs/quickstart/export/model")
-    usual = contracts.random_images(case, 2, seed=11)
-    np.save("images.npy", np.concatenate([usual, np.random.default_rng(0).permuted(usual)]))
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    exec(example, {})
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == [f"image {i}" for i in range(4)]
-    assert "out of distribution: " in lines[-1]
 
 
 @pytest.mark.parametrize("folder", PACKAGES, ids=lambda p: str(p.relative_to(ROOT)))

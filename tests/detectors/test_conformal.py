@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tfp_ood.detectors.conformal import calibrate, limits, verdicts
+from tfp_ood.detectors.conformal import calibrate, limits, measured, verdicts
 from tfp_ood.errors import EvaluationError, ExportError
 
 TAILS = ("high", "both")
@@ -41,6 +41,22 @@ def test_agrees_with_counting(name, tails):
     np.testing.assert_allclose(told["p_value"], p, rtol=1e-6)
     np.testing.assert_array_equal(told["is_out_of_distribution"], foreign)
     assert [told[k].dtype for k in told] == [np.float32, np.float32, np.bool_]
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.5])
+@pytest.mark.parametrize("name", HELD_OUT)
+def test_flagged_is_what_lies_above_the_threshold(name, rate):
+    calibration = calibrate(HELD_OUT[name], rate)
+    low, high = HELD_OUT[name].min(), HELD_OUT[name].max()
+    ends = calibration.threshold * np.array([1 - 1e-9, 1 + 1e-9])
+    values = np.concatenate([np.linspace(low - 2, high + 3, 999), HELD_OUT[name], ends])
+    told = verdicts(calibration, values)["is_out_of_distribution"]
+    np.testing.assert_array_equal(told, values > calibration.threshold)
+    assert told.any() and not told.all()
+
+
+def test_where_nothing_is_flagged_the_threshold_is_infinite():
+    assert measured(np.arange(5.0), 0.1).threshold == np.inf
 
 
 @pytest.mark.parametrize(("tails", "low"), [("high", False), ("both", True)])

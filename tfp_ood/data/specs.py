@@ -245,12 +245,19 @@ def _array(name: str, path: str, key: str) -> ArraySource:
         raise ConfigError(key, name, f"{wanted}; this one cannot be read ({error})") from error
     if not isinstance(array, np.ndarray):
         raise ConfigError(key, name, f"{wanted}; this is an archive of several arrays")
+    if fault := array_fault(array):
+        raise ConfigError(key, name, f"{wanted}; {fault}")
+    return ArraySource(name, os.path.abspath(path))
+
+
+def array_fault(array: np.ndarray) -> str:
+    """What keeps an array from being a set of images, such as "this one is int64 [3]"; or ""."""
     right_rank = array.ndim == 3 or (array.ndim == 4 and array.shape[-1] in (1, 3))
     if array.dtype != np.uint8 or not right_rank or array.size == 0:
-        raise ConfigError(key, name, f"{wanted}; this one is {array.dtype} {list(array.shape)}")
+        return f"this one is {array.dtype} {list(array.shape)}"
     if array.ndim == 3 and array.shape[-1] <= _MAX_CHANNELS:
-        raise ConfigError(key, name, f"{wanted}; {_ambiguity(array.shape)}")
-    return ArraySource(name, os.path.abspath(path))
+        return _ambiguity(array.shape)
+    return ""
 
 
 def _ambiguity(shape: tuple[int, ...]) -> str:

@@ -62,6 +62,17 @@ class Calibration:
         rate = fractions.Fraction(str(self.false_alarm_rate))
         return math.floor(rate * (self.num_images + 1)) // self.num_tails
 
+    @property
+    def threshold(self) -> float:
+        """The score above which an image is flagged, where high ones are: of "high" tails.
+
+        Infinite where so few scores are known that nothing is flagged.
+        """
+        if self.most_flagged < 1:
+            return math.inf
+        score = float(self.scores[-self.most_flagged])
+        return score / (1.0 - math.copysign(TIE, score))  # beyond what counts as equal to it
+
 
 def measured(scores: np.ndarray, false_alarm_rate: float, tails: str = "high") -> Calibration:
     """`calibrate`, of however few images: a test of too few flags nothing.

@@ -1,0 +1,275 @@
+"""Training from Python: the stages of the command line, on images in memory too."""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import os
+import pathlib
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from tfp_ood import atomic, paths, signals, stages
+from tfp_ood.api.images import ImageError, as_images
+from tfp_ood.api.run import Run
+from tfp_ood.config import Config, DataConfig, defaults, from_config_dict
+from tfp_ood.data import places, specs
+from tfp_ood.errors import UserError
+from tfp_ood.workdir import WorkDir, open_workdir
+
+ARRAYS = "arrays"
+"""The folder in a work directory of arrays that were given in memory."""
+
+_LARGEST = 64  # pixels: larger images are cropped and resized, as in configs/audit.py
+_SMALL_SHAPE = (32, 32, 3)
+_BUFFER = 1 << 20
+
+Images = np.ndarray | str | os.PathLike[str]
+"""uint8 [N, H, W, C] or [N, H, W]; the path of a folder or .npy file as a `pathlib.Path`; or a name
+as in a config, such as "fashion_mnist" or "folder:PATH"."""
+
+_ONE = (np.ndarray, str, os.PathLike)
+
+_FIT = dataclasses.replace(
+    stages.LIKELIHOOD,
+    combined={**stages.LIKELIHOOD.combined, "fit": ("prepare", "train", "evaluate")},
+    checks={
+        "evaluate": lambda *given: [check(*given) for check in stages.LIKELIHOOD.checks.values()]
+    },
+)
+"""Without a report, and held to what a guard needs before the training."""
+
+
+def fit(
+    images: Images,
+    *,
+    workdir: str | os.PathLike[str],
+    out_of_distribution: Images | Iterable[Images] = (),
+    config: Config | Mapping[str, Any] | ml_collections.ConfigDict | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    verbose: bool = True,
+) -> Run:
+    """Trains a model as `python main.py` does, scores its sets, and writes the report.
+
+    The work directory is the same as the command line's, and both go on in it where the other was
+    stopped. The same call again with the same images does what is left, which may be nothing.
+
+    Args:
+      images: to train on; a tenth of an array or folder is held out for the test, and as many or,
+        of small sets, 40 to fit the detector (`docs/own_images.md`). An array is kept in the work
+        directory.
+      workdir: folder for all that the run writes.
+      out_of_distribution: sets to judge the model against, each as `images`. Without any there is
+        no report, and fewer images than a detector needs are refused.
+      config: what to train; `default_config(images)` if it is not given. Its
+        `data.in_distribution` is replaced by `images`, and its `data.out_of_distribution` by the
+        sets that are given, if there are any.
+      data_dir: of TensorFlow Datasets; its own default if it is not given.
+      verbose: whether the progress is shown.
+
+    Returns:
+      The run.
+
+    Raises:
+      UserError: whatever can be mended, as the command line says it, and before the training if it
+        can be known: images of another kind or shape than the config says, a work directory of
+        another training or in use, a set that cannot be fetched.
+      KeyboardInterrupt: Ctrl-C, after the step that was being trained; the same call goes on.
+    """
+    paths.check_flag("workdir", os.fspath(workdir))
+    place = open_workdir(workdir)
+    given = default_config(images) if config is None else typed(config)
+    is_one = isinstance(out_of_distribution, _ONE)
+    others = [out_of_distribution] if is_one else [*out_of_distribution]
+    (own, *names), files = zip(*(_name(one, place) for one in (images, *others)), strict=True)
+    if not names and config is not None:
+        names = given.data.out_of_distribution
+    data = dataclasses.replace(given.data, in_distribution=own, out_of_distribution=tuple(names))
+    made = from_config_dict(
+        dataclasses.asdict(dataclasses.replace(given, data=places.absolute(data)))
+    )
+    _check_array(place, own)
+    root = None if data_dir is None else os.fspath(data_dir)
+    paths.check_flag("data_dir", root)
+    arrays = {path: values for one in files for path, values in one.items()}
+    with _shown(verbose), _stoppable(), _kept(arrays, made, place):
+        places.check(made.data, place)
+        experiment, mode = (stages.LIKELIHOOD, "run") if names else (_FIT, "fit")
+        stages.run(experiment, made, place, root, mode)
+    return Run(made, place.root, place.weights or "")
+
+
+def default_config(images: Images) -> Config:
+    """A small Glow that fits images, and trains in minutes on two cores.
+
+    Args:
+      images: an array, or what else `fit` takes.
+
+    Returns:
+      Of images whose sides two levels of the flow can halve, and are at most 64 pixels, their own
+      shape; of others one that is near. Folders, and larger images, are cropped and resized to
+      32x32 pixels in colour, as in configs/audit.py. `dataclasses.replace` changes it.
+
+    Raises:
+      UserError: the images are none.
+    """
+    shape, change = _model_shape(_native_shape(images))
+    config = defaults("glow")
+    config.data.image_shape = shape
+    config.data.size_change = change
+    config.data.channel_change = "convert"  # so that any set can be judged
+    config.data.unreadable = "skip"
+    config.data.out_of_distribution = ()
+    halvings = min((side & -side).bit_length() - 1 for side in shape[:2])
+    config.model.num_levels = min(halvings, 3 if min(shape[:2]) >= 32 else 2)
+    config.train.num_steps = 600
+    config.train.steps_per_epoch = 200
+    config.train.warmup_steps = 50
+    config.train.learning_rate = 4e-3
+    return from_config_dict(config)
+
+
+def _native_shape(images: Images) -> tuple[int | None, ...]:
+    """Height, width and channels of images, None where they differ."""
+    if isinstance(images, np.ndarray):
+        return as_images(images).shape[1:]
+    source = specs.parse(_set_name(images), "data.in_distribution")
+    if isinstance(source, specs.DatasetSpec):
+        return source.native_shape
+    if isinstance(source, specs.ArraySource):
+        return as_images(np.load(source.path, mmap_mode="r")).shape[1:]
+    if isinstance(source, specs.FolderSource):
+        return (None, None, None)
+    return DataConfig().image_shape  # computed in any
+
+
+def _model_shape(native: tuple[int | None, ...]) -> tuple[tuple[int, int, int], str]:
+    """The shape of a model of images of this shape, and how other sizes are brought to it."""
+    if None in native or max(native[:2]) > _LARGEST:
+        return _SMALL_SHAPE, "crop"
+    units = [4 if side >= 8 else 2 for side in native[:2]]
+    sides = [max(u, round(side / u) * u) for side, u in zip(native[:2], units, strict=True)]
+    # Where a side has to change, all of the image is to be seen.
+    return (*sides, native[2]), "crop" if [*native[:2]] == sides else "resize"
+
+
+def typed(config: Config | Mapping[str, Any] | ml_collections.ConfigDict) -> Config:
+    """A config of likelihood models.
+
+    Raises:
+      ConfigError: names the first thing that is wrong.
+    """
+    given = dataclasses.asdict(config) if isinstance(config, Config) else config
+    if isinstance(given, ml_collections.ConfigDict):
+        given = given.to_dict()
+    if not isinstance(given, Mapping):
+        kind = type(config).__name__
+        raise UserError(
+            f"config: got {kind}; valid is a tfp_ood.Config, such as that of "
+            "tfp_ood.default_config, or what get_config() of a file in configs/ gives."
+        )
+    return from_config_dict(given)
+
+
+def _name(images: Images, place: WorkDir) -> tuple[str, dict[pathlib.Path, np.ndarray]]:
+    """The name of a set in a config, and the file that an array is to be kept in."""
+    if not isinstance(images, np.ndarray):
+        return _set_name(images), {}
+    found = np.ascontiguousarray(as_images(images))
+    digest = hashlib.sha256(str(found.shape).encode())
+    flat = found.reshape(-1)
+    for start in range(0, flat.size, _BUFFER):
+        digest.update(flat[start : start + _BUFFER])
+    path = place.root / ARRAYS / f"{digest.hexdigest()[:16]}.npy"
+    return f"array:{path}", {path: found}
+
+
+def _set_name(images: Any) -> str:
+    """The name of a set that is no array in memory.
+
+    Raises:
+      UserError: it is none.
+    """
+    if isinstance(images, str):
+        return images
+    if not isinstance(images, os.PathLike):
+        raise ImageError(
+            f"images: got {type(images).__name__}; valid is a NumPy array, the pathlib.Path of a "
+            'folder or .npy file, or a name as in a config, such as "fashion_mnist".'
+        )
+    path = os.fspath(images)
+    kind = "array" if path.endswith(".npy") else "folder"
+    return f"{kind}:{path}"
+
+
+def _check_array(place: WorkDir, own: str) -> None:
+    """Refuses another array than the one that a model was, or is being, trained on.
+
+    Raises:
+      UserError: it is another.
+    """
+    facts = place.trained_facts() or {}
+    theirs = facts.get("data", {}).get("in_distribution", own)
+    folder = f"array:{place.root / ARRAYS}{os.sep}"
+    if theirs != own and all(name.startswith(folder) for name in (theirs, own)):
+        raise UserError(
+            f"{place.root} holds a model of another array of images than the one given now; use "
+            "another workdir, or the images that it was trained on."
+        )
+
+
+@contextlib.contextmanager
+def _kept(
+    arrays: Mapping[pathlib.Path, np.ndarray], config: Config, place: WorkDir
+) -> Iterator[None]:
+    """Leaves arrays in files that their content names; what is refused in the block does not.
+
+    Raises:
+      UserError: the work directory is of another training, or in use.
+    """
+    with place.locked():
+        place.check(config)  # before anything is written
+        new = [path for path in arrays if not path.exists()]
+        for path in new:
+            with atomic.replacing(path) as temporary:
+                np.save(temporary, arrays[path])
+    try:
+        yield
+    except UserError:
+        if not place.config.exists():
+            for path in new:
+                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # other things are in there
+                (place.root / ARRAYS).rmdir()
+                place.root.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _shown(verbose: bool) -> Iterator[None]:
+    """Lets the block print, or not."""
+    with contextlib.ExitStack() as stack:
+        if not verbose:
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        yield
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM end the block where the same call goes on, as Python programs expect.
+
+    Raises:
+      KeyboardInterrupt, SystemExit: in place of `signals.Stopped`.
+    """
+    try:
+        with signals.handled():
+            yield
+    except signals.Stopped as stopped:
+        if stopped.number == signal.SIGINT:
+            raise KeyboardInterrupt(str(stopped)) from stopped
+        raise SystemExit(stopped.exit_code) from stopped
