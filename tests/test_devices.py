@@ -12,7 +12,7 @@ def route(spec, work):
     import tensorflow as tf
     print(float(tf.reduce_sum(tf.ones([3]))))  # TensorFlow has started
 
-prepare._routes = lambda spec: [("a test", route)]
+prepare._routes = lambda spec, root: [("a test", route)]
 prepare._check = lambda spec, work: None
 prepare.os.rename = lambda *paths: None
 prepare.prepare(["mnist"], tempfile.mkdtemp())

@@ -318,6 +318,7 @@ def test_runs_where_this_package_is_forbidden(glow, tmp_path):
     check_all(model, guard, np.load(images), dict(np.load(out)))
 
 
+@pytest.mark.slow
 def test_runs_in_an_environment_that_has_tensorflow_alone(glow, bare_python, tmp_path):
     _, model, guard, path = glow
     out, images = tmp_path / "told.npz", path.with_name("images.npy")
@@ -341,6 +342,7 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
+@pytest.mark.slow
 def test_saved_model_cli_runs_it_there(glow, bare_python, tmp_path):
     _, model, guard, path = glow
     told, images, commands = {}, path.with_name("images.npy"), []

@@ -101,13 +101,10 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir,
     assert list(trajectory.read(workdir.trajectory)) == list(range(0, 13, 2))
 
 
-def test_weights_are_a_function_of_the_seed(finished, data_dir, tmp_path):
-    same, other = open_workdir(tmp_path / "same"), open_workdir(tmp_path / "other")
-    alone = dataclasses.replace(CONFIG, evaluate=EvaluateConfig(num_trajectory=0))
-    fit.train(alone, same, data_dir)
-    for ours, theirs in zip(weights(same), weights(finished), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
-    config = dataclasses.replace(alone, seed=1)
+def test_another_seed_trains_other_weights(finished, data_dir, tmp_path):
+    """The same one trains the same: a run that was killed, above, ends with the same weights."""
+    other = open_workdir(tmp_path / "other")
+    config = dataclasses.replace(CONFIG, evaluate=EvaluateConfig(num_trajectory=0), seed=1)
     fit.train(config, other, data_dir)
     trained = fit.load_trained(config, other).trainable_variables
     assert any(

@@ -59,6 +59,7 @@ def test_uniform_density_is_8_bits_per_dim():
         np.testing.assert_allclose(bits, 8.0, rtol=1e-6)
 
 
+@pytest.mark.slow  # the contract has it of trained flows
 def test_total_mass_of_a_discretized_flow_is_one():
     """Two channels of one pixel: all 65,536 images, each integrated by 16 draws."""
     network = networks.CouplingNetwork(8, 2, seed=3)

@@ -123,6 +123,7 @@ def test_mass_of_all_images_of_two_pixels_is_one(options):
     assert np.sum(np.exp(np.float64(log_prob))) == pytest.approx(1.0, abs=1e-4)
 
 
+@pytest.mark.slow  # the contract has it of trained models
 @OPTIONS
 def test_mass_of_all_colours_is_one(options):
     """Summed over blue, and over random pairs of red and green: 256^2 E[P(r, g)] = 1."""
@@ -271,6 +272,7 @@ def test_dropout_keeps_the_mean():
     assert np.any(first != second), "two layers drop alike"
 
 
+@pytest.mark.slow
 def test_same_seed_trains_the_same_model():
     tiny, bits = case(PLUS_PLUS, (4, 8, 1), dropout=0.2), []
     for _ in range(2):

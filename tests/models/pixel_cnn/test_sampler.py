@@ -16,6 +16,7 @@ CASES = {
     "gated": case(GATED, (5, 4, 1)),
     "gated_color": case(GATED, (4, 5, 3)),
 }
+LARGE = ("plus_plus_color_2_resolutions",)
 
 
 def slow_sample(model, noise, temperature):
@@ -38,7 +39,13 @@ def make(name):
 
 @pytest.mark.parametrize(
     ("name", "temperature"),
-    [*((name, 1.0) for name in CASES), ("plus_plus", 0.5), ("plus_plus", 0.0), ("gated", 0.0)],
+    [
+        *((name, 1.0) for name in CASES if name not in LARGE),
+        *(pytest.param(name, 1.0, marks=pytest.mark.slow) for name in LARGE),
+        ("plus_plus", 0.5),
+        ("plus_plus", 0.0),
+        ("gated", 0.0),
+    ],
 )
 def test_incremental_sampler_draws_the_same_images(name, temperature):
     model, noise = make(name)
