@@ -54,7 +54,11 @@ def export(name, path):
     return case, model, guard, path
 
 
-@pytest.fixture(scope="module", name="exported", params=NAMES)
+@pytest.fixture(
+    scope="module",
+    name="exported",
+    params=[pytest.param(name, marks=pytest.mark.slow) for name in NAMES[1:]] + NAMES[:1],
+)
 def _exported(request, tmp_path_factory):
     path = tmp_path_factory.mktemp(request.param) / "model"
     *made, path = export(request.param, path)

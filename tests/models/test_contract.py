@@ -27,16 +27,17 @@ def each(names, slow=()):
     ]
 
 
-# What holds for all of a family and takes long is `slow` for all but its first case, and for those
-# whose variables are of another kind.
+# Cases of a family beyond its first are `slow`, but for those whose variables or conditionals are
+# of another kind; what takes long is `slow` for these too.
 FIRST = {case.family: name for name, case in reversed(CASES.items())}.values()
 FURTHER = set(CASES) - set(FIRST)
 OF_ITS_OWN = {"real_nvp_batch_norm", "glow_class_conditional"}
+RARE = FURTHER - OF_ITS_OWN - {"pixel_cnn_color"}
 FLOWS = [n for n, case in CASES.items() if issubclass(MODEL_CONFIGS[case.family], FlowConfig)]
 PIXEL_CNNS = [name for name, case in CASES.items() if case.family == "pixel_cnn"]
 VAES = [name for name, case in CASES.items() if case.family == "vae"]
 
-ALL_CASES = pytest.mark.parametrize("name", CASES)
+ALL_CASES = pytest.mark.parametrize("name", each(CASES, slow=RARE))
 
 
 @pytest.fixture(name="trained")
@@ -167,7 +168,7 @@ def test_fit_lowers_the_loss_and_reaches_every_weight(name, trained):
         assert np.any(old.numpy() != variable.numpy()), variable.name
 
 
-@pytest.mark.parametrize("name", FLOWS + PIXEL_CNNS)
+@pytest.mark.parametrize("name", each(FLOWS + PIXEL_CNNS, slow=RARE))
 def test_fresh_initialised_model_starts_below_9_bits_per_dim(name):
     model = contracts.shared(name, "initialized")
     log_prob = model(contracts.random_images(CASES[name], seed=3))  # as Keras calls it
@@ -293,7 +294,7 @@ def test_mass_of_all_images_is_one_for_flows(name):
     assert mass == pytest.approx(1.0, abs=0.08)
 
 
-@pytest.mark.parametrize("name", each(PIXEL_CNNS, slow=["pixel_cnn"]))  # here it is pixel_cnn_color
+@pytest.mark.parametrize("name", each(PIXEL_CNNS, slow=RARE | {"pixel_cnn"}))
 def test_mass_of_all_colours_of_a_pixel_is_one(name):
     """Each channel's distribution may look at the channels before it, and at no others."""
     case = CASES[name]
@@ -303,7 +304,7 @@ def test_mass_of_all_colours_of_a_pixel_is_one(name):
     assert mass == pytest.approx(1.0, abs=0.05)
 
 
-@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("name", each(FLOWS, slow=RARE))
 def test_flows_invert(trained):
     case, model = trained
     assert isinstance(model, FlowModel)
@@ -323,7 +324,7 @@ def test_a_config_says_whether_its_models_have_latents_and_reconstruct(trained):
     assert hasattr(model, "encode") == hasattr(model, "decode") == config.has_latents
 
 
-@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("name", each(FLOWS, slow=RARE))
 def test_flows_decode_what_they_encoded(trained):
     case, model = trained
     images = contracts.random_images(case, 3)
@@ -341,7 +342,7 @@ def test_the_terms_add_up_to_log_prob(trained):
     assert model.terms == (("log_prob_latent", "log_det") if isinstance(model, FlowModel) else ())
 
 
-@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize("name", each(FLOWS, slow=RARE))
 def test_flows_tell_their_two_terms(trained):
     case, model = trained
     of_classes = {"predicted_class", "class_probability", "class_entropy"}
@@ -373,7 +374,7 @@ def averaged(case):
     return model
 
 
-FAST_IN = {"averaged": "pixel_cnn_categorical", "exported": "pixel_cnn_color"}
+FAST_IN = {"averaged": "pixel_cnn", "exported": "pixel_cnn_color"}
 STATES = ["fresh", "initialized", "trained", "reloaded", "exported", "averaged"]
 
 
@@ -383,7 +384,7 @@ STATES = ["fresh", "initialized", "trained", "reloaded", "exported", "averaged"]
         pytest.param(*one.values, state, marks=one.marks)
         for state in STATES
         for one in each(
-            PIXEL_CNNS, slow={*PIXEL_CNNS} - {FAST_IN[state]} if state in FAST_IN else []
+            PIXEL_CNNS, slow={*PIXEL_CNNS} - {FAST_IN[state]} if state in FAST_IN else RARE
         )
     ],
 )
@@ -412,7 +413,7 @@ def test_pixel_cnns_are_causal(name, state, tmp_path):
         assert np.any(np.tril(influence, -1)), "no pixel sees any other"
 
 
-@pytest.mark.parametrize("name", PIXEL_CNNS)
+@pytest.mark.parametrize("name", each(PIXEL_CNNS, slow=RARE))
 def test_pixel_cnns_last_pixel_changes_no_other_pixels_likelihood(trained):
     """By whole likelihoods, where the gradient test looks at the network's inputs only."""
     case, model = trained
@@ -425,7 +426,7 @@ def test_pixel_cnns_last_pixel_changes_no_other_pixels_likelihood(trained):
     assert np.ptp(by_pixel[:, -1]) > 0.1
 
 
-@pytest.mark.parametrize("name", VAES)
+@pytest.mark.parametrize("name", each(VAES, slow=RARE))
 def test_vae_bounds_are_ordered(trained):
     """ELBO <= IWAE on the same draws, and IWAE does not fall with K in expectation."""
     case, model = trained
@@ -444,7 +445,7 @@ def test_vae_bounds_are_ordered(trained):
     assert bounds[0] < bounds[1] < bounds[2]
 
 
-@pytest.mark.parametrize("name", VAES)
+@pytest.mark.parametrize("name", each(VAES, slow=RARE))
 def test_vae_averages_its_draws(name, monkeypatch):
     """Equal draws, however many, make the ELBO: their mean is taken, not their sum."""
     draw_normal = dequantize.content_normal

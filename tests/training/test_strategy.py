@@ -80,6 +80,7 @@ def test_every_image_is_scored_in_one_shard(data_dir):
     assert sorted(found) == list(range(tiny.NUM_TEST))
 
 
+@pytest.mark.slow
 def test_two_devices_train_what_one_does(finished, data_dir, tmp_path):
     workdir = open_workdir(tmp_path / "run")
     config = dataclasses.replace(

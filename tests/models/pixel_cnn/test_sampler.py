@@ -16,7 +16,7 @@ CASES = {
     "gated": case(GATED, (5, 4, 1)),
     "gated_color": case(GATED, (4, 5, 3)),
 }
-LARGE = ("plus_plus_color_2_resolutions",)
+LARGE = ("plus_plus_color_2_resolutions", "plus_plus_3_resolutions")
 
 
 def slow_sample(model, noise, temperature):
