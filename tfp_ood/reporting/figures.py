@@ -165,6 +165,22 @@ def sample_grid(
         matplotlib.image.imsave(temporary, grid.repeat(scale, 0).repeat(scale, 1))
 
 
+def image_rows(images: np.ndarray, path: str | os.PathLike[str]) -> None:
+    """Rows of images as a PNG, as `sample_grid`.
+
+    Args:
+      images: uint8 [..., N, H, W, C], N in a row.
+      path: file to make.
+
+    Raises:
+      EvaluationError: the array is something else.
+    """
+    images = np.asarray(images)
+    if images.ndim < 5:
+        raise EvaluationError(f"Samples must be uint8 [..., N, H, W, C]; got {list(images.shape)}.")
+    sample_grid(images.reshape(-1, *images.shape[-3:]), path, columns=images.shape[-4])
+
+
 def image_file(
     source: pathlib.Path, draw: Callable[[np.ndarray, pathlib.Path], None], target: pathlib.Path
 ) -> bool:

@@ -117,7 +117,7 @@ def test_reconstructions_are_shown_while_there_are_any(workdir):
 
 
 def test_damaged_reconstructions_are_named(workdir):
-    give_reconstructions(workdir, np.zeros((2, 5, 2, 2, 3), np.uint8))
+    give_reconstructions(workdir, np.zeros((5, 2, 2, 3), np.uint8))
     with pytest.raises(EvaluationError, match=r"reconstructions\.npy cannot .*--mode=sample"):
         write_report(workdir, SETS)
     np.save(open_workdir(workdir).reconstructions, np.zeros((2, 2, 5, 2, 2, 3), np.uint8))

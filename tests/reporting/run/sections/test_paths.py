@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tfp_ood.errors import EvaluationError
-from tfp_ood.reporting.run.sections import paths, samples
+from tfp_ood.reporting import figures
 
 RNG = np.random.default_rng(0)
 
@@ -17,7 +17,7 @@ def small(path, columns, width):
 
 def test_each_path_is_a_row(tmp_path):
     images = RNG.integers(0, 256, (2, 3, 4, 6, 5, 1), np.uint8)
-    paths.draw(images, tmp_path / "a.png")
+    figures.image_rows(images, tmp_path / "a.png")
     pixels = small(tmp_path / "a.png", 4, 5)
     assert pixels.shape == (2 * 3 * 7 - 1, 4 * 6 - 1, 1)
     for row in range(6):
@@ -28,12 +28,12 @@ def test_each_path_is_a_row(tmp_path):
 
 def test_each_temperature_is_a_row(tmp_path):
     images = RNG.integers(0, 256, (3, 4, 6, 5, 1), np.uint8)
-    samples.draw_rows(images, tmp_path / "a.png")
+    figures.image_rows(images, tmp_path / "a.png")
     pixels = small(tmp_path / "a.png", 4, 5)
     np.testing.assert_array_equal(pixels[14:20, 6:11], images[2, 1])
 
 
-@pytest.mark.parametrize("draw", [paths.draw, samples.draw_rows])
-def test_other_arrays_are_refused(draw, tmp_path):
-    with pytest.raises(EvaluationError, match=r"must be uint8 .* got \[2, 2\]"):
-        draw(np.zeros((2, 2), np.uint8), tmp_path / "a.png")
+@pytest.mark.parametrize("shape", [(2, 2), (2, 3, 4, 1), (2, 3, 4, 4, 2)])
+def test_other_arrays_are_refused(shape, tmp_path):
+    with pytest.raises(EvaluationError, match="must be uint8 "):
+        figures.image_rows(np.zeros(shape, np.uint8), tmp_path / "a.png")

@@ -1,10 +1,5 @@
 """Images of every set beside what a model with a latent vector makes of them."""
 
-import os
-
-import numpy as np
-
-from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import figures, html, names
 from tfp_ood.reporting.run.evidence import Evidence, Section
 
@@ -16,7 +11,7 @@ def section(evidence: Evidence) -> Section | None:
       EvaluationError: the reconstructions are damaged.
     """
     path, source = evidence.workdir.report / "reconstructions.png", evidence.workdir.reconstructions
-    if not evidence.samples_are_current or not figures.image_file(source, draw, path):
+    if not evidence.samples_are_current or not figures.image_file(source, figures.image_rows, path):
         return None
     sets = [(name, "test") for name in evidence.of_samples("reconstructed", list)]
     labels = ", ".join(names.labels(sets))
@@ -27,21 +22,3 @@ def section(evidence: Evidence) -> Section | None:
     alt = f"Images of {labels} and their reconstructions"
     figure = html.picture("reconstructions", path, alt, caption)
     return Section(html.section("Reconstructions", figure))
-
-
-def draw(pairs: np.ndarray, path: str | os.PathLike[str]) -> None:
-    """Draws two rows of images for every set: originals, and below them what a model makes.
-
-    Args:
-      pairs: uint8 [sets, 2, N, H, W, C].
-      path: file to make, a PNG.
-
-    Raises:
-      EvaluationError: the array is something else.
-    """
-    pairs = np.asarray(pairs)
-    if pairs.ndim != 6 or pairs.shape[1] != 2:
-        raise EvaluationError(
-            f"Reconstructions must be uint8 [sets, 2, N, H, W, C]; got {list(pairs.shape)}."
-        )
-    figures.sample_grid(pairs.reshape(-1, *pairs.shape[3:]), path, columns=pairs.shape[2])

@@ -1,10 +1,5 @@
 """Images drawn from the model."""
 
-import os
-
-import numpy as np
-
-from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import figures, html
 from tfp_ood.reporting.run.evidence import Evidence, Section
 
@@ -27,7 +22,7 @@ def section(evidence: Evidence) -> Section:
     caption = "Drawn from the model: what it takes for its own kind."
     body = html.picture("samples", path, alt, caption)
     path = folder / "samples_temperatures.png"
-    if figures.image_file(places.temperatures, draw_rows, path):
+    if figures.image_file(places.temperatures, figures.image_rows, path):
         values = ", ".join(f"{one:g}" for one in evidence.of_samples("temperatures", list))
         alt = f"Rows of images drawn from the model of {label} at several temperatures"
         caption = (
@@ -36,19 +31,3 @@ def section(evidence: Evidence) -> Section:
         )
         body += html.picture("samples", path, alt, caption)
     return Section(html.section("Samples", body))
-
-
-def draw_rows(rows: np.ndarray, path: str | os.PathLike[str]) -> None:
-    """Draws rows of images.
-
-    Args:
-      rows: uint8 [rows, N, H, W, C].
-      path: file to make, a PNG.
-
-    Raises:
-      EvaluationError: the array is something else.
-    """
-    rows = np.asarray(rows)
-    if rows.ndim != 5:
-        raise EvaluationError(f"Samples must be uint8 [rows, N, H, W, C]; got {list(rows.shape)}.")
-    figures.sample_grid(rows.reshape(-1, *rows.shape[2:]), path, columns=rows.shape[1])
