@@ -476,6 +476,7 @@ def test_other_failures_of_a_stage_stay_what_they_are(error, data_dir):
     assert raised.value is error
 
 
+@pytest.mark.slow
 def test_the_whole_loop_on_tfds_mock_data(tmp_path, data_dir, monkeypatch):
     """On the data set that TFDS makes for tests, by its own builder."""
     builder = tfds.testing.DummyMnist(data_dir=str(tmp_path / "data"))

@@ -213,6 +213,7 @@ def test_wrong_images_are_refused_with_a_clear_error(exported):
                 loaded.signatures[name](images=tf.zeros(shape, tf.uint8))
 
 
+@pytest.mark.slow
 def test_weights_in_bfloat16_are_exported_too(tmp_path):
     case = CASES["glow"]
     model = moved(case, precision="mixed_bfloat16")

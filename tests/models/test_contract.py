@@ -284,7 +284,7 @@ def mass_by_importance_sampling(model):
 
 # Of this size, `glow_color` is `glow`.
 @pytest.mark.parametrize(
-    "name", each(sorted({*FLOWS} - {"glow_color"}), slow=["glow_constant_volume"])
+    "name", each(sorted({*FLOWS} - {"glow_color"}), slow=RARE | {"real_nvp_batch_norm"})
 )
 def test_mass_of_all_images_is_one_for_flows(name):
     """Of 2x2 pixels."""

@@ -56,6 +56,7 @@ def test_incremental_sampler_draws_the_same_images(name, temperature):
     np.testing.assert_array_equal(fast, slow_sample(model, noise, temperature))
 
 
+@pytest.mark.slow
 def test_compiled_sample_is_of_the_noise_of_its_seed():
     model, noise = make("plus_plus_color_2_resolutions")
     expected = slow_sample(model, noise, tf.constant(1.0))
