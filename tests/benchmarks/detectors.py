@@ -78,8 +78,12 @@ def runs() -> Iterator[tuple[str, list[str]]]:
             further = ["--config.data.num_test=1000"] if family == "vae" else []
             for seed in SEEDS if family == "glow" else SEEDS[:1]:
                 of_seed = [f"--config.seed={seed}"] if seed else []
-                name = f"{family}_{pair.name}" + (f"_seed{seed}" if seed else "")
-                yield name, [config, *_sets(pair), *further, *of_seed]
+                yield _name(family, pair, seed), [config, *_sets(pair), *further, *of_seed]
+
+
+def _name(family: str, pair: Pair, seed: int) -> str:
+    """Of a run."""
+    return f"{family}_{pair.name}" + (f"_seed{seed}" if seed else "")
 
 
 def _sets(pair: Pair) -> list[str]:
@@ -145,8 +149,7 @@ def pairs_table(found: Mapping[str, Summary]) -> str:
     rows = []
     for pair in PAIRS:
         for family in FAMILIES:
-            name = f"{family}_{pair.name}"
-            seeds = [found[n] for n in (name, *(f"{name}_seed{s}" for s in SEEDS)) if n in found]
+            seeds = [found[n] for s in SEEDS if (n := _name(family, pair, s)) in found]
             for place in range(len(pair.foreign) if seeds else 0):
                 entries = [one.out_sets[place] for one in seeds]
                 columns = [

@@ -84,10 +84,13 @@ def test_held_out_images_of_another_training_are_not_asked(workdir):
 
 def test_without_samples_an_older_grid_goes(workdir):
     give_samples(workdir, np.zeros((4, 2, 2, 3), np.uint8))
-    write_report(workdir, SETS)
-    open_workdir(workdir).sample_images.unlink()
+    places = open_workdir(workdir)
+    np.save(places.temperatures, np.zeros((2, 4, 2, 2, 3), np.uint8))
+    places.sample_facts.write_text(json.dumps({"weights": "0123", "temperatures": [0.5, 1.0]}))
+    assert "temperatures 0.5, 1," in write_report(workdir, SETS).path.read_text(encoding="utf-8")
+    places.sample_images.unlink()
     result = write_report(workdir, SETS)
-    assert not (workdir / "report" / "samples.png").exists()
+    assert not list((workdir / "report").glob("samples*"))
     assert "--mode=sample" in result.path.read_text(encoding="utf-8")
 
 

@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tfp_ood.detectors import Panel
 from tfp_ood.errors import EvaluationError
-from tfp_ood.reporting import html
+from tfp_ood.reporting import figures, html
 from tfp_ood.reporting.judged import JudgedSet, JudgedSets, without_reduced
 from tfp_ood.reporting.summary import Summary
 from tfp_ood.trajectory import Scored
@@ -79,8 +80,35 @@ class Evidence(JudgedSets):
 
     def draw(self, section: str, figure: Figure, alt: str, caption: str, part: str = "") -> str:
         """HTML of a section's figure, which is left as a file too; `part` tells several apart."""
-        stem = self.workdir.report / (f"{section}-{part}" if part else section)
-        return html.drawn(section, figure, stem, alt, caption)
+        return html.drawn(section, figure, self._stem(section, part), alt, caption)
+
+    def sampled(
+        self,
+        section: str,
+        source: pathlib.Path,
+        draw: Callable[[np.ndarray, pathlib.Path], None],
+        part: str = "",
+    ) -> pathlib.Path | None:
+        """The PNG of a section that shows an array of the samples' folder; `part` as in `draw`.
+
+        Args:
+          section: its name.
+          source: the array.
+          draw: draws it into a file.
+          part: see `draw`.
+
+        Returns:
+          None where there is no such array, or it is of other weights than the scores.
+
+        Raises:
+          EvaluationError: it is damaged.
+        """
+        path = self._stem(section, part).with_suffix(".png")
+        is_shown = self.samples_are_current and figures.image_file(source, draw, path)
+        return path if is_shown else None
+
+    def _stem(self, section: str, part: str) -> pathlib.Path:
+        return self.workdir.report / (f"{section}-{part}" if part else section)
 
     def remove_files(self, section: str) -> None:
         """Removes the figures of an earlier report, which was perhaps about other sets."""

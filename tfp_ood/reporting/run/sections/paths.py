@@ -10,8 +10,8 @@ def section(evidence: Evidence) -> Section | None:
     Raises:
       EvaluationError: the images are damaged.
     """
-    path, source = evidence.workdir.report / "paths.png", evidence.workdir.paths
-    if not evidence.samples_are_current or not figures.image_file(source, figures.image_rows, path):
+    path = evidence.sampled("paths", evidence.workdir.paths, figures.image_rows)
+    if path is None:
         return None
     number = evidence.of_samples("num_paths", int)
     sets = [(name, "test") for name in evidence.of_samples("paths", list)]

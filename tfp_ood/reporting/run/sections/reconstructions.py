@@ -10,8 +10,8 @@ def section(evidence: Evidence) -> Section | None:
     Raises:
       EvaluationError: the reconstructions are damaged.
     """
-    path, source = evidence.workdir.report / "reconstructions.png", evidence.workdir.reconstructions
-    if not evidence.samples_are_current or not figures.image_file(source, figures.image_rows, path):
+    path = evidence.sampled("reconstructions", evidence.workdir.reconstructions, figures.image_rows)
+    if path is None:
         return None
     sets = [(name, "test") for name in evidence.of_samples("reconstructed", list)]
     labels = ", ".join(names.labels(sets))

@@ -11,18 +11,16 @@ def section(evidence: Evidence) -> Section:
     Raises:
       EvaluationError: the samples are damaged.
     """
-    places, folder = evidence.workdir, evidence.workdir.report
-    path, label = folder / "samples.png", evidence.in_set.label
-    if not evidence.samples_are_current or not figures.image_file(
-        places.sample_images, figures.sample_grid, path
-    ):
+    places, label = evidence.workdir, evidence.in_set.label
+    path = evidence.sampled("samples", places.sample_images, figures.sample_grid)
+    if path is None:
         words = "<p>This model has not been sampled yet; --mode=sample does it.</p>"
         return Section(html.section("Samples", words))
     alt = f"A grid of images drawn from the model of {label}"
     caption = "Drawn from the model: what it takes for its own kind."
     body = html.picture("samples", path, alt, caption)
-    path = folder / "samples_temperatures.png"
-    if figures.image_file(places.temperatures, figures.image_rows, path):
+    path = evidence.sampled("samples", places.temperatures, figures.image_rows, "temperatures")
+    if path is not None:
         values = ", ".join(f"{one:g}" for one in evidence.of_samples("temperatures", list))
         alt = f"Rows of images drawn from the model of {label} at several temperatures"
         caption = (
