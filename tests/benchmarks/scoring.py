@@ -69,13 +69,14 @@ def before(
 
 
 def now(model: models.LikelihoodModel, num_draws: int, batch: np.ndarray) -> Callable[[], object]:
-    """As `evaluation` scores."""
+    """As `evaluation` scores: what is measured of one batch is waited for after the next."""
     scorer, measurer = evaluate.scorer(model, num_draws), images.Measurer()
+    waiting = [measurer.start(batch)]
 
     def score() -> object:
-        measures = measurer.start(batch)
+        waiting.append(measurer.start(batch))
         found = {name: values.numpy() for name, values in scorer(batch).items()}
-        return {**found, **measures()}
+        return {**found, **waiting.pop(0)()}
 
     return score
 

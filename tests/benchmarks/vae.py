@@ -52,6 +52,11 @@ class PlainVAE(VAE):
         log_weights = log_p + prior.log_prob(latents) - posterior.log_prob(latents)
         return {"log_prob": tf.reduce_logsumexp(log_weights, axis=0) - math.log(num_draws)}
 
+    def _samples(self, num_images, seed, temperature):
+        latents = self.prior().sample(num_images, seed=seed)
+        pixels = self.pixels.distribution(self.decoder(latents)).sample(seed=seed + 1)
+        return tf.cast(pixels, tf.uint8)
+
 
 def our_model(decoder: str) -> VAE:
     """The model of the product."""

@@ -55,7 +55,7 @@ def test_rows_are_written_in_groups_as_they_come(tmp_path, monkeypatch):
     assert file.read()["index"].to_pylist() == list(range(18))
 
 
-def test_at_most_one_group_of_batches_is_held(tmp_path, monkeypatch):
+def test_at_most_one_group_of_batches_and_one_ahead_are_held(tmp_path, monkeypatch):
     monkeypatch.setattr(likelihood, "_ROWS_PER_GROUP", 8)
     held = []
     write_table = pq.ParquetWriter.write_table
@@ -73,7 +73,8 @@ def test_at_most_one_group_of_batches_is_held(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pq.ParquetWriter, "write_table", spy)
     write(tmp_path / "a.parquet", 40, watched())
-    assert held == [(8, 8), (8, 16), (8, 24), (8, 32), (8, 40)]
+    # Of 4 each, one batch ahead.
+    assert held == [(8, 12), (8, 20), (8, 28), (8, 36), (8, 40)]
 
 
 def test_non_finite_scores_are_counted_over_all_batches_and_nothing_is_left(tmp_path):

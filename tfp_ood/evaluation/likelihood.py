@@ -1,9 +1,10 @@
 """Model x data set -> score table (see `tables`), streamed."""
 
 import contextlib
+import itertools
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # this module needs no TensorFlow of its own
 
 _ROWS_PER_GROUP = 8192  # what is held in memory before it is written: under 1 MB
 _NUM_SHOWN = 5
+_Item = TypeVar("_Item")
 
 Scorer = Callable[[Any], Mapping[str, Any]]
 """uint8 images [B, H, W, C] -> statistics, float32 [B] each, nats; at least "log_prob"."""
@@ -78,10 +80,15 @@ def _scored_rows(
     bar: tqdm.tqdm,
 ) -> Iterator[pa.RecordBatch]:
     """The table's rows, a batch at a time."""
-    for batch in batches:
-        index, pixels = np.asarray(batch["index"]), np.asarray(batch["image"])
-        measures = measurer.start(pixels)
-        statistics = {k: np.asarray(v, np.float64) for k, v in scorer(batch["image"]).items()}
+
+    def started(batch):
+        pixels = np.asarray(batch["image"])
+        return batch, pixels, measurer.start(pixels), scorer(batch["image"])
+
+    # One batch ahead, so that neither the model nor the measurer waits for the other's last image.
+    for batch, pixels, measures, scores in _ahead(map(started, batches)):
+        index = np.asarray(batch["index"])
+        statistics = {k: np.asarray(v, np.float64) for k, v in scores.items()}
         audit.see(index, statistics)
         log_prob = statistics.pop("log_prob")
         keeper.see(index, pixels, log_prob)
@@ -97,6 +104,15 @@ def _scored_rows(
         }
         bar.update(len(index))
         yield pa.RecordBatch.from_pydict(columns)
+
+
+def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
+    """The items; each is given out when the next one is made."""
+    for last in itertools.islice(items, 1):
+        for item in items:
+            yield last
+            last = item
+        yield last
 
 
 def _constant_column(value: str, length: int) -> pa.DictionaryArray:

