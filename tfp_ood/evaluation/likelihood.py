@@ -81,7 +81,7 @@ def _scored_rows(
 ) -> Iterator[pa.RecordBatch]:
     """The table's rows, a batch at a time."""
 
-    def started(batch):
+    def started(batch: Mapping[str, Any]) -> tuple[Any, ...]:
         pixels = np.asarray(batch["image"])
         return batch, pixels, measurer.start(pixels), scorer(batch["image"])
 
