@@ -65,11 +65,24 @@ PAIRS = (
 SEEDS = (0, 1, 2)
 """Of Glow; other families have one."""
 
+REFERENCES = {"quickstart": "background", "glow_cifar10": "glow_imagenet"}
+"""What is asked for the likelihood ratio: a model of mutated images, and one of general ones."""
+
 
 def runs() -> Iterator[tuple[str, list[str]]]:
-    """The name of each run and the arguments of its command, arrays as array:NAME.npy."""
+    """The name of each run and the arguments of its command, arrays as array:NAME.npy, and a
+    reference, which is made before, as runs/NAME."""
+    for name, arguments in _alone():
+        reference = REFERENCES.get(name)
+        yield name, [*arguments, *([f"--reference=runs/{reference}"] if reference else [])]
+
+
+def _alone() -> Iterator[tuple[str, list[str]]]:
+    """The same without references."""
     quick = Pair("quickstart", "", "fashion_mnist", ("mnist", "not_mnist_test"))
     back = Pair("quickstart_mnist", "", "mnist", ("fashion_mnist", "not_mnist_test"))
+    mutated = ["--config=configs/quickstart.py", "--config.train.mutation_rate=0.2"]
+    yield "background", [*mutated, "--config.data.out_of_distribution=mnist"]
     for pair in (quick, back):
         yield pair.name, ["--config=configs/quickstart.py", *_sets(pair)]
     for pair in PAIRS:
@@ -99,10 +112,13 @@ def _sets(pair: Pair) -> list[str]:
 
 def make(root: pathlib.Path, data: pathlib.Path, only: set[str]) -> None:
     """Makes the runs whose report is missing."""
-    for name, arguments in runs():
+    for name, arguments in sorted(runs(), key=lambda run: run[0] in REFERENCES):
         if (only and name not in only) or (root / name / "report" / "summary.json").exists():
             continue
-        placed = [one.replace("array:", f"array:{data}/") for one in arguments]
+        placed = [
+            one.replace("array:", f"array:{data}/").replace("=runs/", f"={root}/")
+            for one in arguments
+        ]
         command = [sys.executable, "main.py", f"--workdir={root / name}", *placed]
         print(shlex.join(command), file=sys.stderr, flush=True)
         subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
