@@ -4,6 +4,8 @@ The checks fit dozens of times, so that a density that needs no training stands 
 `test_run.py` has the model too.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -80,6 +82,12 @@ WRONG = {
         OWN.reshape(60, -1),
         r"\[8, 7, 1\], of 56 values.*have 64",
     ),
+    "shape of images": (
+        {"image_shape": (4, 16, 1)},
+        OWN,
+        r"X: got images \[8, 8, 1\], but image_shape is \[4, 16, 1\]",
+    ),
+    "no shape": ({"image_shape": (8, 8)}, OWN, r"image_shape: got \(8, 8\); valid is \(height"),
     "one image": ({}, OWN[:1], "1 sample"),
     "no images": ({}, "OWN", "array"),
 }
@@ -100,10 +108,31 @@ def test_images_of_another_shape_than_those_of_the_fit_are_refused():
 
 
 def test_fewer_images_than_the_rate_needs_are_refused_before_training(tmp_path):
-    made = OutlierDetector(config=CONFIG, workdir=str(tmp_path / "run"))
+    data = dataclasses.replace(CONFIG.data, out_of_distribution=("minst",))  # not looked at
+    config = dataclasses.replace(CONFIG, data=data)
+    made = OutlierDetector(config=config, workdir=str(tmp_path / "run"))
     with pytest.raises(UserError, match=r"false_alarm_rate: got 0\.05; valid is at least 0\.112"):
         made.fit(OWN)
     assert not (tmp_path / "run" / "model").exists()
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_what_has_no_number_for_a_score_is_an_outlier(monkeypatch):
+    fitted = OutlierDetector(false_alarm_rate=RATE).fit(OWN)
+    monkeypatch.setattr(fitted.run_, "score", lambda images: np.full(len(images), np.nan))
+    assert np.all(fitted.predict(OWN) == -1)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_bytes_are_not_copied(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        estimator_lib.OutlierDetector,
+        "_train",
+        lambda self, images, config: seen.append(images) or StandIn(images, config),
+    )
+    OutlierDetector(false_alarm_rate=RATE).fit(OWN)
+    assert np.shares_memory(seen[0], OWN)
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -20,6 +20,7 @@ from tests.api.tiny import CONFIG, FOREIGN, OWN
 from tfp_ood import EvaluationError, ImageError, TrainingError, UserError, signals
 from tfp_ood import config as config_lib
 from tfp_ood.api import fit as fit_lib
+from tfp_ood.api import recorded
 from tfp_ood.evaluation import tables
 from tfp_ood.workdir import open_workdir
 
@@ -89,6 +90,8 @@ WRONG_SAMPLES = {
     "half": ((1.5,), "num_images: got 1.5; valid is an integer"),
     "seed": ((1, -1), "seed: got -1; valid is an integer from 0"),
     "temperature": ((1, 0, float("nan")), "temperature: got nan; valid is a finite number"),
+    "text": (("3",), "num_images: got '3'; valid is an integer"),
+    "infinity": ((float("inf"),), "num_images: got inf; valid is an integer"),
 }
 
 
@@ -122,6 +125,8 @@ def test_pictures_of_any_kind_come_in_the_shape_of_the_model(run, tmp_path):
     read = run.read_images([tmp_path / "a.png", tmp_path / "b.jpg"])
     np.testing.assert_array_equal(read[0], FOREIGN[0])
     assert read.shape == (2, 8, 8, 1) and read[1].min() > 250
+    for one in (tmp_path / "a.png", str(tmp_path / "a.png")):
+        np.testing.assert_array_equal(run.read_images(one), read[:1])
     with pytest.raises(tfp_ood.DataError, match=r"b\.jpg: the images are 20x30 RGB"):
         strict.read_images([tmp_path / "b.jpg"])
     (tmp_path / "c.png").write_bytes(b"x")
@@ -215,6 +220,7 @@ WRONG_FITS = {
     "config": ((OWN,), {"config": 3}, "config: got int; valid is a tfp_ood.Config"),
     "key": ((OWN,), {"config": {"modle": {}}}, "did you mean model"),
     "foreign": ((OWN,), {"out_of_distribution": "minst", "config": CONFIG}, "did you mean mnist"),
+    "none": ((OWN,), {"out_of_distribution": None}, "out_of_distribution: got None; valid is"),
     "itself": ((OWN,), {"out_of_distribution": OWN, "config": CONFIG}, "different names"),
 }
 
@@ -287,3 +293,12 @@ def test_the_estimator_s_scores_and_decisions_are_those_of_the_run(run):
     assert flagged[-10:].all() and not flagged[:-10].all()
     again = pickle.loads(pickle.dumps(fitted))
     assert again.run_ == fitted.run_ and again.offset_ == fitted.offset_
+
+
+def test_a_run_without_report_is_loaded_with_the_rate_that_was_asked(own_copy):
+    recorded.write_rate(own_copy, dataclasses.replace(CONFIG, export=config_lib.ExportConfig(0.4)))
+    assert tfp_ood.load_run(own_copy.root).config.export.false_alarm_rate == 0.25
+    shutil.rmtree(own_copy.report)
+    assert tfp_ood.load_run(own_copy.root).config.export.false_alarm_rate == 0.4
+    own_copy.guard.write_text('{"weights": "others", "false_alarm_rate": 0.4}')
+    assert tfp_ood.load_run(own_copy.root).config.export.false_alarm_rate == 0.05

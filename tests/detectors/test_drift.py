@@ -40,6 +40,20 @@ def test_the_level_is_kept_and_used():
     assert 0.2 < found < 0.3 + 2.5 * np.sqrt(0.3 * 0.7 / 300)
 
 
+@pytest.mark.parametrize("jitter", [0.0, 1e-7])
+def test_images_that_occur_again_and_again_are_no_drift(jitter):
+    """Their scores are equal, or nearly so, as of one image in another batch."""
+    rng = np.random.default_rng(3)
+
+    def scores(number):
+        again = number // 20
+        return np.concatenate([np.full(again, 2.0), rng.normal(size=number - again)])
+
+    found = [drift.other_scores(scores(200) * (1 + jitter), scores(5_000)) for _ in range(100)]
+    assert sum(p <= 0.01 for p in found) <= 5
+    assert drift.other_scores(scores(200) + 1.0, scores(5_000)) < 1e-4
+
+
 @pytest.mark.parametrize(("size", "share"), [(1_000, 0.1), (1_000, 0.05), (200, 0.1)])
 def test_some_foreign_images_are_drift(sets, size, share):
     own, foreign = sets

@@ -27,7 +27,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     `fit` trains a likelihood model as `tfp_ood.fit` does and fits the guard of its pages to images
     that it holds out. It has no `contamination`: no share of the training images is taken for
-    outliers, but at most `false_alarm_rate` of new images like them.
+    outliers, but of new images like them at most `false_alarm_rate`, on average over trainings.
 
     Args:
       image_shape: (H, W, C) of the images, which flat rows are brought to. By default images
@@ -80,6 +80,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
           ImageError, ValueError: X are no images.
           UserError: as `tfp_ood.fit`.
         """
+        self._check_shape(X)
         values = self._values(X, reset=True)
         low, high = self.value_range or (float(values.min()), float(values.max()))
         self.value_range_ = (low, high)
@@ -91,7 +92,10 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(_MOST_SEED)
-        self.run_ = self._train(images, dataclasses.replace(given, export=export, seed=int(seed)))
+        # Sets that a config names are for a report, and there is none.
+        data = dataclasses.replace(given.data, out_of_distribution=())
+        made = dataclasses.replace(given, data=data, export=export, seed=int(seed))
+        self.run_ = self._train(images, made)
         self.offset_ = -self.run_.detector.threshold
         return self
 
@@ -119,13 +123,35 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         Args:
           X: as `fit`.
         """
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        # What is no number is suspicious, as to the guard.
+        return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def __sklearn_tags__(self) -> Tags:
         """What scikit-learn is to know: rows may be images of three dimensions."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+    def _check_shape(self, X: Any) -> None:
+        """Refuses an `image_shape` that is none, or not that of images.
+
+        Raises:
+          ImageError: says what would be right.
+        """
+        if self.image_shape is None:
+            return
+        sizes = tuple(self.image_shape)
+        if len(sizes) != 3 or not all(isinstance(n, int | np.integer) and n > 0 for n in sizes):
+            raise ImageError(
+                f"image_shape: got {self.image_shape!r}; valid is (height, width, channels), such "
+                "as (32, 32, 3)."
+            )
+        shape = getattr(X, "shape", ())
+        if len(shape) in (3, 4) and (*shape[1:], 1)[:3] != sizes:
+            raise ImageError(
+                f"X: got images {list((*shape[1:], 1)[:3])}, but image_shape is {list(sizes)}; "
+                "leave it out for images that have a shape."
+            )
 
     def _values(self, X: Any, reset: bool) -> np.ndarray:
         """Images as rows [N, values], checked as scikit-learn does.
@@ -165,6 +191,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
                 f"X: got values from {values.min():g} to {values.max():g}; valid is from {low:g} "
                 f"to {high:g} (value_range)."
             )
+        if values.dtype == np.uint8 and (low, high) == (0, _WHITE):
+            return values.reshape(-1, *shape)
         levels = (np.asarray(values, np.float64) - low) / ((high - low) or 1.0) * _WHITE
         return np.rint(np.clip(levels, 0, _WHITE)).astype(np.uint8).reshape(-1, *shape)
 

@@ -14,6 +14,7 @@ import ml_collections
 import numpy as np
 
 from tfp_ood import atomic, paths, signals, stages
+from tfp_ood.api import recorded
 from tfp_ood.api.images import ImageError, as_images
 from tfp_ood.api.run import Run
 from tfp_ood.config import Config, DataConfig, defaults, from_config_dict
@@ -83,8 +84,7 @@ def fit(
     paths.check_flag("workdir", os.fspath(workdir))
     place = open_workdir(workdir)
     given = default_config(images) if config is None else typed(config)
-    is_one = isinstance(out_of_distribution, _ONE)
-    others = [out_of_distribution] if is_one else [*out_of_distribution]
+    others = _sets(out_of_distribution)
     (own, *names), files = zip(*(_name(one, place) for one in (images, *others)), strict=True)
     if not names and config is not None:
         names = given.data.out_of_distribution
@@ -100,6 +100,8 @@ def fit(
         places.check(made.data, place)
         experiment, mode = (stages.LIKELIHOOD, "run") if names else (_FIT, "fit")
         stages.run(experiment, made, place, root, mode)
+        if not names:
+            recorded.write_rate(place, made)
     return Run(made, place.root, place.weights or "")
 
 
@@ -131,6 +133,22 @@ def default_config(images: Images) -> Config:
     config.train.warmup_steps = 50
     config.train.learning_rate = 4e-3
     return from_config_dict(config)
+
+
+def _sets(given: Any) -> list[Images]:
+    """The sets to judge against, one or several.
+
+    Raises:
+      ImageError: they are none.
+    """
+    if isinstance(given, _ONE):
+        return [given]
+    if not isinstance(given, Iterable):
+        raise ImageError(
+            f"out_of_distribution: got {given!r}; valid is a set, as images, or a list of such, "
+            "which may be empty."
+        )
+    return [*given]
 
 
 def _native_shape(images: Images) -> tuple[int | None, ...]:
@@ -231,7 +249,9 @@ def _kept(
     Raises:
       UserError: the work directory is of another training, or in use.
     """
-    with place.locked():
+    with contextlib.ExitStack() as stack:
+        if stages.LIKELIHOOD.cluster_of(config).is_chief:  # as `stages.run`
+            stack.enter_context(place.locked())
         place.check(config)  # before anything is written
         new = [path for path in arrays if not path.exists()]
         for path in new:

@@ -59,11 +59,13 @@ def _scaling(found: np.ndarray) -> str:
     return ", the values from 0 (black) to 255 (white)"
 
 
-def read_pictures(files: Iterable[str | os.PathLike[str]], data: Any) -> np.ndarray:
+def read_pictures(
+    files: Iterable[str | os.PathLike[str]] | str | os.PathLike[str], data: Any
+) -> np.ndarray:
     """Image files in the shape of a model, uint8 [N, H, W, C].
 
     Args:
-      files: of any format that folders may hold (PNG, JPEG, ...).
+      files: one or several, of any format that folders may hold (PNG, JPEG, ...).
       data: `config.data` of the model: the shape, and which changes are allowed.
 
     Raises:
@@ -72,7 +74,8 @@ def read_pictures(files: Iterable[str | os.PathLike[str]], data: Any) -> np.ndar
     from tfp_ood.data import decoding, shaping
 
     found = []
-    for path in map(os.fspath, files):
+    given = [files] if isinstance(files, str | os.PathLike) else files
+    for path in map(os.fspath, given):
         try:
             pixels = decoding.decode_any(path).pixels
         except (decoding.UnreadableError, OSError) as error:

@@ -4,13 +4,12 @@
 the metadata of the score tables, the record of the samples.
 """
 
+import contextlib
 import dataclasses
 import json
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from tfp_ood import options
+from tfp_ood import atomic, options
 from tfp_ood.config import Config, EvaluateConfig, from_config_dict
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import tables
@@ -29,7 +28,7 @@ def config(places: WorkDir, facts: dict[str, Any]) -> Config:
         names = [key.rpartition("/")[0] for key in found.datasets]
         rate = found.false_alarm_rate or rate
     except (OSError, ValueError, KeyError, TypeError):  # no report, which `Run.summary` says
-        names = [name for name, _ in scored(places)]
+        names, rate = [name for name, _ in scored(places)], _asked_rate(places)
     others = tuple(dict.fromkeys(name for name in names if name != own))
     given = {
         "evaluate": _evaluate(places, own),
@@ -38,6 +37,22 @@ def config(places: WorkDir, facts: dict[str, Any]) -> Config:
         "data": {"out_of_distribution": others, "num_test": _num_test(places)},
     }
     return from_config_dict(options.merged(facts, given))
+
+
+def write_rate(places: WorkDir, config: Config) -> None:
+    """Leaves the rate of false alarms of a run that has no report to tell it."""
+    facts = {"weights": places.weights, "false_alarm_rate": config.export.false_alarm_rate}
+    with atomic.replacing(places.guard) as temporary:
+        temporary.write_text(json.dumps(facts) + "\n")
+
+
+def _asked_rate(places: WorkDir) -> float:
+    """What `write_rate` left of the trained weights, or the default."""
+    try:
+        facts = json.loads(places.guard.read_text())
+        return float(facts["false_alarm_rate"]) if facts["weights"] == places.weights else _RATE
+    except (OSError, ValueError, KeyError, TypeError):  # the command line, without a report
+        return _RATE
 
 
 def _evaluate(places: WorkDir, own: Any) -> dict[str, Any]:
@@ -66,7 +81,8 @@ def scored(places: WorkDir) -> list[tuple[str, str]]:
 
 def _num_test(places: WorkDir) -> int:
     """How many images of every set were chosen to be scored; 0 for all."""
-    chosen = (one for one in _facts(places) if "chosen_at_random_of" in one["preprocessing"])
+    current = (one for one in _facts(places) if one["weights"] == places.weights)
+    chosen = (one for one in current if "chosen_at_random_of" in one["preprocessing"])
     return next((one["num_images"] for one in chosen), 0)
 
 
@@ -74,10 +90,8 @@ def _facts(places: WorkDir) -> list[dict[str, Any]]:
     """The metadata of the tables in a work directory that can be read."""
     found = []
     for path in sorted(places.scores.glob("*.parquet")):
-        try:
-            facts = tables.decode_metadata(pq.read_schema(path))
+        facts = tables.facts_of(path)
+        with contextlib.suppress(ValueError):
             tables.require_keys(facts)
             found.append(facts)
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
     return found

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import io
+import numbers
 import os
 import pathlib
 from collections.abc import Iterable
@@ -106,25 +107,35 @@ class Run:
           UserError: a number is out of its range.
         """
         valid = {
-            "num_images": (num_images, "an integer of at least 1", num_images >= 1),
-            "seed": (seed, "an integer from 0 to 2147483647", 0 <= seed < 2**31),
+            "num_images": (
+                num_images,
+                "an integer of at least 1",
+                lambda n: 1 <= n < np.inf and n == int(n),
+            ),
+            "seed": (
+                seed,
+                "an integer from 0 to 2147483647",
+                lambda n: 0 <= n < 2**31 and n == int(n),
+            ),
             "temperature": (
                 temperature,
                 "a finite number of at least 0",
-                0 <= temperature < np.inf,
+                lambda number: 0 <= number < np.inf,
             ),
         }
         for name, (given, what, is_valid) in valid.items():
-            if not is_valid or (name != "temperature" and int(given) != given):
+            if not isinstance(given, numbers.Real) or not is_valid(given):
                 raise UserError(f"{name}: got {given!r}; valid is {what}.")
         return self.model.sample(int(num_images), int(seed), float(temperature)).numpy()
 
-    def read_images(self, files: Iterable[str | os.PathLike[str]]) -> np.ndarray:
+    def read_images(
+        self, files: Iterable[str | os.PathLike[str]] | str | os.PathLike[str]
+    ) -> np.ndarray:
         """Picture files in the shape of the model, uint8 [N, H, W, C], for the methods above.
 
         Args:
-          files: paths of PNG, JPEG, ... of any size and colour that the config can bring to the
-            model's (`config.data.size_change`, `config.data.channel_change`).
+          files: a path, or paths, of PNG, JPEG, ... of any size and colour that the config can
+            bring to the model's (`config.data.size_change`, `config.data.channel_change`).
 
         Raises:
           DataError: there are none, one cannot be read, or needs a change that is not allowed.

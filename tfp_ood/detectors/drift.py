@@ -134,7 +134,22 @@ def other_scores(new: np.ndarray, own: np.ndarray) -> float:
     """
     if min(len(new), len(own)) < 2:
         return 1.0
-    return float(stats.cramervonmises_2samp(new, own).pvalue)
+    ranks = _ranks(np.concatenate([new, own]))
+    return float(stats.cramervonmises_2samp(ranks[: len(new)], ranks[len(new) :]).pvalue)
+
+
+def _ranks(scores: np.ndarray) -> np.ndarray:
+    """The place of each in ascending order, of equal ones by lot.
+
+    SciPy's test holds without ties alone. Images that occur again and again, such as empty pages,
+    have equal scores, up to what a batch does to them (`conformal.TIE`).
+    """
+    mantissa, exponent = np.frexp(scores)
+    rounded = np.ldexp(np.rint(mantissa / conformal.TIE), exponent)
+    order = np.lexsort((np.random.default_rng(0).random(len(scores)), rounded))
+    ranks = np.empty(len(scores))
+    ranks[order] = np.arange(len(scores))
+    return ranks
 
 
 def expected_flagged(calibration: Calibration, count: int) -> tuple[int, int]:

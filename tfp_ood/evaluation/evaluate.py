@@ -113,7 +113,11 @@ def current_tables(
     workdir.check(config)
     fit.training_facts(workdir)
     sets = _open_sets(config, workdir, data_dir)
-    missing = [f"{s.name}/{s.split}" for s, *found in sets if not tables.is_current(*found)]
+    missing = [
+        f"{split.name}/{split.split}"
+        for split, path, facts in sets
+        if not any(tables.is_current(path, {**facts, **more}) for more in _further(path, config))
+    ]
     if missing:
         raise EvaluationError(
             f"No current scores of {', '.join(missing)} in {workdir.scores}; "
@@ -121,6 +125,12 @@ def current_tables(
         )
     *judged, held_out = (tables.read_score_table(path) for _, path, _ in sets)
     return judged, held_out
+
+
+def _further(path: pathlib.Path, config: Config) -> list[dict[str, Any]]:
+    """Facts that a table may have beside those that are asked: a reference does not hurt."""
+    found = tables.facts_of(path).get("reference")
+    return [{}] if config.evaluate.reference or found is None else [{}, {"reference": found}]
 
 
 def _open_sets(

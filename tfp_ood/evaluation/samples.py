@@ -30,26 +30,28 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     paths.npy `[sets, num_paths, 9]`, of models with latents: from one test image of a set to the
       next, by equal steps between their latents (Kingma & Dhariwal, "Glow", 2018, figure 5); white
       where a set has too few images.
-    reconstructions.npy `[sets, 2, 16]`, of models that reconstruct: the first images of every set
-      and what becomes of them; white where a set has fewer.
+    reconstructions.npy `[sets, 2, 16]`, of models that reconstruct: images of every set, and what
+      becomes of them; white where a set has fewer.
 
     Raises:
       UserError: no trained model, or one of another config.
       DataError: a set whose images are needed is not there, or does not fit the model.
     """
     facts = _facts(config, workdir)
+    sets = pipeline.open_sets(config.data, data_dir) if _further(facts) else []
+    # Files change; a set of TensorFlow Datasets is named with its version.
+    if versions := {one.name: one.version for one in sets if one.version}:
+        facts["versions"] = versions
     if _is_current(workdir, facts):
         return
     model = fit.load_trained(config, workdir)
     drawn = model.sample(config.sample.num_images, config.seed, config.sample.temperature)
     rows = [model.sample(_NUM_AT_TEMPERATURES, config.seed, one).numpy() for one in TEMPERATURES]
     made = {workdir.sample_images: drawn.numpy(), workdir.temperatures: np.stack(rows)}
-    if _further(facts):
-        sets = pipeline.open_sets(config.data, data_dir)
-        if "paths" in facts:
-            made[workdir.paths] = _paths(model, sets, config.sample.num_paths)
-        if "reconstructed" in facts:
-            made[workdir.reconstructions] = _reconstructions(model, sets)
+    if "paths" in facts:
+        made[workdir.paths] = _paths(model, sets, config.sample.num_paths)
+    if "reconstructed" in facts:
+        made[workdir.reconstructions] = _reconstructions(model, sets)
     with atomic.replacing_folder(workdir.samples) as folder:
         for path, images in made.items():
             np.save(folder / path.name, images)
@@ -91,9 +93,11 @@ def _further(facts: Mapping[str, Any]) -> list[str]:
     return [name for name in ("paths", "reconstructed") if name in facts]
 
 
-def _first(split: pipeline.Split, number: int) -> np.ndarray:
-    """The first images of a set, `number` or all of fewer."""
-    return next(pipeline.scoring_batches(split, number).as_numpy_iterator())["image"]
+def _some(split: pipeline.Split, number: int) -> np.ndarray:
+    """Images at even distances in a set, `number` or all of fewer: the first may be of one kind."""
+    count = min(number, split.num_images)
+    _, images = pipeline.at(split, [place * split.num_images // count for place in range(count)])
+    return images
 
 
 def _paths(model: models.LikelihoodModel, sets: list[pipeline.Split], num_paths: int) -> np.ndarray:
@@ -101,7 +105,7 @@ def _paths(model: models.LikelihoodModel, sets: list[pipeline.Split], num_paths:
     paths = np.full((len(sets), num_paths, _NUM_STEPS, *model.image_shape), 255, np.uint8)
     steps = np.linspace(0.0, 1.0, _NUM_STEPS, dtype=np.float32)[:, np.newaxis]
     for of_set, split in zip(paths, sets, strict=True):
-        latents = model.encode(_first(split, 2 * num_paths)).numpy()
+        latents = model.encode(_some(split, 2 * num_paths)).numpy()
         pairs = len(latents) // 2
         starts, ends = latents[: 2 * pairs : 2, np.newaxis], latents[1::2, np.newaxis]
         between = (starts + steps * (ends - starts)).reshape(-1, latents.shape[-1])
@@ -114,7 +118,7 @@ def _reconstructions(model: models.LikelihoodModel, sets: list[pipeline.Split]) 
     """See `sample`."""
     pairs = np.full((len(sets), 2, _NUM_RECONSTRUCTED, *model.image_shape), 255, np.uint8)
     for pair, split in zip(pairs, sets, strict=True):
-        first = _first(split, _NUM_RECONSTRUCTED)
-        pair[0, : len(first)] = first
-        pair[1, : len(first)] = model.reconstruct(first)
+        images = _some(split, _NUM_RECONSTRUCTED)
+        pair[0, : len(images)] = images
+        pair[1, : len(images)] = model.reconstruct(images)
     return pairs

@@ -165,11 +165,15 @@ def is_current(path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> boo
 
 def has_metadata(path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> bool:
     """Whether `path` is a table of any kind that can be read and has exactly this metadata."""
+    return facts_of(path) == json.loads(encode_metadata(metadata))
+
+
+def facts_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The metadata of a table of any kind; nothing where there is none that can be read."""
     try:
-        found = decode_metadata(pq.read_schema(path))
+        return dict(decode_metadata(pq.read_schema(path)))
     except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return found == json.loads(encode_metadata(metadata))
+        return {}
 
 
 def read_score_table(path: str | os.PathLike[str]) -> ScoreTable:

@@ -173,8 +173,9 @@ def _list(told: Sequence[dict[str, Any]], number: int) -> str:
         for one in told[:_NUM_TOLD]
     ]
     first = f", of which the first {len(rows):,} are listed" if len(rows) < number else ""
+    of_first = f" of the first {len(told):,}" if len(told) < number else ""
     table = html.table(
-        f"{number:,} images{first}; monitor.json has their scores", [], rows, "facts"
+        f"{number:,} images{first}; monitor.json has the scores{of_first}", [], rows, "facts"
     )
     return html.folded("The images that are named as foreign", table)
 

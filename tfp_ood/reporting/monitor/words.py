@@ -140,8 +140,10 @@ def _named(found: Found) -> str:
 def _cautions(found: Found) -> list[str]:
     said: list[str] = []
     few = found.num_new < drift.FEW
-    if few or not found.drift.is_drift:
-        start = f"Caution: {found.num_new:,} images are few. " if few else ""
+    start = f"Caution: {found.num_new:,} images are few. " if few else ""
+    if found.drift.is_drift and found.smallest_share is None:  # what cannot be shown was
+        said += [start.strip()] if few else []
+    elif few or not found.drift.is_drift:
         said.append(start + _cannot(found.num_new, found.smallest_share))
     low, high = drift.expected_flagged(found.calibration, found.num_own)
     if not low <= found.num_own_flagged <= high:
