@@ -92,6 +92,10 @@ class GlowConfig(FlowConfig):
     """Classes whose labels condition the latents' prior; 0 for none. With classes, log_prob
     is of the mixture of all of them, and Bayes' rule gives p(y|x)."""
 
+    def widest_layer(self, image_shape: tuple[int, int, int]) -> int:
+        """See `ModelConfig`: that of the flow, or its latents under each class's prior."""
+        return max(super().widest_layer(image_shape), self.num_classes * math.prod(image_shape))
+
     @property
     def kind(self) -> str:
         """See `ModelConfig`; its classes go before its volume."""

@@ -85,15 +85,17 @@ def _anderson_darling(standardised):
     squeezed = values * tf.math.rsqrt(1.0 + tf.square(values / _REACH))
     place = (squeezed + _REACH) * ((_NUM_POINTS - 1) / (2.0 * _REACH))
     # Clipped as a number and as a place: what is no number has one too.
-    point = tf.cast(tf.floor(tf.clip_by_value(place, 0.0, _NUM_POINTS - 1.001)), tf.int32)
+    # As int64, since GPUs have no arithmetic for int32, and not by tf.math.bincount, which they
+    # refuse where operations have to be deterministic.
+    point = tf.cast(tf.floor(tf.clip_by_value(place, 0.0, _NUM_POINTS - 1.001)), tf.int64)
     point = tf.clip_by_value(point, 0, _NUM_POINTS - 2)
     upper = place - tf.cast(point, tf.float32)
-    counts = tf.math.bincount(
+    num_images = tf.shape(values, tf.int64)[0]
+    point += _NUM_POINTS * tf.range(num_images)[:, tf.newaxis]
+    counts = tf.math.unsorted_segment_sum(
+        tf.concat([1.0 - upper, upper], -1),
         tf.concat([point, point + 1], -1),
-        weights=tf.concat([1.0 - upper, upper], -1),
-        minlength=_NUM_POINTS,
-        maxlength=_NUM_POINTS,
-        axis=-1,
+        num_images * _NUM_POINTS,
     )
     expected, weights = _grid()
     difference = _sums(counts) / count - expected

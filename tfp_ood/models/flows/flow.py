@@ -98,6 +98,7 @@ class FlowModel(LikelihoodModel):
         return tf.map_fn(
             one_draw,
             tf.range(num_draws),
+            parallel_iterations=1,  # or ten draws are held at once
             fn_output_signature=dict.fromkeys(self._statistic_names(), tf.float32),
         )
 

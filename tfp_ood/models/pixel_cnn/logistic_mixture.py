@@ -161,8 +161,9 @@ def num_parameters(num_mixtures: int, num_channels: int) -> int:
 
 
 def choose(logits: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-    """Draws from categorical distributions `[..., K]` by their inverse cdf at `uniform` `[...]`."""
-    return passed(tf.nn.softmax(logits), uniform)
+    """Draws from categorical distributions `[..., K]` by their inverse cdf at `uniform` `[...]`:
+    int32."""
+    return tf.cast(passed(tf.nn.softmax(logits), uniform), tf.int32)
 
 
 def spread_locations(num_mixtures: int, num_channels: int) -> tf.Tensor:

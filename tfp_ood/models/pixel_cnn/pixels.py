@@ -64,8 +64,11 @@ class CategoricalPixels:
         chosen = tf.gather(parameters, values, batch_dims=values.shape.rank)
         blocks = tf.reshape(mass, [*_shape(values), -1, _BLOCK])
         by_block, in_block = tf.reduce_sum(blocks, -1), tf.reduce_sum(blocks, -2)
-        block, place = values // _BLOCK, values % _BLOCK
-        own = tf.gather(blocks, block, batch_dims=values.shape.rank)
+        # In float32, which is exact for them: GPUs compare and divide no int32.
+        numbers = tf.cast(values, tf.float32)
+        block = tf.floor(numbers / _BLOCK)
+        place = numbers - _BLOCK * block
+        own = tf.gather(blocks, tf.cast(block, tf.int32), batch_dims=values.shape.rank)
         steps = tf.range(_BLOCK, dtype=tf.float32)
         return Told(
             log_prob=(chosen - largest) + tf.math.log(largest_mass),
@@ -82,8 +85,9 @@ class CategoricalPixels:
         blocks = tf.reshape(mass, [*_shape(uniform), self.num_parameters // _BLOCK, _BLOCK])
         by_block = tf.reduce_sum(blocks, -1)
         block = passed(by_block, uniform)
-        own = tf.gather(blocks, block, batch_dims=uniform.shape.rank)
-        return block * _BLOCK + passed(own, uniform - _first(by_block, block))
+        own = tf.gather(blocks, tf.cast(block, tf.int32), batch_dims=uniform.shape.rank)
+        values = block * _BLOCK + passed(own, uniform - _first(by_block, block))
+        return tf.cast(values, tf.int32)
 
     def distribution(self, parameters: tf.Tensor) -> tfd.Distribution:
         """Over int32 values."""
@@ -121,8 +125,9 @@ class LogisticPixels:
         """
         location, log_scale = _in_pixels(parameters)
         width = tf.exp(-log_scale)
-        centred = tf.cast(values, tf.float32) - location
-        below_top, above_bottom = values < _MAX, values > 0
+        numbers = tf.cast(values, tf.float32)  # GPUs compare no int32
+        centred = numbers - location
+        below_top, above_bottom = numbers < _MAX, numbers > 0.0
         upper = tf.math.log_sigmoid((centred + 0.5) * width)
         lower = tf.math.log_sigmoid((0.5 - centred) * width)
         bin_mass = tfp.math.log1mexp(width)
@@ -140,14 +145,15 @@ class LogisticPixels:
         by less than half a value, and by nothing to speak of where the scale is a value or more.
         """
         location, log_scale = _in_pixels(parameters)
-        lower_end = tf.cast(values, tf.float32) - 0.5
+        numbers = tf.cast(values, tf.float32)
+        lower_end = numbers - 0.5
         share = tf.sigmoid((lower_end - location) * tf.exp(-log_scale))
         # Of a scale of a million values the difference below keeps three digits; of more, none.
         width = tf.maximum(tf.exp(-log_scale), 1e-6)
         above_bottom = tf.nn.softplus(location * width)
         above_top = tf.nn.softplus((location - _MAX) * width)
         mean = tf.clip_by_value((above_bottom - above_top) / width, 0.0, float(_MAX))
-        below = tf.where(values > 0, share, 0.0)
+        below = tf.where(numbers > 0.0, share, 0.0)
         return Told(self.log_prob(parameters, values), below, mean)
 
     def draw(self, parameters: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
@@ -176,15 +182,15 @@ LIKELIHOODS = {"categorical": CategoricalPixels, "logistic": LogisticPixels}
 
 def _first(numbers, count):
     """The sum of the first ones, as many as `count` `[...]` says, of numbers `[..., _BLOCK]`."""
-    mask = tf.range(_BLOCK) < count[..., tf.newaxis]
+    mask = tf.range(_BLOCK, dtype=tf.float32) < count[..., tf.newaxis]
     return tf.reduce_sum(tf.where(mask, numbers, 0.0), axis=-1)
 
 
 def passed(mass: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-    """The place in `mass` `[..., K]` at which its sum passes `uniform` `[...]`: int32."""
-    below = tf.cast(tf.cumsum(mass, axis=-1) <= uniform[..., tf.newaxis], tf.int32)
+    """The place in `mass` `[..., K]` at which its sum passes `uniform` `[...]`: whole float32."""
+    below = tf.cast(tf.cumsum(mass, axis=-1) <= uniform[..., tf.newaxis], tf.float32)
     # The whole sum may be a rounding error below 1.
-    return tf.minimum(tf.reduce_sum(below, axis=-1), mass.shape[-1] - 1)
+    return tf.minimum(tf.reduce_sum(below, axis=-1), mass.shape[-1] - 1.0)
 
 
 def _shape(tensor):
