@@ -234,10 +234,10 @@ def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None)
         return plan.apply(tf.ensure_shape(image, shape))
 
     version = image_files.version([source.path], os.path.dirname(source.path))
-    prints = image_files.array_prints(source.path)
-    items, groups = _unlabelled(len(array)), duplicates.groups(prints)
+    groups = duplicates.groups(image_files.array_prints(source.path))
+    items = _unlabelled(len(array))
     split = _of_items(source, role, data, plan, *items, decode, version, groups)
-    split.preprocessing.update(duplicates.record(prints))
+    split.preprocessing.update(image_files.array_record(source.path))
     return split
 
 
