@@ -98,8 +98,9 @@ class TrainConfig:
     memory_growth: bool = option(True, trained=False)
     """Take the memory of GPUs as it is needed, so that others may use them too, and not at once."""
     memory_limit: float = option(0.0, low=0.0, trained=False)
-    """GiB: training images that take less, at a byte a value, are read into memory once; of larger
-    sets each pass reads files, and shuffles less thoroughly. 0 for a quarter of the machine's."""
+    """GiB of the machine's memory, not a GPU's: training images that take less are read into it
+    once, at two bytes a value while they are read and one from then on; of larger sets each pass
+    reads files, and shuffles less thoroughly. 0 for a quarter of the machine's."""
 
 
 _MOST_SCORED = 250  # images; more are no faster

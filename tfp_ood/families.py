@@ -111,7 +111,8 @@ class GlowConfig(FlowConfig):
 
 @dataclasses.dataclass(frozen=True)
 class RealNVPConfig(FlowConfig):
-    """RealNVP (Dinh et al., 2017)."""
+    """RealNVP (Dinh et al., 2017); as published, features grow from level to level, the coupling
+    networks are normalized inside, and the scale of the tanh is learned."""
 
     title: ClassVar = "RealNVP"
 
@@ -135,7 +136,8 @@ class PixelCNNConfig(ModelConfig):
     family: str = option("pixel_cnn", choices=("pixel_cnn",))
     output: str = option("logistic_mixture", choices=("logistic_mixture", "categorical"))
     """`logistic_mixture` is PixelCNN++; `categorical` is the paper's 256-way softmax on a stack of
-    gated layers."""
+    gated layers, with the colours of a pixel conditioned on each other in a head of two layers and
+    not by masks in every layer."""
     num_hierarchies: int = option(2, low=1, high=6)
     """Resolutions (PixelCNN++ only); height and width must divide by 2**(num_hierarchies - 1)."""
     num_layers: int = option(1, low=1)

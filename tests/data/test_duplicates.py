@@ -1,5 +1,7 @@
 """Copies of images are seen, told, and on one side of the division of a set."""
 
+import uuid
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,8 +38,33 @@ def test_what_was_saved_again_looks_alike(tmp_path):
     bits = [
         bin(a.appearance ^ b.appearance).count("1") for a, b in zip(prints, others, strict=True)
     ]
-    assert max(bits) <= 2
+    assert 1 <= max(bits) <= 2  # so that equal hashes alone would not be all
     assert len({one.appearance for one in prints}) == 4
+    assert duplicates.record([*prints, *others])["duplicates"]["num_alike"] == 8
+
+
+def distant(number, *bits):
+    """A print with its own content and the appearance of `number` with some bits changed."""
+    appearance = number ^ sum(1 << int(bit) for bit in bits)
+    return duplicates.Print(uuid.uuid4().bytes, appearance)
+
+
+def test_appearances_that_differ_in_at_most_two_bits_are_alike():
+    """As all pairs say, where many share bands and where few do."""
+    rng = np.random.default_rng(1)
+    bases = rng.integers(0, 2**64, 40, dtype=np.uint64).tolist()
+    close = [distant(a, *rng.choice(64, k, replace=False)) for k, a in enumerate(bases[:4])]
+    sparse = [distant(0, *rng.choice(64, 3, replace=False)) for _ in range(30)]
+    sparse += [distant(2**64 - 1, *rng.choice(16, 4, replace=False)) for _ in range(30)]
+    prints = [*map(distant, bases), *close, *sparse]
+    values = [one.appearance for one in prints]
+    distances = np.array([[bin(a ^ b).count("1") for b in values] for a in values])
+    np.fill_diagonal(distances, 64)
+    expected = (distances.min(axis=1) <= 2).sum()
+    assert duplicates.record(prints)["duplicates"]["num_alike"] == expected
+    assert 6 < expected < len(prints)
+    # Flat but for a speck.
+    assert duplicates.record([distant(0), distant(0, 5), distant(0, 5, 60)]) == {}
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 9, 3), (7, 3, 1), (300, 17, 3)])
@@ -52,10 +79,14 @@ def test_the_record_counts_copies_and_those_alike():
     prints = duplicates.prints_of(np.concatenate([DIFFERENT, DIFFERENT[:5], DIFFERENT[:2]]))
     expected = {"num_images": 27, "num_copies": 7, "num_alike": 0}
     assert duplicates.record(prints) == {"duplicates": expected}
+    (said,) = duplicates.cautions("mine", duplicates.record(prints))
+    assert said.endswith("copies stay on one side.")
     alike = duplicates.prints_of(np.concatenate([DIFFERENT, darker]))
     found = duplicates.record(alike)["duplicates"]
     assert found["num_images"] == 23 and found["num_copies"] == 0 and found["num_alike"] >= 4
-    assert duplicates.cautions("mine", duplicates.record(alike)) == []
+    (said,) = duplicates.cautions("mine", duplicates.record(alike))
+    assert f"{found['num_alike']} of the 23 images of mine look very much like another" in said
+    assert "exact copies" not in said
     flat = duplicates.prints_of(np.stack([np.full((9, 9, 1), value, np.uint8) for value in (1, 7)]))
     assert duplicates.record(flat) == {}
 
@@ -114,3 +145,5 @@ def test_sixty_images_that_are_twenty_in_three_copies(kind, tmp_path):
     assert splits[0].version.endswith("-copies")
     (said,) = duplicates.cautions("photos", splits[0].preprocessing)
     assert "40 of the 60 images of photos are exact copies of others" in said
+    (told,) = image_files.remarks([data.in_distribution, "mnist"], "error")
+    assert told == said.replace("photos", data.in_distribution)

@@ -78,9 +78,9 @@ def judged(tables, kept=(), summary=None):
     return [JudgedSet(one, about[one.key], images) for one, images in pairs]
 
 
-def write(workdir, bits, name="mnist", split="test", columns=None, **model):
+def write(workdir, bits, name="mnist", split="test", columns=None, preprocessing=None, **model):
     """A table on disk with these bits per dimension and further columns, of at most 256 images."""
-    made = fake_split(name, split, len(bits))
+    made = fake_split(name, split, len(bits), **(preprocessing or {}))
     columns = {"png_bytes": np.full(len(bits), 70.0), **(columns or {})}
     values = units.log_prob_from_bits(np.asarray(bits), NUM_DIMS)
     likelihood.write_score_table(

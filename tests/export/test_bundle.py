@@ -14,7 +14,14 @@ from tests.damaged import change_a_bit
 from tests.guards import check, verdicts
 from tests.nasty import ALL
 from tfp_ood import detectors
-from tfp_ood.config import Config, DataConfig, ExportConfig, GlowConfig, TrainConfig
+from tfp_ood.config import (
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    ExportConfig,
+    GlowConfig,
+    TrainConfig,
+)
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError, ExportError, TrainingError, UserError
 from tfp_ood.evaluation import evaluate, tables
@@ -26,6 +33,7 @@ CONFIG = Config(
     data=DataConfig(num_validation=12, out_of_distribution=("mnist", "constant")),
     model=GlowConfig(num_levels=1, num_steps=1, num_hidden=4),
     train=TrainConfig(batch_size=8, num_steps=2, steps_per_epoch=2, warmup_steps=1),
+    evaluate=EvaluateConfig(batch_size=5),
     export=ExportConfig(false_alarm_rate=0.4),
 )
 
@@ -81,6 +89,8 @@ def test_the_client_runs_in_any_folder(workdir, data_dir, tmp_path):
     )
     np.save(tmp_path / "images.npy", images)
     export = shutil.copytree(workdir.export, tmp_path / ALL / "export")
+    # In three batches, of the size that scoring takes.
+    assert "\nBATCH = 5\n" in (export / "client.py").read_text(encoding="utf-8")
     done = subprocess.run(
         [sys.executable, str(export / "client.py"), "images.npy"],
         capture_output=True,

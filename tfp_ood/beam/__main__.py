@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # it needs the extra
 
 _EXIT_WRONG_INPUT = 2
 _LOCAL = ("direct", "switchingdirect", "fnapi")
-_BATCH_SIZE = 250  # as the client's
+_BATCH_SIZE = 250  # the most that scoring takes: a SavedModel does not tell what suits it
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,7 +82,11 @@ def _parser() -> _Parser:
     ):
         what = f"For images of another {other}; error ends the run."
         add(f"--{key}", default="error", choices=keys[key]["choices"], help=what)
-    add("--batch_size", type=_positive, default=_BATCH_SIZE, help="Images per call of the model.")
+    size = (
+        f"Images per call of the model; the default is {_BATCH_SIZE}. Large models and images take "
+        "fewer: the client.py of an export names those that suit it."
+    )
+    add("--batch_size", type=_positive, default=_BATCH_SIZE, help=size)
     return parser
 
 

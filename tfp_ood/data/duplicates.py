@@ -2,11 +2,13 @@
 
 A copy of a training image among the test images makes a model look better than it is; hence copies
 are kept on one side of the division (`division.chosen`). Those that only look alike, such as the
-same picture saved twice as JPEG, are counted and no more.
+same picture saved twice as JPEG, are counted and no more: simple drawings, such as digits, look
+alike to the hash that is compared without being copies.
 """
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +19,12 @@ DUPLICATES = "duplicates"
 
 _SIDE = 8
 """Of the comparisons that make an appearance: 64 bits."""
+
+_ALIKE = 2
+"""Bits in which appearances that look alike may differ, as they do after saving as JPEG."""
+
+_CHANGES = np.append(np.uint64(0), np.uint64(1) << np.arange(64, dtype=np.uint64))
+"""What leaves 64 bits as they are, or changes one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,13 +70,11 @@ def record(prints: Sequence[Print]) -> dict[str, Any]:
 
     Returns:
       `duplicates` -> num_images; num_copies, of images that are another one's exact copy; and
-      num_alike, of different images with an appearance that another one has.
+      num_alike, of different images with an appearance that another one has but for 2 bits.
     """
     different = {one.content: one.appearance for one in prints}
-    # Pictures that are flat, or fall everywhere, are like each other without being alike.
-    seen = np.array([appearance for appearance in different.values() if appearance], np.uint64)
-    _, counts = np.unique(seen, return_counts=True)
-    num_copies, num_alike = len(prints) - len(different), int(counts[counts > 1].sum())
+    num_copies = len(prints) - len(different)
+    num_alike = _num_alike(np.array([*different.values()], np.uint64))
     if not num_copies and not num_alike:
         return {}
     return {
@@ -80,6 +86,38 @@ def record(prints: Sequence[Print]) -> dict[str, Any]:
     }
 
 
+def _num_alike(appearances: np.ndarray) -> int:
+    """How many appearances, uint64 `[N]`, differ from another one in at most two bits."""
+    values, counts = np.unique(appearances, return_counts=True)
+    # Pictures that are flat, or rise or fall everywhere, are like each other without being alike.
+    bits = np.unpackbits(values.view(np.uint8)).reshape(-1, 64).sum(axis=1)
+    told = (bits > _ALIKE) & (bits < 64 - _ALIKE)
+    values, counts = values[told], counts[told]
+    is_alike = counts > 1
+    candidates = np.flatnonzero(_share_two_bands(values))
+    # Two of them differ in at most two bits just if a change of at most one bit in each makes them
+    # equal. No pairs are compared, so that many that are alike take no longer.
+    changed = np.sort((values[candidates, np.newaxis] ^ _CHANGES).ravel())
+    met = np.unique(changed[1:][changed[1:] == changed[:-1]])
+    for change in _CHANGES if len(met) else ():
+        changed = values[candidates] ^ change
+        places = np.minimum(np.searchsorted(met, changed), len(met) - 1)
+        is_alike[candidates] |= met[places] == changed
+    return int(counts[is_alike].sum())
+
+
+def _share_two_bands(values: np.ndarray) -> np.ndarray:
+    """Whether two of four bands of 16 bits of different values, uint64 `[N]`, are another one's,
+    bool `[N]`: of those that differ in at most two bits they are, and of few others."""
+    shared = np.zeros(len(values), bool)
+    bands = np.uint64(0xFFFF) << np.arange(0, 64, 16, dtype=np.uint64)
+    for one, other in itertools.combinations(bands, 2):
+        kept = values & (one | other)
+        _, index, counts = np.unique(kept, return_inverse=True, return_counts=True)
+        shared |= counts[index] > 1
+    return shared
+
+
 def cautions(label: str, record: Mapping[str, Any]) -> list[str]:
     """What whoever uses a set should know of its copies, in sentences.
 
@@ -88,11 +126,20 @@ def cautions(label: str, record: Mapping[str, Any]) -> list[str]:
       record: what `record` gave, among others.
     """
     found = record.get(DUPLICATES)
-    if not found or not found["num_copies"]:
+    if not found:
         return []
-    different = found["num_images"] - found["num_copies"]
+    num_images, num_copies, num_alike = (
+        found[key] for key in ("num_images", "num_copies", "num_alike")
+    )
+    if not num_copies:
+        return [
+            f"Caution: {num_alike:,} of the {num_images:,} images of {label} look very much like "
+            "another of them, as pictures that were saved again do, or simple drawings. Where the "
+            "set is divided they may be on different sides."
+        ]
+    more = f"; {num_alike:,} more look alike and may not" if num_alike else ""
     return [
-        f"Caution: {found['num_copies']:,} of the {found['num_images']:,} images of {label} are "
-        f"exact copies of others, so that it has {different:,} different ones. Where the set is "
-        f"divided, copies stay on one side; {found['num_alike']:,} more look alike and may not."
+        f"Caution: {num_copies:,} of the {num_images:,} images of {label} are exact copies of "
+        f"others, so that it has {num_images - num_copies:,} different ones. Where the set is "
+        f"divided, copies stay on one side{more}."
     ]

@@ -16,7 +16,7 @@ from tfp_ood.data import decoding, duplicates, folders, manifest
 from tfp_ood.data.decoding import decode as decode
 from tfp_ood.data.decoding import decode_content as decode_content
 from tfp_ood.data.folders import shown
-from tfp_ood.data.specs import FolderSource, Shape, parse
+from tfp_ood.data.specs import ArraySource, FolderSource, Shape, parse
 from tfp_ood.errors import DataError
 
 NO_LABEL = -1
@@ -76,7 +76,7 @@ def open_folder(path: str, unreadable: str = "error") -> Folder:
 
 
 def remarks(names: Sequence[str], unreadable: str) -> list[str]:
-    """What to know of the folders among sets before work with them: a line each.
+    """What to know of the folders and arrays among sets before work with them: a line each.
 
     Args:
       names: of sets, as in a config.
@@ -85,13 +85,17 @@ def remarks(names: Sequence[str], unreadable: str) -> list[str]:
     Raises:
       ConfigError, DataError: as `specs.parse` and `open_folder`.
     """
-    sources = [parse(name, "data") for name in dict.fromkeys(names)]
-    return [
-        line
-        for source in sources
-        if isinstance(source, FolderSource)
-        for line in folders.remarks(shown(source.name), open_folder(source.path, unreadable).record)
-    ]
+    lines = []
+    for name in dict.fromkeys(names):
+        source = parse(name, "data")
+        if isinstance(source, FolderSource):
+            record = open_folder(source.path, unreadable).record
+        elif isinstance(source, ArraySource):
+            record = array_record(source.path)
+        else:
+            continue
+        lines += folders.remarks(shown(source.name), record)
+    return lines
 
 
 def _stamp(path: str) -> manifest.Stamp:
@@ -256,3 +260,13 @@ def _array_prints(path: str, stamp: tuple[int, ...]) -> tuple[duplicates.Print, 
         found = pool.map(duplicates.prints_of, parts)
         told = tqdm(found, words, total=len(parts), unit=f" x {_COMPARED:,} images", delay=1)
         return tuple(itertools.chain.from_iterable(told))
+
+
+def array_record(path: str) -> dict[str, Any]:
+    """What a set's record says of the copies in a .npy file; as quick as `array_prints`."""
+    return _array_record(path, _stamp(path))
+
+
+@functools.lru_cache(maxsize=8)
+def _array_record(path: str, stamp: tuple[int, ...]) -> dict[str, Any]:
+    return duplicates.record(_array_prints(path, stamp))

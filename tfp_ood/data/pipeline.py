@@ -51,12 +51,15 @@ def hold(split: Split, limit: float = 0.0) -> Split | Held:
 
     Args:
       split: what to read.
-      limit: GiB of uint8 images in the model's shape; 0 for a quarter of the machine's memory.
+      limit: GiB that this may take: uint8 images in the model's shape, twice, since TensorFlow
+        copies what was read; 0 for a quarter of the machine's memory.
     """
     size = split.num_images * int(np.prod(split.image_shape))
-    if size >= (limit * 2**30 or devices.memory_bytes() // 4):
+    if 2 * size >= (limit * 2**30 or devices.memory_bytes() // 4):
         return split
-    return Held(split, *map(tf.convert_to_tensor, load(split)))
+    # Where tf.data works; else TensorFlow would put all of it on the first GPU.
+    with tf.device("CPU:0"):
+        return Held(split, *map(tf.convert_to_tensor, load(split)))
 
 
 def training_stream(

@@ -214,7 +214,7 @@ def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | Non
     labels = np.array(folder.labels, np.int64)
 
     def decode(path: tf.Tensor) -> tf.Tensor:
-        image = tf.numpy_function(lambda p: image_files.decode(os.fsdecode(p)), [path], tf.uint8)
+        image = _called(lambda p: image_files.decode(os.fsdecode(p)), path)
         return plan.apply(tf.ensure_shape(image, folder.native_shape))
 
     groups = duplicates.groups(folder.prints)
@@ -230,15 +230,21 @@ def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None)
     plan = shaping.plan(source.name, shape, shape[:2], data)
 
     def decode(index: tf.Tensor) -> tf.Tensor:
-        image = tf.numpy_function(lambda i: np.array(array[i]), [index], tf.uint8)
+        image = _called(lambda i: np.array(array[i]), index)
         return plan.apply(tf.ensure_shape(image, shape))
 
     version = image_files.version([source.path], os.path.dirname(source.path))
-    prints = image_files.array_prints(source.path)
-    items, groups = _unlabelled(len(array)), duplicates.groups(prints)
+    groups = duplicates.groups(image_files.array_prints(source.path))
+    items = _unlabelled(len(array))
     split = _of_items(source, role, data, plan, *items, decode, version, groups)
-    split.preprocessing.update(duplicates.record(prints))
+    split.preprocessing.update(image_files.array_record(source.path))
     return split
+
+
+def _called(function: Callable[[Any], np.ndarray], record: tf.Tensor) -> tf.Tensor:
+    """The image, uint8, that a Python function makes of a record and of nothing else."""
+    # Of what may have a state, deterministic tf.data calls one at a time.
+    return tf.numpy_function(function, [record], tf.uint8, stateful=False)
 
 
 def _open_synthetic(source: SyntheticSpec, role: str, data: DataConfig, _: str | None) -> Split:

@@ -1,7 +1,7 @@
 """A trained and evaluated run -> WORKDIR/export, which other programs can use."""
 
 import pathlib
-import shutil
+import re
 
 from tfp_ood import atomic
 from tfp_ood.config import Config, ConfigError
@@ -72,5 +72,11 @@ def write_export(config: Config, workdir: WorkDir, data_dir: str | None) -> path
     with atomic.replacing_folder(workdir.export) as folder:
         saved_model.write(folder / "model", model, num_draws, guard)
         (folder / "model_card.md").write_text(card, encoding="utf-8")
-        shutil.copyfile(_CLIENT, folder / _CLIENT.name)
+        (folder / _CLIENT.name).write_text(_client(config.scoring_batch_size), encoding="utf-8")
     return workdir.export
+
+
+def _client(batch_size: int) -> str:
+    """The client, with as many images in a batch as suit the model."""
+    text = _CLIENT.read_text(encoding="utf-8")
+    return re.sub(r"^BATCH = \d+$", f"BATCH = {batch_size}", text, flags=re.MULTILINE)

@@ -16,6 +16,7 @@ from tfp_ood.reporting.audit import plots
 RNG = np.random.default_rng(0)
 SETS = [("fashion_mnist", "test"), ("mnist", "test"), ("noise", "all")]
 RATE = 0.1
+ALIKE = {"duplicates": {"num_images": 60, "num_copies": 0, "num_alike": 4}}
 SMALL = {"png_bytes": np.full(199, 3.0)}
 
 
@@ -26,7 +27,8 @@ def _workdir(tmp_path_factory):
     write(root, RNG.normal(3.0, 0.1, 199), "fashion_mnist", "validation", SMALL)
     for (name, split), mean in zip(SETS, (3.0, 2.0, 8.0), strict=True):
         columns = {"png_bytes": np.zeros(60)} if name == "mnist" else SMALL
-        write(root, RNG.normal(mean, 0.1, 60), name, split, columns)
+        found = ALIKE if name == "fashion_mnist" else None
+        write(root, RNG.normal(mean, 0.1, 60), name, split, columns, found)
     return root
 
 
@@ -107,6 +109,11 @@ def test_files_that_were_not_looked_at_are_listed_once():
     }
     *_, caution = audit.audit_outcome(facts, judged([own]), RATE)
     assert caution.startswith("Caution: photos holds files that were not looked at")
+
+
+def test_images_that_look_alike_are_told(result):
+    words = " ".join(Parser(result.path.read_text(encoding="utf-8")).text)
+    assert "Caution: 4 of the 60 images of FashionMNIST look very much like another" in words
 
 
 def test_too_few_validation_images_are_refused(tmp_path):

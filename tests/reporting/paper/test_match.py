@@ -96,6 +96,14 @@ def test_both_budgets_are_said():
     assert "model.num_hidden 64, the paper 200" in paper_match.differences(given)
 
 
+def test_what_no_config_says_of_the_architecture_is_said():
+    for given, words in (
+        (run("glow"), "no floor of the scales of couplings and split prior, where ours have one"),
+        (run("pixel_cnn"), "ours do so in a head of two layers"),
+    ):
+        assert words in paper_match.differences(given)[-1]
+
+
 def test_facts_are_about_models_and_sets_that_there_are():
     for number in paper_facts.NUMBERS:
         assert number.model in paper_facts.SETUPS and number.status in paper_facts.STATUS

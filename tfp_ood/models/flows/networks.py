@@ -8,7 +8,8 @@ _random = keras.initializers.HeNormal
 
 
 class CouplingNetwork(keras.layers.Layer):
-    """3x3, 1x1 and 3x3 convolutions with ReLU: Kingma & Dhariwal, "Glow", 2018, section 3.3.
+    """3x3, 1x1 and 3x3 convolutions with ReLU: Kingma & Dhariwal, "Glow", 2018, section 3.3,
+    without the actnorms of the published code's hidden layers.
 
     The last convolution starts at zero, so that a coupling starts as the identity.
 
@@ -36,7 +37,8 @@ class CouplingNetwork(keras.layers.Layer):
 
 
 class ResidualNetwork(keras.layers.Layer):
-    """Pre-activation residual blocks of 3x3 convolutions: Dinh et al. 2017, section 3.6.
+    """Pre-activation residual blocks of 3x3 convolutions: Dinh et al. 2017, section 3.6, without
+    its normalization.
 
     The last convolution starts at zero, so that a coupling starts as the identity. What the blocks
     add starts smaller the more there are, so that deep networks start at the scale of shallow ones.

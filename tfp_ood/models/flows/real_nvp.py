@@ -1,4 +1,8 @@
-"""RealNVP (Dinh et al., 2017) from bijectors."""
+"""RealNVP (Dinh et al., 2017) from bijectors.
+
+Unlike the published one its features do not grow from level to level, its coupling networks are not
+normalized inside, and the scale of their tanh is not learned.
+"""
 
 import dataclasses
 import functools

@@ -170,7 +170,8 @@ class PlusPlusNetwork(keras.layers.Layer):
 
 
 class GatedNetwork(keras.layers.Layer):
-    """Gated PixelCNN (van den Oord et al., "Conditional image generation", 2016, figure 2).
+    """Gated PixelCNN (van den Oord et al., "Conditional image generation", 2016, figure 2), but for
+    its masks between the colours of a pixel: `heads.CategoricalHead` conditions those.
 
     The first layer sees three pixels to each side and above (a masked 7x7), the others one. Its
     arguments are those of `Network`.

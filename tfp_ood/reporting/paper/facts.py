@@ -79,7 +79,9 @@ _GLOW = Setup(
     {"model.num_levels": 3, "model.num_steps": 8, "model.num_hidden": 400,
      **_TRAIN, "train.num_steps": 200_000},
     "the paper's couplings are highway networks, without actnorm as far as recalled; ours have "
-    "three convolutions and actnorm",
+    "three convolutions, and actnorm between couplings; Glow's published code has an actnorm after "
+    "each hidden layer too, and no floor of the scales of couplings and split prior, where ours "
+    "have one",
 )  # fmt: skip
 _PIXEL_CNN = {"model.output": "categorical", **_TRAIN, "train.num_steps": 100_000}
 _VAE = {"model.num_filters": 8, "model.decoder": "categorical", "train.optimizer": "rmsprop",
@@ -93,7 +95,8 @@ SETUPS = {
         "gated PixelCNN with a 256-way softmax; recalled",
         {"model.num_layers": 5, "model.num_filters": 32, **_PIXEL_CNN},
         {"model.num_layers": 15, "model.num_filters": 128, **_PIXEL_CNN},
-        "",
+        "as published, masks in every layer condition the colours of a pixel on each other; ours "
+        "do so in a head of two layers",
     ),
     "vae": Setup(
         "VAE of Rosca et al. 2018 with a 256-way softmax; recalled",
