@@ -129,6 +129,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(workdir):
             assert (path.parent / f"{name}.{suffix}").stat().st_size > 1000
     summary = json.loads((path.parent / "summary.json").read_text())
     assert rotated_outcome(summary) == result.verdict
+    assert summary["variants"]["mnf"]["weights"] == {"mnf_0": "0123"}
 
 
 def test_some_variants_alone_can_be_shown(workdir):
