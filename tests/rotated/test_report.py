@@ -160,6 +160,19 @@ def test_predictions_of_weights_that_were_replaced_are_refused(kind, workdir):
         write_report(workdir, VARIANTS, 0)
 
 
+def test_predictions_of_a_network_that_is_gone_while_others_are_there_are_refused(workdir):
+    for variant in set(VARIANTS) - {"mnf"}:
+        for kind, make in TABLES.items():
+            table = make(variant)
+            folder = workdir / "model" / f"{variant}_0"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "weights.data-00000-of-00001").write_bytes(b"")
+            table.metadata["weights"] = {folder.name: weights_id(folder)}
+            predictions.write(predictions.table_path(workdir, variant, kind), table)
+    with pytest.raises(EvaluationError, match=r"mnf_0, which is not in .*model.*--mode=train"):
+        write_report(workdir, VARIANTS, 0)
+
+
 def test_tables_of_different_networks_are_refused():
     tables = {v: rotated_table(v) for v in ("softmax", "mnf")}
     tables["mnf"].metadata["config_hash"] = "y"

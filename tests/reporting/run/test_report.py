@@ -148,6 +148,16 @@ def test_scores_of_weights_that_were_replaced_are_refused(workdir, write_page):
         write_page(workdir, SETS)
 
 
+@pytest.mark.parametrize("write_page", [write_report, write_audit_at_a_tenth])
+def test_scores_beside_a_training_that_has_not_ended_are_refused(workdir, write_page):
+    """Of another: the page would show its figures beside the new curves."""
+    write(workdir, np.linspace(2, 4, 99), "fashion_mnist", "validation")
+    (workdir / "backup").mkdir()
+    with pytest.raises(EvaluationError, match=r"training .* not ended.*--mode=train"):
+        write_page(workdir, SETS)
+    assert not list(workdir.glob("*/index.html"))
+
+
 def test_missing_tables_are_all_named_with_the_mode_that_makes_them(workdir):
     sets = [*SETS, ("noise", "all"), ("cifar10", "test")]
     with pytest.raises(EvaluationError, match=r"noise/all, cifar10/test .*--mode=evaluate"):
