@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfp_ood import atomic
-from tfp_ood.data import pipeline
+from tfp_ood.data import manifest, pipeline
 from tfp_ood.errors import DataError, TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.rotated import predictions
@@ -72,6 +72,7 @@ def train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None
     # What cannot be judged afterwards must be known before training.
     load_images(config, pipeline.open_sets(config.data, data_dir))
     workdir.claim(config, splits[0].version)
+    manifest.write_waiting()
     _forget(missing, config, workdir)
     for count, network in enumerate(missing, start=1):
         print(f"training network {count} of {len(missing)}: {network[0]} {network[1]}")
