@@ -21,9 +21,10 @@ from tests.data import tiny
 from tests.nasty import ALL, NOT_UTF_8
 from tfp_ood import cli, options, stages
 from tfp_ood.config import Config, ConfigError, DataConfig, ExportConfig
-from tfp_ood.data import prepare, specs
+from tfp_ood.data import image_files, prepare, specs
 from tfp_ood.paths import for_tensorflow
 from tfp_ood.reporting import html, names
+from tfp_ood.training import fit
 
 ROOT = pathlib.Path(__file__).parents[1]
 QUICKSTART = str(ROOT / "configs" / "quickstart.py")
@@ -551,6 +552,26 @@ def test_an_audit_of_a_folder(tmp_path, data_dir, monkeypatch, capsys):
     assert cli.main(["main.py", *flags]) == 0
     own = repr(f"folder:{place / ALL}")
     assert f"config.data.in_distribution was {own}, not 'folder:'\n" in capsys.readouterr().out
+
+
+def test_a_first_training_that_is_killed_keeps_what_it_looked_at(tmp_path, data_dir, monkeypatch):
+    """So that the next start decodes nothing; `--mode=prepare` looks at all."""
+    photos_in(tmp_path / "photos", 60)
+    looked, look = [], image_files._look
+    monkeypatch.setattr(image_files, "_look", lambda path: looked.append(path) or look(path))
+
+    def killed(job):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit, "_train", killed)
+    flags = [f"--config={ROOT / 'configs' / 'audit.py'}", f"--workdir={tmp_path / 'run'}"]
+    flags += [f"--data_dir={data_dir}", f"--config.data.in_distribution=folder:{tmp_path}/photos"]
+    flags += ["--config.data.out_of_distribution=noise"]
+    for mode, code, number in (("train", 130, 60), ("train", 130, 0), ("prepare", 0, 60)):
+        looked.clear()
+        image_files._open_folder.cache_clear()
+        assert cli.main(["main.py", *flags, f"--mode={mode}"]) == code
+        assert len(looked) == number
 
 
 def test_too_few_images_for_the_guard_are_refused_before_training(tmp_path, data_dir, capsys):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -74,6 +75,36 @@ def test_a_damaged_record_is_named(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config\.json cannot be read"):
         open_workdir(tmp_path).check(Config())
+
+
+def test_folders_of_a_run_s_names_that_are_of_none_are_not_removed(tmp_path):
+    (tmp_path / "samples").mkdir()
+    open_workdir(tmp_path).claim(Config())  # an empty one is nobody's
+    (tmp_path / "samples" / "mine.txt").touch()
+    open_workdir(tmp_path).claim(Config())  # of a run, which may train again
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(UserError, match=r"holds samples, which a training would remove"):
+        open_workdir(tmp_path).claim(Config())
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_what_cannot_be_removed_is_named_and_a_link_alone_goes(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "samples.npy").touch()
+    workdir = open_workdir(tmp_path / "run")
+    workdir.root.mkdir()
+    workdir.samples.symlink_to(tmp_path / "elsewhere")
+    workdir.forget_training()
+    assert not workdir.samples.exists() and (tmp_path / "elsewhere" / "samples.npy").exists()
+    workdir.export.mkdir()
+    (workdir.export / "model_card.md").touch()
+
+    def refuse(path):
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(UserError, match=r"export, of an earlier .* cannot be removed \(not yours"):
+        workdir.forget_training()
 
 
 def test_a_path_that_cannot_be_written_is_named(tmp_path):

@@ -272,3 +272,15 @@ def groups(config: Any) -> dict[str, type]:
     """The class of each group of keys; that of models depends on the family."""
     values = vars(config).items()
     return {name: type(value) for name, value in values if dataclasses.is_dataclass(value)}
+
+
+def differences(theirs: Any, ours: Any, now: str, prefix: str = "") -> Iterator[str]:
+    """How two configs as JSON differ, such as "config.model.num_steps was 8, now 4"."""
+    for key in sorted({*theirs, *ours}):
+        old, new = theirs.get(key), ours.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from differences(old, new, now, f"{prefix}{key}.")
+        elif old != new:
+            # Models of another family have other keys.
+            before, after = (repr(d[key]) if key in d else "absent" for d in (theirs, ours))
+            yield f"config.{prefix}{key} was {before}, {now} {after}"

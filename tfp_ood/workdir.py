@@ -17,6 +17,7 @@ from tfp_ood import atomic, options, paths
 from tfp_ood.errors import UserError
 
 _LOCK = ".lock"
+_KEPT = {"backup", "manifests", "model"}  # by trainings that start from nothing
 
 
 class TrainedConfig(Protocol):
@@ -168,7 +169,7 @@ class WorkDir:
             return []
         ours = json.loads(json.dumps(config.training_facts()))
         both = (options.merged(options.unsaid(config), facts) for facts in (theirs, ours))
-        return list(_differences(*both, now))
+        return list(options.differences(*both, now))
 
     def trained_facts(self) -> dict[str, Any] | None:
         """`training_facts` of the config that is trained here; None before that.
@@ -230,19 +231,41 @@ class WorkDir:
         )
 
     def forget_training(self) -> None:
-        """Removes what earlier trainings told on their way, for one that starts from nothing."""
-        for folder in (self.trajectory, self.tensorboard):
-            shutil.rmtree(folder, ignore_errors=True)
+        """Removes all that came of earlier trainings, for one that starts from nothing.
+
+        Raises:
+          UserError: something cannot be removed.
+        """
+        for path in self._results():
+            try:
+                path.unlink() if path.is_symlink() else shutil.rmtree(path)
+            except OSError as error:
+                raise UserError(
+                    f"--workdir: {path}, of an earlier training, cannot be removed ({error}). "
+                    "Remove it, or use another --workdir."
+                ) from error
+
+    def _results(self) -> list[pathlib.Path]:
+        """The folders of what comes of a training, where there is anything in them."""
+        folders = [self.root / name for name in sorted(self.folders() - _KEPT)]
+        return [path for path in folders if path.is_dir() and any(path.iterdir())]
 
     def claim(self, config: TrainedConfig, version: str = "") -> None:
         """Writes down the config that is trained here, and the version of the images.
 
         Raises:
-          UserError: as `check` and `check_images`, or the directory cannot be written.
+          UserError: as `check` and `check_images`, or the directory cannot be written, or holds
+            folders of a run's names and is none: a training would remove them.
         """
         self.check(config)
         self.check_images(version)
         try:
+            if not self.config.exists() and (others := self._results()):
+                raise UserError(
+                    f"{self.root} is no work directory of a training (it lacks {self.config.name}) "
+                    f"but holds {', '.join(path.name for path in others)}, which a training would "
+                    "remove. Use another --workdir, or remove them."
+                )
             with atomic.replacing(self.images) as path:
                 path.write_text(version + "\n")
             atomic.write_json(self.config, config.training_facts())
@@ -304,15 +327,3 @@ def slug(text: str) -> str:
     last = re.split(r"[/:]", text.rstrip("/"))[-1]
     words = re.sub(r"[^a-z0-9_]+", "_", last.lower()).strip("_")[:40]
     return f"{words}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
-
-
-def _differences(theirs: Any, ours: Any, now: str, prefix: str = "") -> Iterator[str]:
-    """Sentences such as "config.model.num_steps was 8, now 4"."""
-    for key in sorted({*theirs, *ours}):
-        old, new = theirs.get(key), ours.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, now, f"{prefix}{key}.")
-        elif old != new:
-            # Models of another family have other keys.
-            before, after = (repr(d[key]) if key in d else "absent" for d in (theirs, ours))
-            yield f"config.{prefix}{key} was {before}, {now} {after}"

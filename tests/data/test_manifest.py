@@ -67,6 +67,25 @@ def test_nothing_is_kept_where_nothing_may_be_written(opened, tmp_path):
     assert len(opened()[1]) == 5
 
 
+def test_what_was_looked_at_before_it_may_be_kept_is_kept_then(photos, opened, tmp_path):
+    """As soon as a training claims the directory: it may be killed."""
+    is_ours = False
+    image_files._open_folder.cache_clear()
+    with manifest.kept_in(tmp_path / "manifests", lambda: is_ours):
+        folder = image_files.open_folder(str(photos), "skip")
+        manifest.write_waiting()
+        assert not (tmp_path / "manifests").exists()
+        is_ours = True
+        manifest.write_waiting()
+        (file,) = (tmp_path / "manifests").iterdir()
+        before = file.stat().st_mtime_ns
+        manifest.write_waiting()
+        assert file.stat().st_mtime_ns == before
+    manifest.write_waiting()  # without manifests nothing waits
+    second, looked = opened()
+    assert looked == [] and second == folder
+
+
 def test_manifests_that_cannot_be_used_are_made_again(opened, tmp_path, monkeypatch):
     opened()
     (file,) = (tmp_path / "manifests").iterdir()

@@ -129,6 +129,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(workdir):
             assert (path.parent / f"{name}.{suffix}").stat().st_size > 1000
     summary = json.loads((path.parent / "summary.json").read_text())
     assert rotated_outcome(summary) == result.verdict
+    assert summary["variants"]["mnf"]["weights"] == {"mnf_0": "0123"}
 
 
 def test_some_variants_alone_can_be_shown(workdir):
@@ -156,6 +157,19 @@ def test_predictions_of_weights_that_were_replaced_are_refused(kind, workdir):
     table.metadata["weights"] = {"mnf_0": weights_id(folder)}
     predictions.write(predictions.table_path(workdir, "mnf", again), table)
     with pytest.raises(EvaluationError, match=r"older than the network mnf_0.*--mode=evaluate"):
+        write_report(workdir, VARIANTS, 0)
+
+
+def test_predictions_of_a_network_that_is_gone_while_others_are_there_are_refused(workdir):
+    for variant in set(VARIANTS) - {"mnf"}:
+        for kind, make in TABLES.items():
+            table = make(variant)
+            folder = workdir / "model" / f"{variant}_0"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "weights.data-00000-of-00001").write_bytes(b"")
+            table.metadata["weights"] = {folder.name: weights_id(folder)}
+            predictions.write(predictions.table_path(workdir, variant, kind), table)
+    with pytest.raises(EvaluationError, match=r"mnf_0, which is not in .*model.*--mode=train"):
         write_report(workdir, VARIANTS, 0)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -111,6 +112,26 @@ def test_other_digits_need_no_training(workdir, data_dir):
     assert cli.main(command(workdir, data_dir, *flags)) == 0
     assert stamps(workdir) == before and sets.stat().st_mtime_ns == kept
     assert (workdir / "report" / "digit_4.png").exists()
+
+
+def test_a_network_that_is_trained_again_leaves_no_old_figure(
+    workdir, data_dir, tmp_path, capsys, monkeypatch
+):
+    """Even if that is killed; what other networks predicted stays."""
+    copy = shutil.copytree(workdir, tmp_path / "run")
+    shutil.rmtree(copy / "model" / "mnf_0")
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(classify, "_train_one", killed)
+    assert cli.main(command(copy, data_dir, "--mode=train")) == 130
+    assert not (copy / "report").exists()
+    left = {path.name for path in (copy / "predictions").glob("*.parquet")}
+    others = set(VARIANTS) - {"mnf"}
+    assert left == {f"{name}.{kind}.parquet" for name in others for kind in ("rotated", "sets")}
+    assert cli.main(command(copy, data_dir, "--mode=report")) == 2
+    assert "mnf.rotated.parquet; --mode=evaluate" in capsys.readouterr().err
 
 
 def test_too_few_of_a_digit_are_known_before_training(data_dir, tmp_path, capsys):

@@ -28,7 +28,7 @@ from tfp_ood.config import (
 from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError, TrainingError, UserError
 from tfp_ood.training import fit, optimizers
-from tfp_ood.workdir import open_workdir
+from tfp_ood.workdir import WorkDir, open_workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -39,20 +39,32 @@ CONFIG = Config(
 )
 
 
+OLD = [
+    *("trajectory/00000099.parquet", "progress/00000099.parquet", "tensorboard/validation/events"),
+    *("scores/mnist.test.parquet", "samples/samples.json", "report/index.html"),
+    *("audit/audit.json", "monitor/mine/monitor.json", "export/model_card.md"),
+]
+"""What earlier trainings leave in a work directory."""
+
+
 @pytest.fixture(scope="module", name="finished")
 def _finished(tmp_path_factory, data_dir):
     workdir = open_workdir(tmp_path_factory.mktemp("finished") / "run")
-    for folder in (workdir.trajectory, workdir.tensorboard):
-        folder.mkdir(parents=True)
-        (folder / "00000099.parquet").touch()
+    workdir.claim(CONFIG)
+    for name in OLD:
+        (workdir.root / name).parent.mkdir(parents=True)
+        (workdir.root / name).touch()
     fit.train(CONFIG, workdir, data_dir)
     return workdir
 
 
 def test_a_training_from_the_start_forgets_what_an_earlier_one_left(finished):
-    """Where `rm -r model` made room for it: no curve is of two trainings."""
+    """Where `rm -r model` made room for it: no curve is of two trainings, no page of another."""
     assert list(trajectory.read(finished.trajectory)) == list(range(0, 13, 2))
-    assert not (finished.tensorboard / "00000099.parquet").exists()
+    assert [name for name in OLD if (finished.root / name).exists()] == []
+    assert {pathlib.PurePath(name).parts[0] for name in OLD} == WorkDir.folders() - {
+        *("backup", "manifests", "model")
+    }
 
 
 def weights(workdir):
@@ -90,6 +102,8 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir,
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not fit.is_trained(workdir), "it ended before it could be killed"
+    workdir.report.mkdir()
+    (workdir.report / "notes.txt").touch()
 
     assert cli.main(command(workdir, data_dir)[1:]) == 0
     assert "resuming at step" in capsys.readouterr().out
@@ -99,6 +113,7 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir,
         np.testing.assert_allclose(resumed, whole, rtol=1e-4, atol=1e-5)
     assert not workdir.backup.exists()
     assert list(trajectory.read(workdir.trajectory)) == list(range(0, 13, 2))
+    assert (workdir.report / "notes.txt").exists()
 
 
 def test_another_seed_trains_other_weights(finished, data_dir, tmp_path):

@@ -52,6 +52,8 @@ class _Place:
     may_write: Callable[[], bool]
     there: dict[str, Looks] = dataclasses.field(default_factory=dict)
     """Path of a folder -> what its manifest holds, as far as this process knows."""
+    waiting: dict[str, Looks] = dataclasses.field(default_factory=dict)
+    """Path of a folder -> what is not in its manifest because that may not be written yet."""
 
 
 _place: contextvars.ContextVar[_Place | None] = contextvars.ContextVar("manifests", default=None)
@@ -63,7 +65,8 @@ def kept_in(folder: pathlib.Path, may_write: Callable[[], bool]) -> Iterator[Non
 
     Args:
       folder: need not exist.
-      may_write: asked before each; while it says no, manifests are only read.
+      may_write: asked before each; while it says no, manifests are only read (see
+        `write_waiting`).
     """
     token = _place.set(_Place(folder, may_write))
     try:
@@ -92,8 +95,12 @@ def write(path: str, looks: Looks) -> None:
     """Keeps what is known of all files of the folder at a path, if manifests are kept and this one
     does not hold it yet."""
     place = _place.get()
-    if place is None or place.there.get(path) is looks or not place.may_write():
+    if place is None or place.there.get(path) is looks:
         return
+    if not place.may_write():
+        place.waiting[path] = looks
+        return
+    place.waiting.pop(path, None)
     rows = [_to_row(name, stamp, look) for name, (stamp, look) in looks.items()]
     schema = _SCHEMA.with_metadata({_KEY: _version()})
     file = _file(place, path)
@@ -102,6 +109,13 @@ def write(path: str, looks: Looks) -> None:
         table = pa.Table.from_pylist(rows, schema)
         pq.write_table(table, temporary, write_page_checksum=True)
     place.there[path] = looks
+
+
+def write_waiting() -> None:
+    """Keeps what could not be kept when it was found, if that may be written by now."""
+    place = _place.get()
+    for path, looks in list(place.waiting.items()) if place else ():
+        write(path, looks)
 
 
 _SCHEMA = pa.schema([

@@ -51,12 +51,18 @@ def read_tables(workdir: WorkDir, sets: Sequence[tuple[str, str]]) -> list[Score
     """The score tables of sets, given as (name, split).
 
     Raises:
-      EvaluationError: one is missing, damaged, or of weights that are not there any more.
+      EvaluationError: one is missing, damaged, or of weights that are not there any more, or they
+        are beside a training that has not ended.
     """
     tables, weights = (
         [read_score_table(workdir.score_table(*names)) for names in sets],
         workdir.weights,
     )
+    if weights is None and workdir.backup.exists():
+        raise EvaluationError(
+            f"The training in {workdir.root} has not ended, and the scores there are of another. "
+            "Run --mode=train, which goes on with it, and then --mode=evaluate."
+        )
     for table in tables:
         if weights and table.metadata["weights"] != weights:  # tables alone can be read
             raise EvaluationError(

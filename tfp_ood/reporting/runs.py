@@ -27,6 +27,11 @@ class Run(JudgedSets):
     sets: Sequence[JudgedSet]
     """The in-distribution set, then the others but those of reduced contrast; without images."""
 
+    @property
+    def weights(self) -> str:
+        """`weights_id` of the model."""
+        return self.summary.model["weights"]
+
 
 def read_runs(workdirs: Sequence[str | os.PathLike[str]]) -> list[Run]:
     """Reads runs.

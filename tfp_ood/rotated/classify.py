@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from tfp_ood import atomic
-from tfp_ood.data import pipeline
+from tfp_ood.data import manifest, pipeline
 from tfp_ood.errors import DataError, TrainingError
 from tfp_ood.keras import keras
-from tfp_ood.rotated.config import NUM_CLASSES, RotatedConfig
+from tfp_ood.rotated import predictions
+from tfp_ood.rotated.config import NUM_CLASSES, VARIANTS, RotatedConfig
 from tfp_ood.rotated.images import load_images
 from tfp_ood.rotated.lenet import BAYESIAN, LeNet
 from tfp_ood.training.weights import read_facts, read_weights, write_weights
@@ -71,9 +72,20 @@ def train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None
     # What cannot be judged afterwards must be known before training.
     load_images(config, pipeline.open_sets(config.data, data_dir))
     workdir.claim(config, splits[0].version)
+    manifest.write_waiting()
+    _forget(missing, config, workdir)
     for count, network in enumerate(missing, start=1):
         print(f"training network {count} of {len(missing)}: {network[0]} {network[1]}")
         _train_one(network, config, workdir, images, validation)
+
+
+def _forget(missing: Sequence[Network], config: RotatedConfig, workdir: WorkDir) -> None:
+    """Removes what earlier trainings of networks left, and the page that shows it."""
+    workdir.forget_training()
+    for variant in VARIANTS:
+        if set(networks(variant, config)) & set(missing):
+            for path in predictions.paths(workdir.root, variant):
+                path.unlink(missing_ok=True)
 
 
 def load_trained(network: Network, config: RotatedConfig, workdir: WorkDir) -> LeNet:

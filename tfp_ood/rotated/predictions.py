@@ -54,6 +54,11 @@ def table_path(workdir: str | os.PathLike[str], variant: str, kind: str) -> path
     return pathlib.Path(workdir, "predictions", f"{variant}.{kind}.parquet")
 
 
+def paths(workdir: str | os.PathLike[str], variant: str) -> list[pathlib.Path]:
+    """Both tables of a variant."""
+    return [table_path(workdir, variant, kind) for kind in ("rotated", "sets")]
+
+
 def write(path: pathlib.Path, predictions: Predictions) -> None:
     """Writes a table, whole or not at all."""
     classes = {f"{_PROBABILITY}{n}": p for n, p in enumerate(predictions.probabilities.T)}

@@ -75,6 +75,8 @@ def write_report(
     )
     for table in (*rotated.values(), *sets.values()):
         _check_weights(table, workdir)
+    for table in (*rotated.values(), *sets.values()):
+        _check_networks(table, workdir)
     pictures = _read_pictures(workdir.root / predictions.PICTURES)
     summary = summarize(rotated, sets, digit_index)
     outcome = rotated_outcome(summary)
@@ -110,6 +112,21 @@ def _check_weights(table: predictions.Predictions, workdir: WorkDir) -> None:
                 f"The predictions in {workdir.root / predictions.PICTURES.parent} are older than "
                 f"the network {name}, which was trained again. Run --mode=evaluate, which makes "
                 "them again."
+            )
+
+
+def _check_networks(table: predictions.Predictions, workdir: WorkDir) -> None:
+    """Refuses predictions of networks that are gone, as where their training begins again.
+
+    Raises:
+      EvaluationError: names the network.
+    """
+    for name in table.metadata["weights"]:
+        if workdir.model.exists() and weights_id(workdir.model / name) is None:
+            raise EvaluationError(
+                f"The predictions in {workdir.root / predictions.PICTURES.parent} are of a network "
+                f"{name}, which is not in {workdir.model}. Run --mode=train, which trains it, and "
+                "then --mode=evaluate."
             )
 
 

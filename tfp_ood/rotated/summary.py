@@ -127,6 +127,7 @@ def _describe(metadata: Mapping[str, Any]) -> dict[str, Any]:
     networks = metadata["networks"]
     return {
         "label": LABELS[metadata["variant"]],
+        "weights": metadata["weights"],
         "num_networks": len(networks),
         "num_parameters": sum(network["num_parameters"] for network in networks),
         "num_epochs": networks[0]["num_epochs"],

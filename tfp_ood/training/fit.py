@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfp_ood import atomic, devices, models, paths, signals
 from tfp_ood.config import Config, ConfigError, TrainConfig
-from tfp_ood.data import pipeline
+from tfp_ood.data import manifest, pipeline
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.training import cluster, optimizers
@@ -108,6 +108,7 @@ def train(
     process = cluster.of(config)
     if process.is_chief:
         workdir.claim(config, train_split.version)
+        manifest.write_waiting()
     held = pipeline.hold(train_split, config.train.memory_limit)
     job = _Job(config, workdir, strategy, process, held, validation, sets, judge)
     with errors_named(strategy), strategy.scope():

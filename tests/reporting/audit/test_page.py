@@ -39,6 +39,7 @@ def _result(workdir):
 
 def test_who_would_pass(result):
     facts = json.loads(result.path.with_name("audit.json").read_text())
+    assert facts["weights"] == "0123"
     mnist, noise = facts["sets"]["mnist/test"], facts["sets"]["noise/all"]
     assert mnist["passes_likelihood"] == 1.0 and mnist["passes_guard"] == 0.0
     assert mnist["fired"]["log_prob"] == {"too_high": 0.0, "too_low": 1.0}

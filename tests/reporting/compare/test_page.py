@@ -31,7 +31,7 @@ def finish(root, seed=0, foreign_bits=2.0, sets=SETS, **facts):
         count = 100 if split == "validation" else 60
         size = {"png_bytes": np.full(count, 5.0 if name == sets[0][0] else 0.0)}
         bits = rng.normal(mean, 0.3, count)
-        write(root, bits, name, split, size, seed=seed, config_hash=root.name)
+        write(root, bits, name, split, size, seed=seed, config_hash=root.name, weights=root.name)
     write_report(root, sets)
     return root
 
@@ -71,6 +71,7 @@ def test_everything_on_one_page(workdirs, tmp_path):
     assert [run["label"] for run in facts["runs"]] == [
         "Glow (glow_a)", "Glow (glow_b)", "Glow (reverse)"
     ]  # fmt: skip
+    assert [run["weights"] for run in facts["runs"]] == ["glow_a", "glow_b", "reverse"]
 
 
 def test_likelihood_and_the_guard_side_by_side(workdirs, tmp_path):
@@ -148,7 +149,8 @@ def test_a_run_is_compared_once(workdirs):
 
 
 def test_a_report_that_is_older_than_its_scores_is_named(workdirs):
-    write(workdirs[1], [1.0, 2.0], "mnist", "test", seed=1, config_hash="glow_b")
+    facts = {"seed": 1, "config_hash": "glow_b", "weights": "glow_b"}
+    write(workdirs[1], [1.0, 2.0], "mnist", "test", **facts)
     with pytest.raises(EvaluationError, match=r"glow_b is older than its scores of mnist/test"):
         read_runs(workdirs)
 

@@ -52,6 +52,7 @@ def _drifted(tmp_path_factory):
 def test_drift_is_said_and_the_foreign_images_are_named(drifted):
     root, result, facts = drifted
     assert result.path == root / "monitor" / slug(NEW) / "index.html"
+    assert facts["weights"] == "0123"
     assert facts["is_drift"] and "flags" in facts["found_by"] and facts["verdict"] == result.verdict
     verdict, flags, named, *_ = result.verdict
     assert verdict.startswith(

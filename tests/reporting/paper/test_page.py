@@ -55,6 +55,8 @@ def test_theirs_and_ours_side_by_side(page):
         assert finding.says in words
     facts = json.loads(page.path.with_name("paper.json").read_text())
     assert [row["ours"] for row in facts["numbers"]] == pytest.approx([3.0, 2.0])
+    runs = [{"run": name, "weights": "0123"} for name in ("Glow (glow)", "VAE (vae)")]
+    assert facts["runs"] == runs
     assert all(row["is_smaller"] for row in facts["numbers"])
     assert len(facts["findings"]["foreign_likelier"]) == 2
     assert page.path.with_name("numbers.png").exists()

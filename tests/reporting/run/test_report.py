@@ -1,3 +1,4 @@
+import functools
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 from tests.evaluation.fakes import write
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting.audit.page import write_audit
+from tfp_ood.reporting.run import report
 from tfp_ood.reporting.run.report import write_report
 from tfp_ood.workdir import open_workdir
 
@@ -60,6 +62,30 @@ def test_all_files_and_the_result(workdir):
     assert summary["in_distribution"] == "fashion_mnist"
     assert summary["datasets"]["mnist/test"]["num_images"] == 30
     assert set(summary["diagnosis"]) == {"complexity"}
+
+
+def test_a_ratio_to_another_reference_or_one_that_was_trained_again_is_refused(workdir, tmp_path):
+    other = open_workdir(tmp_path / "background")
+    other.model.mkdir(parents=True)
+    other.config.write_text("{}")
+    weights = other.model / "weights.data-00000-of-00001"
+    weights.write_bytes(b"one")
+    facts = {"reference": {"config_hash": "abc", "weights": other.weights}}
+    write(workdir, np.linspace(2, 4, 50), "fashion_mnist", **facts)
+    write(workdir, np.linspace(1, 2.5, 30), "mnist", **facts)
+    now = config()
+    now["evaluate"]["reference"] = str(other.root)
+    evidence = functools.partial(report._evidence, open_workdir(workdir), SETS, now)
+    evidence()
+    said = r"fashion_mnist/test .*evaluate\.reference .*trained again.*--mode=evaluate"
+    weights.write_bytes(b"another")
+    with pytest.raises(EvaluationError, match=said):
+        evidence()
+    weights.unlink()  # as a new training of it begins
+    with pytest.raises(EvaluationError, match=said):
+        evidence()
+    other.root.rename(tmp_path / "moved")  # tables alone can be read
+    evidence()
 
 
 def test_a_run_with_held_out_images_has_a_guard(workdir):
@@ -146,6 +172,16 @@ def test_scores_of_weights_that_were_replaced_are_refused(workdir, write_page):
     (workdir / "model" / "weights.data-00000-of-00001").write_bytes(b"others")
     with pytest.raises(EvaluationError, match=r"older than the weights.*--mode=evaluate"):
         write_page(workdir, SETS)
+
+
+@pytest.mark.parametrize("write_page", [write_report, write_audit_at_a_tenth])
+def test_scores_beside_a_training_that_has_not_ended_are_refused(workdir, write_page):
+    """Of another: the page would show its figures beside the new curves."""
+    write(workdir, np.linspace(2, 4, 99), "fashion_mnist", "validation")
+    (workdir / "backup").mkdir()
+    with pytest.raises(EvaluationError, match=r"training .* not ended.*--mode=train"):
+        write_page(workdir, SETS)
+    assert not list(workdir.glob("*/index.html"))
 
 
 def test_missing_tables_are_all_named_with_the_mode_that_makes_them(workdir):

@@ -59,7 +59,12 @@ def write_audit(
     ]
     title = f"Would likelihood have caught it? An audit of {judged[0].label}"
     page = html.write(places.audit, title, sentences, sections)
-    said = {"false_alarm_rate": false_alarm_rate, "verdict": sentences, "sets": facts}
+    said = {
+        "weights": summary.model["weights"],
+        "false_alarm_rate": false_alarm_rate,
+        "verdict": sentences,
+        "sets": facts,
+    }
     atomic.write_json(places.audit / "audit.json", said)
     return page
 

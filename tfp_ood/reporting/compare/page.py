@@ -227,4 +227,4 @@ def _roc_section(runs: Sequence[Run], report: pathlib.Path) -> str:
 
 def _facts(run: Run) -> dict[str, Any]:
     datasets = to_json(run.summary)["datasets"]
-    return {"label": run.label, "config": run.config, "datasets": datasets}
+    return {"label": run.label, "weights": run.weights, "config": run.config, "datasets": datasets}

@@ -94,7 +94,8 @@ def judge(
         of_new.score, of_own.score, flagged, config.level, config.false_discovery_rate
     )
     calibration = guard.combined.calibration
-    return Found(new_label, own_label, of_new, of_own, calibration, compared, config)
+    weights = own.metadata["weights"]
+    return Found(new_label, own_label, of_new, of_own, calibration, compared, config, weights)
 
 
 _DISTRIBUTIONS = (

@@ -35,6 +35,8 @@ class Found:
     """Of the guard."""
     drift: Drift
     config: MonitorConfig
+    weights: str
+    """`weights_id` of the model."""
 
     @property
     def expected(self) -> tuple[int, int]:
@@ -168,6 +170,7 @@ def _cannot(number: int, share: float | None) -> str:
 def facts(found: Found) -> dict[str, Any]:
     """What monitor.json says."""
     return {
+        "weights": found.weights,
         "verdict": sentences(found),
         "is_drift": found.drift.is_drift,
         "level": found.config.level,

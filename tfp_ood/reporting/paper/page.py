@@ -78,7 +78,13 @@ def write_paper_page(
         ]
         for name, ones in found.items()
     }
-    said = {"numbers": measures, "guard": _guarded(runs), "findings": findings}
+    models = [{"run": run.label, "weights": run.weights} for run in runs]
+    said = {
+        "runs": models,
+        "numbers": measures,
+        "guard": _guarded(runs),
+        "findings": findings,
+    }
     atomic.write_json(report / "paper.json", said)
     return page
 

@@ -117,6 +117,10 @@ def _check_config(tables: Sequence[ScoreTable], config: Mapping[str, Any]) -> No
       EvaluationError: names the first setting that differs.
     """
     num_draws, num_test = config["evaluate"]["num_draws"], config["data"]["num_test"]
+    reference = config["evaluate"].get("reference")
+    place = open_workdir(reference) if reference else None
+    is_there = place is not None and place.config.exists()  # tables alone can be read
+    weights = place.weights if is_there else None
     for table in tables:
         facts, differs = table.metadata, ""
         if facts["kind"] == "bound" and facts["num_draws"] != num_draws:
@@ -125,6 +129,8 @@ def _check_config(tables: Sequence[ScoreTable], config: Mapping[str, Any]) -> No
             wanted = config["evaluate"].get(name)
             if bool(wanted) != bool(facts.get(name)):
                 differs = f"config.evaluate.{name} is now {wanted!r}"
+        if is_there and facts.get("reference") and facts["reference"]["weights"] != weights:
+            differs = f"config.evaluate.reference is now {reference!r}, or that was trained again"
         if num_test and table.num_images > num_test:
             differs = f"config.data.num_test was not {num_test}: they are of {table.num_images:,}"
         if differs:
