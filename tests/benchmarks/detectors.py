@@ -144,8 +144,9 @@ def tables(root: pathlib.Path) -> str:
     ]
     flagged = [row for name, one in found.items() for row in _flagged(name, one)]
     commands = [
-        f"python main.py --workdir=runs/{name} " + shlex.join(arguments)
-        for name, arguments in runs()
+        f"python main.py --workdir=runs/{name} "
+        + shlex.join(arguments if "ratio" in found[name].detector_names else without)
+        for (name, arguments), (_, without) in zip(runs(), _alone(), strict=True)
         if name in found
     ]
     return "\n\n".join([
