@@ -123,26 +123,26 @@ def test_what_has_no_number_for_a_score_is_an_outlier(monkeypatch):
     assert np.all(fitted.predict(OWN) == -1)
 
 
-@pytest.mark.usefixtures("stand_in")
-def test_bytes_are_not_copied(monkeypatch):
+@pytest.fixture(name="trained")
+def _trained(stand_in, monkeypatch):
+    """Images and config of every training."""
     seen = []
-    monkeypatch.setattr(
-        estimator_lib.OutlierDetector,
-        "_train",
-        lambda self, images, config: seen.append(images) or StandIn(images, config),
-    )
+
+    def train(self, images, config):
+        seen.append((images, config))
+        return StandIn(images, config)
+
+    monkeypatch.setattr(estimator_lib.OutlierDetector, "_train", train)
+    return seen
+
+
+def test_bytes_are_not_copied(trained):
     OutlierDetector(false_alarm_rate=RATE).fit(OWN)
-    assert np.shares_memory(seen[0], OWN)
+    assert np.shares_memory(trained[0][0], OWN)
 
 
-@pytest.mark.usefixtures("stand_in")
-def test_a_seed_is_taken_as_anywhere_in_scikit_learn(monkeypatch):
-    seeds = []
-    monkeypatch.setattr(
-        estimator_lib.OutlierDetector,
-        "_train",
-        lambda self, images, config: seeds.append(config.seed) or StandIn(images, config),
-    )
+def test_a_seed_is_taken_as_anywhere_in_scikit_learn(trained):
     for state in (3, np.int64(3), np.random.RandomState(5), None):
         OutlierDetector(false_alarm_rate=RATE, random_state=state).fit(OWN)
+    seeds = [config.seed for _, config in trained]
     assert seeds[:2] == [3, 3] and all(0 <= seed < 2**31 for seed in seeds)
