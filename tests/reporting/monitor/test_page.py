@@ -20,13 +20,13 @@ NUM_OWN, NUM_NEW, NUM_FOREIGN = 250, 220, 40
 FOREIGN = range(10, 10 + NUM_FOREIGN)  # the fake images before are compressed better
 
 
-def fill(root, rng, num_foreign, num_new=NUM_NEW):
+def fill(root, rng, num_foreign, num_new=NUM_NEW, **facts):
     """Tables of a run, and of new images of which some are far too unlikely."""
     for split, number in (("validation", 250), ("test", NUM_OWN)):
         write(root, rng.normal(3.0, 0.1, number), "fashion_mnist", split)
     bits = rng.normal(3.0, 0.1, num_new)
     bits[FOREIGN.start : FOREIGN.start + num_foreign] += 2.0
-    write(root, bits, NEW, "all")
+    write(root, bits, NEW, "all", **facts)
 
 
 def look(places):
@@ -98,6 +98,15 @@ def test_own_images_have_not_drifted_and_what_that_cannot_show_is_said(tmp_path)
     assert 0.05 < share < 0.2 and f"a share of {100 * share:.1f} % of foreign ones" in cannot
     _, facts = monitor(tmp_path, level=0.001, false_discovery_rate=0.5)
     assert facts["level"] == 0.001 and facts["smallest_share"] > share
+
+
+def test_that_some_of_the_images_alone_were_judged_is_said(tmp_path):
+    fill(tmp_path, np.random.default_rng(1), 0, preprocessing={"chosen_at_random_of": 5_000})
+    (*_, chosen, _), facts = monitor(tmp_path)
+    assert chosen.startswith(
+        f"Caution: {NUM_NEW} of the 5,000 images were judged, chosen at random"
+    )
+    assert facts["num_there"] == 5_000
 
 
 def test_few_images_are_cautioned_against(tmp_path):

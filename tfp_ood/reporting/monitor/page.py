@@ -95,7 +95,10 @@ def judge(
     )
     calibration = guard.combined.calibration
     weights = own.metadata["weights"]
-    return Found(new_label, own_label, of_new, of_own, calibration, compared, config, weights)
+    there = new.metadata["preprocessing"].get("chosen_at_random_of", new.num_images)
+    return Found(
+        new_label, own_label, of_new, of_own, calibration, compared, config, weights, there
+    )
 
 
 _DISTRIBUTIONS = (

@@ -37,6 +37,8 @@ class Found:
     config: MonitorConfig
     weights: str
     """`weights_id` of the model."""
+    num_there: int
+    """New images in all; with `data.num_test` some of them, chosen at random, are judged."""
 
     @property
     def expected(self) -> tuple[int, int]:
@@ -141,6 +143,11 @@ def _named(found: Found) -> str:
 
 def _cautions(found: Found) -> list[str]:
     said: list[str] = []
+    if found.num_there > found.num_new:
+        said.append(
+            f"Caution: {found.num_new:,} of the {found.num_there:,} images were judged, chosen at "
+            "random (config.data.num_test)."
+        )
     few = found.num_new < drift.FEW
     start = f"Caution: {found.num_new:,} images are few. " if few else ""
     if found.drift.is_drift and found.smallest_share is None:  # what cannot be shown was
@@ -171,6 +178,7 @@ def facts(found: Found) -> dict[str, Any]:
     """What monitor.json says."""
     return {
         "weights": found.weights,
+        "num_there": found.num_there,
         "verdict": sentences(found),
         "is_drift": found.drift.is_drift,
         "level": found.config.level,
