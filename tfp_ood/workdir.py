@@ -79,10 +79,10 @@ class WorkDir:
     """What the samples were drawn with, JSON."""
     report = _Place("report")
     """Folder of the run's page and its figures (`reporting.run`), or of several runs' page."""
-    guard = _Place("guard.json")
-    """What rate of false alarms `tfp_ood.fit` was asked for, where it left no report, JSON."""
     summary = _Place("report/summary.json")
     """The figures of the report (`reporting.summary`), JSON."""
+    guard = _Place("guard.json")
+    """What rate of false alarms `tfp_ood.fit` was asked for, where it left no report, JSON."""
     export = _Place("export")
     """Folder of what is shipped: `model`, `model_card.md`, `client.py` (`export.bundle`)."""
     audit = _Place("audit")

@@ -146,10 +146,10 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
                 f"image_shape: got {self.image_shape!r}; valid is (height, width, channels), such "
                 "as (32, 32, 3)."
             )
-        shape = getattr(X, "shape", ())
-        if len(shape) in (3, 4) and (*shape[1:], 1)[:3] != sizes:
+        own = _own_shape(X)
+        if own and own != sizes:
             raise ImageError(
-                f"X: got images {list((*shape[1:], 1)[:3])}, but image_shape is {list(sizes)}; "
+                f"X: got images {list(own)}, but image_shape is {list(sizes)}; "
                 "leave it out for images that have a shape."
             )
 
@@ -160,16 +160,13 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
           X: as `fit`.
           reset: whether they say how many values an image has.
         """
-        shape = getattr(X, "shape", ())
-        if len(shape) in (3, 4):
-            own = (*shape[1:], 1)[:3]
-            if reset:
-                self._own_shape = own
-            elif own != self._shape():
-                raise ImageError(f"X: got images {list(own)}; valid is {list(self._shape())}.")
+        own = _own_shape(X)
+        if reset:
+            self._own_shape = own
+        elif own and own != self._shape():
+            raise ImageError(f"X: got images {list(own)}; valid is {list(self._shape())}.")
+        if own:
             X = np.asarray(X).reshape(len(X), -1)
-        elif reset:
-            self._own_shape = None
         return validate_data(
             self, X, reset=reset, dtype="numeric", ensure_min_samples=_FEWEST if reset else 1
         )
@@ -206,3 +203,9 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         if self.workdir is None:
             weakref.finalize(run, made.cleanup)
         return run
+
+
+def _own_shape(X: Any) -> tuple[int, ...] | None:
+    """(H, W, C) of images [N, H, W, C] or [N, H, W]; None of what has another form."""
+    shape = getattr(X, "shape", ())
+    return (*shape[1:], 1)[:3] if len(shape) in (3, 4) else None

@@ -42,8 +42,7 @@ def config(places: WorkDir, facts: dict[str, Any]) -> Config:
 def write_rate(places: WorkDir, config: Config) -> None:
     """Leaves the rate of false alarms of a run that has no report to tell it."""
     facts = {"weights": places.weights, "false_alarm_rate": config.export.false_alarm_rate}
-    with atomic.replacing(places.guard) as temporary:
-        temporary.write_text(json.dumps(facts) + "\n")
+    atomic.write_json(places.guard, facts)
 
 
 def _asked_rate(places: WorkDir) -> float:

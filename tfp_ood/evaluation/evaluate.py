@@ -114,9 +114,7 @@ def current_tables(
     fit.training_facts(workdir)
     sets = _open_sets(config, workdir, data_dir)
     missing = [
-        f"{split.name}/{split.split}"
-        for split, path, facts in sets
-        if not any(tables.is_current(path, {**facts, **more}) for more in _further(path, config))
+        f"{split.name}/{split.split}" for split, path, facts in sets if not _serves(path, facts)
     ]
     if missing:
         raise EvaluationError(
@@ -127,10 +125,10 @@ def current_tables(
     return judged, held_out
 
 
-def _further(path: pathlib.Path, config: Config) -> list[dict[str, Any]]:
-    """Facts that a table may have beside those that are asked: a reference does not hurt."""
-    found = tables.facts_of(path).get("reference")
-    return [{}] if config.evaluate.reference or found is None else [{}, {"reference": found}]
+def _serves(path: pathlib.Path, facts: dict[str, Any]) -> bool:
+    """Whether a table is current; that it knows a reference which is not asked does not hurt."""
+    reference = tables.facts_of(path).get("reference")
+    return tables.is_current(path, {"reference": reference, **facts} if reference else facts)
 
 
 def _open_sets(

@@ -94,6 +94,12 @@ def _webp_size(image: np.ndarray) -> int:
         return file.tell()
 
 
+def spread(num_images: int, most: int) -> np.ndarray:
+    """Numbers of at most so many of a set's images, at even distances: int64, ascending."""
+    count = min(most, num_images)
+    return np.arange(count, dtype=np.int64) * num_images // max(count, 1)
+
+
 class Keeper:
     """Gathers `Kept` batch by batch, in memory that does not grow with the number of images.
 
@@ -102,8 +108,7 @@ class Keeper:
     """
 
     def __init__(self, num_images: int) -> None:
-        count = min(_NUM_SPREAD, num_images)
-        self._spread_index = np.arange(count, dtype=np.int64) * num_images // max(count, 1)
+        self._spread_index = spread(num_images, _NUM_SPREAD)
         self._spread: list[np.ndarray] = []
         self._num_images = 0
         self._sums: np.ndarray | int = 0

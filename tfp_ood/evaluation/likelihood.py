@@ -108,11 +108,7 @@ def _scored_rows(
 
 def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
     """The items; each is given out when the next one is made."""
-    for last in itertools.islice(items, 1):
-        for item in items:
-            yield last
-            last = item
-        yield last
+    return (item for item, _ in itertools.pairwise(itertools.chain(items, [None])))
 
 
 def _constant_column(value: str, length: int) -> pa.DictionaryArray:

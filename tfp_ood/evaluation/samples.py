@@ -1,7 +1,7 @@
 """The stage that draws images from a trained model."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from tfp_ood import atomic, models
 from tfp_ood.config import Config, fingerprint
 from tfp_ood.data import pipeline
+from tfp_ood.evaluation import images
 from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
 
@@ -37,11 +38,9 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
       UserError: no trained model, or one of another config.
       DataError: a set whose images are needed is not there, or does not fit the model.
     """
-    facts = _facts(config, workdir)
-    sets = pipeline.open_sets(config.data, data_dir) if _further(facts) else []
-    # Files change; a set of TensorFlow Datasets is named with its version.
-    if versions := {one.name: one.version for one in sets if one.version}:
-        facts["versions"] = versions
+    of_sets = _facts_of_sets(config)
+    sets = pipeline.open_sets(config.data, data_dir) if of_sets else []
+    facts = {**_facts(config, workdir), **of_sets, **_versions(sets)}
     if _is_current(workdir, facts):
         return
     model = fit.load_trained(config, workdir)
@@ -53,8 +52,8 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     if "reconstructed" in facts:
         made[workdir.reconstructions] = _reconstructions(model, sets)
     with atomic.replacing_folder(workdir.samples) as folder:
-        for path, images in made.items():
-            np.save(folder / path.name, images)
+        for path, array in made.items():
+            np.save(folder / path.name, array)
         (folder / workdir.sample_facts.name).write_text(json.dumps(facts) + "\n")
     print(f"drew {config.sample.num_images} samples: {workdir.sample_images}")
 
@@ -62,7 +61,7 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
 def _is_current(workdir: WorkDir, facts: Mapping[str, Any]) -> bool:
     """Whether all samples that these facts ask for are there."""
     places = {"paths": workdir.paths, "reconstructed": workdir.reconstructions}
-    further = [places[name] for name in _further(facts)]
+    further = [place for name, place in places.items() if name in facts]
     if not all(p.exists() for p in (workdir.sample_images, workdir.temperatures, *further)):
         return False
     try:
@@ -72,14 +71,19 @@ def _is_current(workdir: WorkDir, facts: Mapping[str, Any]) -> bool:
 
 
 def _facts(config: Config, workdir: WorkDir) -> dict[str, Any]:
-    """All that the folder of samples depends on."""
-    facts = {
+    """What the images that are drawn depend on."""
+    return {
         "config_hash": fingerprint(config.training_facts()),
         "weights": workdir.weights,
         "num_images": config.sample.num_images,
         "temperature": config.sample.temperature,
         "temperatures": list(TEMPERATURES),
     }
+
+
+def _facts_of_sets(config: Config) -> dict[str, Any]:
+    """What is made from images of the sets, and from which; nothing where nothing is."""
+    facts: dict[str, Any] = {}
     sets = [config.data.in_distribution, *config.data.out_of_distribution]
     if config.model.has_latents and config.sample.num_paths:
         facts |= {"num_paths": config.sample.num_paths, "paths": sets}
@@ -88,16 +92,16 @@ def _facts(config: Config, workdir: WorkDir) -> dict[str, Any]:
     return facts
 
 
-def _further(facts: Mapping[str, Any]) -> list[str]:
-    """What is made from images of the sets."""
-    return [name for name in ("paths", "reconstructed") if name in facts]
+def _versions(sets: Sequence[pipeline.Split]) -> dict[str, Any]:
+    """Of sets of files, which change; one of TensorFlow Datasets is named with its version."""
+    versions = {one.name: one.version for one in sets if one.version}
+    return {"versions": versions} if versions else {}
 
 
 def _some(split: pipeline.Split, number: int) -> np.ndarray:
     """Images at even distances in a set, `number` or all of fewer: the first may be of one kind."""
-    count = min(number, split.num_images)
-    _, images = pipeline.at(split, [place * split.num_images // count for place in range(count)])
-    return images
+    _, found = pipeline.at(split, images.spread(split.num_images, number))
+    return found
 
 
 def _paths(model: models.LikelihoodModel, sets: list[pipeline.Split], num_paths: int) -> np.ndarray:
@@ -118,7 +122,7 @@ def _reconstructions(model: models.LikelihoodModel, sets: list[pipeline.Split]) 
     """See `sample`."""
     pairs = np.full((len(sets), 2, _NUM_RECONSTRUCTED, *model.image_shape), 255, np.uint8)
     for pair, split in zip(pairs, sets, strict=True):
-        images = _some(split, _NUM_RECONSTRUCTED)
-        pair[0, : len(images)] = images
-        pair[1, : len(images)] = model.reconstruct(images)
+        some = _some(split, _NUM_RECONSTRUCTED)
+        pair[0, : len(some)] = some
+        pair[1, : len(some)] = model.reconstruct(some)
     return pairs

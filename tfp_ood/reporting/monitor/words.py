@@ -148,12 +148,12 @@ def _cautions(found: Found) -> list[str]:
             f"Caution: {found.num_new:,} of the {found.num_there:,} images were judged, chosen at "
             "random (config.data.num_test)."
         )
-    few = found.num_new < drift.FEW
-    start = f"Caution: {found.num_new:,} images are few. " if few else ""
-    if found.drift.is_drift and found.smallest_share is None:  # what cannot be shown was
-        said += [start.strip()] if few else []
-    elif few or not found.drift.is_drift:
-        said.append(start + _cannot(found.num_new, found.smallest_share))
+    few, share = found.num_new < drift.FEW, found.smallest_share
+    of_number = [f"Caution: {found.num_new:,} images are few."] if few else []
+    if not found.drift.is_drift or (few and share is not None):
+        of_number.append(_cannot(found.num_new, share))
+    if of_number:
+        said.append(" ".join(of_number))
     low, high = drift.expected_flagged(found.calibration, found.num_own)
     if not low <= found.num_own_flagged <= high:
         said.append(
