@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.WebPImagePlugin  # which registers itself in PIL.Image.SAVE
 
 from tfp_ood import atomic, devices
 from tfp_ood.errors import EvaluationError
@@ -56,10 +57,12 @@ def columns(images: np.ndarray) -> dict[str, np.ndarray]:
       a measure of complexity (Serra et al., 2020, "Input complexity and out-of-distribution
       detection").
     """
-    values = images.reshape(len(images), -1).astype(np.float64)
+    values = images.reshape(len(images), -1).astype(np.float64)  # whose sums are exact
+    count, total = values.shape[1], values.sum(1)
+    squares = np.einsum("bi,bi->b", values, values)
     return {
-        "pixel_mean": values.mean(1),
-        "pixel_variance": values.var(1),
+        "pixel_mean": total / count,
+        "pixel_variance": (count * squares - total**2) / count**2,
         "webp_bytes": np.array([_webp_size(image) for image in images], np.float64),
     }
 
@@ -88,9 +91,13 @@ class Measurer:
 
 
 def _webp_size(image: np.ndarray) -> int:
-    picture = PIL.Image.fromarray(image.repeat(3, -1) if image.shape[-1] == 1 else image)
+    """As `picture.save` makes it, a tenth sooner for small images, by the format's own plugin."""
+    height, width, num_channels = image.shape
+    mode = "L" if num_channels == 1 else "RGB"
+    picture = PIL.Image.frombytes(mode, (width, height), image.tobytes())
+    picture.encoderinfo = _WEBP
     with io.BytesIO() as file:
-        picture.save(file, "WEBP", **_WEBP)
+        PIL.Image.SAVE["WEBP"](picture, file, "")
         return file.tell()
 
 
