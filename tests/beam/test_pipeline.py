@@ -32,7 +32,7 @@ beam = pytest.importorskip("apache_beam", reason="the extra [beam] is not instal
 from apache_beam.io.filesystems import FileSystems  # noqa: E402 - after the skip
 from apache_beam.io.localfilesystem import LocalFileSystem  # noqa: E402
 
-from tfp_ood.beam import inference, remote, rows, sources  # noqa: E402
+from tfp_ood.beam import inference, pipeline, remote, rows, sources  # noqa: E402
 
 pytestmark = pytest.mark.beam
 
@@ -52,7 +52,7 @@ def _made(tmp_path_factory):
         variable.assign_add(rng.normal(0, 0.01, variable.shape))
     held_out = guards.columns_of(model, rng.integers(0, 256, (80, *SHAPE), np.uint8))
     guard = guards.guard_of(held_out, 0.1)
-    saved_model.write(path / "model", model, 1, guard)
+    saved_model.write(path / "model", model, 1, guard, batch_size=5)
     return model, guard, path
 
 
@@ -350,6 +350,31 @@ def test_everything_may_be_on_a_remote_file_system(score, made, tmp_path):
     assert code == 0 and said.startswith("3 images scored"), said
     check(table, pixels, made)
     assert table["source"].to_pylist()[2] == f"fake://{tmp_path}/a.tfrecord#2"
+
+
+@pytest.mark.parametrize(("flags", "expected"), [((), 5), (("--batch_size=3",), 3)])
+def test_batches_are_as_large_as_suits_the_export_or_as_is_said(
+    score, tmp_path, monkeypatch, flags, expected
+):
+    sizes = []
+    run = pipeline.run
+    monkeypatch.setattr(
+        pipeline, "run", lambda job, options: (sizes.append(job.batch_size), run(job, options))[1]
+    )
+    write_records(tmp_path / "a.tfrecord", [example(image=png(random_images(1)[0]))])
+    code, said, *_ = score(f"--input={tmp_path}/a.tfrecord", *flags)
+    assert code == 0, said
+    assert sizes == [expected]
+
+
+def test_exports_that_do_not_tell_their_batches_get_the_most(made, tmp_path):
+    """Those of earlier versions."""
+    module = tf.Module()
+    with remote.local_saved_model(str(made[2] / "model")) as folder:
+        module.loaded = tf.saved_model.load(folder)
+        signatures = dict(module.loaded.signatures)
+        tf.saved_model.save(module, str(tmp_path / "old"), signatures=signatures)
+    assert inference.open_export(str(tmp_path / "old")).batch_size == 250
 
 
 def test_scores_that_are_not_finite_are_left_out(made):

@@ -75,7 +75,9 @@ def test_the_guard_is_calibrated_with_half_of_the_validation_images(workdir, dat
 
 
 def test_exported_likelihoods_are_those_of_the_tables(workdir, data_dir):
-    signatures = tf.saved_model.load(str(workdir.export / "model")).signatures
+    loaded = tf.saved_model.load(str(workdir.export / "model"))
+    assert loaded.batch_size() == CONFIG.scoring_batch_size == 5
+    signatures = loaded.signatures
     for name, role in (("fashion_mnist", "test"), ("mnist", "out")):
         table = tables.read_score_table(workdir.score_table(name, "test"))
         told = signatures["log_prob"](images=tf.constant(images_of(data_dir, role, name)))

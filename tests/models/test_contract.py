@@ -14,7 +14,7 @@ from tfp_ood import units
 from tfp_ood.config import MODEL_CONFIGS
 from tfp_ood.families import FlowConfig
 from tfp_ood.keras import keras
-from tfp_ood.models import UninitializedError, dequantize, gradients
+from tfp_ood.models import UninitializedError, base, dequantize, gradients
 from tfp_ood.models.flows.flow import FlowModel
 from tfp_ood.models.pixel_cnn import build as pixel_cnn
 
@@ -195,6 +195,17 @@ def test_samples_are_uint8_images_that_the_seed_decides(trained):
     np.testing.assert_array_equal(images, model.sample(3, seed=1))
     assert np.any(images != model.sample(3, seed=2))
     assert np.all(np.isfinite(model.log_prob(images)))
+
+
+@ALL_CASES
+def test_many_samples_are_drawn_in_parts_that_differ(trained, monkeypatch):
+    _, model = trained
+    monkeypatch.setattr(base, "_MOST_DRAWN", 2)
+    images = model.sample(5, seed=1)
+    assert images.shape[0] == 5
+    np.testing.assert_array_equal(images[:2], model.sample(2, seed=1))
+    assert np.any(images[:2] != images[2:4])
+    np.testing.assert_array_equal(images[:4], model.sample(4, seed=1))
 
 
 @pytest.mark.parametrize("name", each(CASES, slow=FURTHER - OF_ITS_OWN))

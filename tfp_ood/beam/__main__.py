@@ -28,7 +28,6 @@ if TYPE_CHECKING:  # it needs the extra
 
 _EXIT_WRONG_INPUT = 2
 _LOCAL = ("direct", "switchingdirect", "fnapi")
-_BATCH_SIZE = 250  # the most that scoring takes: a SavedModel does not tell what suits it
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,11 +81,8 @@ def _parser() -> _Parser:
     ):
         what = f"For images of another {other}; error ends the run."
         add(f"--{key}", default="error", choices=keys[key]["choices"], help=what)
-    size = (
-        f"Images per call of the model; the default is {_BATCH_SIZE}. Large models and images take "
-        "fewer: the client.py of an export names those that suit it."
-    )
-    add("--batch_size", type=_positive, default=_BATCH_SIZE, help=size)
+    size = "Images per call of the model; the default is what the export says suits it."
+    add("--batch_size", type=_positive, help=size)
     return parser
 
 
@@ -121,7 +117,7 @@ def _run(argv: Sequence[str]) -> str:
         channel_change=flags.channel_change,
     )
     output = remote.new_output(flags.output)
-    job = pipeline.Job(source, export, data, output, flags.batch_size)
+    job = pipeline.Job(source, export, data, output, flags.batch_size or export.batch_size)
     return _summary(*pipeline.run(job, options), output)
 
 

@@ -20,6 +20,7 @@ from tfp_ood.errors import ExportError, first_line
 SIGNATURES = ("log_prob", "guard")
 """What an export has; the guard tells what log_prob does and more, so it alone is asked."""
 
+_BATCH_SIZE = 250  # of exports that do not tell theirs, as those of earlier versions
 _IN_EVERY_LOG_PROB = {"log_prob", "bits_per_dim"}
 _IN_EVERY_GUARD = {"png_bytes", "p_value", "score", "is_out_of_distribution", "reasons"}
 _NOT_NUMBERS = {"is_out_of_distribution", "reasons"}
@@ -38,6 +39,8 @@ class Export:
     """The numbers that the guard tells further, sorted: p_value, png_bytes, score, ..."""
     fingerprint: str
     """TensorFlow's, of the graphs and weights: another one for another model."""
+    batch_size: int
+    """Images that suit one call."""
 
 
 def open_export(path: str) -> Export:
@@ -53,7 +56,9 @@ def open_export(path: str) -> Export:
     model = _saved_model(remote.absolute(path), path)
     try:
         with remote.local_saved_model(model) as folder:
-            signatures = tf.saved_model.load(folder).signatures
+            loaded = tf.saved_model.load(folder)
+            signatures = loaded.signatures
+            batch_size = int(loaded.batch_size()) if hasattr(loaded, "batch_size") else None
             fingerprint = tf.saved_model.experimental.read_fingerprint(folder).singleprint()
     # Damaged files make protobuf and TensorFlow raise whatever they please.
     except Exception as error:
@@ -81,7 +86,8 @@ def open_export(path: str) -> Export:
         )
     terms = tuple(sorted(outputs - _IN_EVERY_LOG_PROB))
     verdicts = tuple(sorted(judged - outputs - _NOT_NUMBERS))
-    return Export(model, tuple(images.shape[1:]), terms, verdicts, fingerprint)
+    size = batch_size or _BATCH_SIZE
+    return Export(model, tuple(images.shape[1:]), terms, verdicts, fingerprint, size)
 
 
 def _saved_model(path: str, given: str) -> str:

@@ -69,10 +69,11 @@ def write_export(config: Config, workdir: WorkDir, data_dir: str | None) -> path
     full = judged(tables, held_out, rate)
     shipped = saved_model.shipped(model)
     card = model_card(Facts(config, fit.training_facts(workdir), full, exported, shipped))
+    size = config.scoring_batch_size
     with atomic.replacing_folder(workdir.export) as folder:
-        saved_model.write(folder / "model", model, num_draws, guard)
+        saved_model.write(folder / "model", model, num_draws, guard, size)
         (folder / "model_card.md").write_text(card, encoding="utf-8")
-        (folder / _CLIENT.name).write_text(_client(config.scoring_batch_size), encoding="utf-8")
+        (folder / _CLIENT.name).write_text(_client(size), encoding="utf-8")
     return workdir.export
 
 

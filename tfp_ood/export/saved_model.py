@@ -25,7 +25,11 @@ _Told = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
 
 def write(
-    path: str | os.PathLike[str], model: LikelihoodModel, num_draws: int, guard: Guard
+    path: str | os.PathLike[str],
+    model: LikelihoodModel,
+    num_draws: int,
+    guard: Guard,
+    batch_size: int = 250,
 ) -> None:
     """Writes a SavedModel with the signatures `SIGNATURES`.
 
@@ -33,7 +37,8 @@ def write(
     float32 `[N]` each. `guard`: images -> the same, png_bytes (the size as a PNG file, float32
     `[N]`), and all of `guard_graph.judgement_tensors`. `sample`: num_images int32 `[]`, seed int32
     `[]`, temperature float32 `[]` -> images uint8 `[num_images, H, W, C]`, those of
-    `LikelihoodModel.sample`. N is free, 0 included.
+    the first part of `LikelihoodModel.sample`. N is free, 0 included. Beside the signatures the
+    function `batch_size` tells, as int32 `[]`, how many images suit one call.
 
     What a flow's own signal goes through is not touched by TensorFloat-32, which the process that
     loads the model may allow; networks are (`models.products`).
@@ -43,6 +48,7 @@ def write(
       model: initialised, or loaded.
       num_draws: noise draws per image, where the model needs any; as the guard's images had.
       guard: fitted to columns that are `computable`.
+      batch_size: images that suit one call.
 
     Raises:
       ExportError: the model or a detector of the guard computes in ways that only this process
@@ -52,6 +58,7 @@ def write(
     module = tf.Module()
     # The variables alone: the model's own classes would ask for this package where it is loaded.
     module.weights = list(model.variables)
+    module.batch_size = tf.function(lambda: tf.constant(batch_size), [], autograph=False)
     score, names = model.scoring_function(num_draws, leaves=True), shipped(model)
 
     def told(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -13,6 +13,10 @@ from tfp_ood.models import gradients, products
 from tfp_ood.models.halves import in_halves
 from tfp_ood.models.steps import SteppedModel
 
+_MOST_DRAWN = 256
+_PIXELS_DRAWN = 2**18
+"""Images, and pixels of all of them, that are drawn at once."""
+
 _GRADIENT_BATCH = 64
 _GRADIENT_NUMBERS = 2**27
 """Images, and numbers in the gradients of all of them, that are computed at once: 512 MiB."""
@@ -130,6 +134,8 @@ class LikelihoodModel(SteppedModel):
     def sample(self, num_images: int, seed: int = 0, temperature: float = 1.0) -> tf.Tensor:
         """Images drawn from the model, uint8 `[num_images, H, W, C]`; the same for the same seed.
 
+        What memory it takes, beyond that of the images, does not grow with their number.
+
         Args:
           num_images: how many.
           seed: of the draw.
@@ -138,9 +144,15 @@ class LikelihoodModel(SteppedModel):
         Raises:
           UninitializedError: neither `initialize`d nor loaded.
         """
-        return self.sampling_function()(
-            tf.constant(num_images), tf.constant([seed, 0]), tf.constant(temperature, tf.float32)
-        )
+        draw, factor = self.sampling_function(), tf.constant(temperature, tf.float32)
+        height, width, _ = self.image_shape
+        most = max(1, min(_MOST_DRAWN, _PIXELS_DRAWN // (height * width)))
+        sizes = [min(most, num_images - start) for start in range(0, max(1, num_images), most)]
+        parts = [
+            draw(tf.constant(size), tf.constant([seed, part]), factor)
+            for part, size in enumerate(sizes)
+        ]
+        return parts[0] if len(parts) == 1 else tf.concat(parts, 0)
 
     def scoring_function(
         self, num_draws: int = 1, leaves: bool = False
@@ -160,7 +172,7 @@ class LikelihoodModel(SteppedModel):
 
     def sampling_function(self, leaves: bool = False) -> Callable[[Any, Any, Any], tf.Tensor]:
         """`sample` as a `tf.function` of num_images int32 `[]`, seed int32 `[2]` (that of `sample`,
-        then 0) and temperature float32 `[]`.
+        then the number of the part, 0 for the first) and temperature float32 `[]`.
 
         Args:
           leaves: see `scoring_function`.
