@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,8 +18,9 @@ from tests.data import tiny
 from tests.nasty import ALL
 from tests.training.test_fit import CONFIG, command
 from tfp_ood import signals, trajectory
-from tfp_ood.config import ConfigError
+from tfp_ood.config import ConfigError, EvaluateConfig
 from tfp_ood.data import pipeline
+from tfp_ood.evaluation import evaluate
 from tfp_ood.keras import keras
 from tfp_ood.training import fit, strategy
 from tfp_ood.workdir import open_workdir
@@ -120,26 +122,25 @@ def test_what_two_devices_cannot_share_is_refused(data_dir, tmp_path):
     assert not workdir.root.exists()
 
 
-def test_scores_are_the_same_on_two_devices(finished, data_dir):
+def test_scores_are_the_same_on_two_devices(finished, data_dir, tmp_path):
     """Of every image, in order, when they do not divide; and so are gradients of each image."""
-    split = pipeline.open_split("fashion_mnist", "test", CONFIG.data, data_dir)
-    images = pipeline.some_images(split, 5)[1]
-    model, two = (
-        fit.load_trained(CONFIG, finished),
-        strategy.of_scoring(changed(strategy="mirrored")),
-    )
-    assert two.num_replicas_in_sync == 2
-    with two.scope():
-        copies = fit.load_trained(CONFIG, finished)
-    both = strategy.spread(two, copies.scoring_function(2))
-    for count in (5, 1):
-        found, expected = both(images[:count]), model.statistics(images[:count], 2)
-        assert set(found) == set(expected)
-        for name, values in found.items():
-            np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-3, err_msg=name)
-    found = strategy.spread(two, copies.gradient_statistics)(images)
-    for name, values in model.gradient_statistics(images).items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-3, atol=1e-3, err_msg=name)
+    found = {}
+    for kind in ("single", "mirrored"):
+        config = dataclasses.replace(
+            changed(strategy=kind), evaluate=EvaluateConfig(batch_size=3, gradients=True)
+        )
+        assert strategy.of_scoring(config).num_replicas_in_sync == 1 + (kind == "mirrored")
+        workdir = open_workdir(shutil.copytree(finished.root, tmp_path / kind))
+        evaluate.evaluate(config, workdir, data_dir)
+        found[kind], _ = evaluate.current_tables(config, workdir, data_dir)
+    for one, two in zip(*found.values(), strict=True):
+        assert len(one.log_prob) == 7  # batches of 3, 3 and 1
+        np.testing.assert_array_equal(two.index, one.index)
+        assert set(two.statistics) == set(one.statistics)
+        for name, values in one.statistics.items():
+            np.testing.assert_allclose(
+                two.statistics[name], values, rtol=1e-3, atol=1e-3, err_msg=name
+            )
 
 
 def test_one_process_scores_on_all_that_it_has():
