@@ -18,7 +18,7 @@ from tfp_ood import devices, options
 from tfp_ood.config import Config, ConfigError, DataConfig
 from tfp_ood.data import manifest, specs
 from tfp_ood.errors import UserError
-from tfp_ood.training import cluster
+from tfp_ood.training import cluster, kept
 from tfp_ood.training.cluster import Cluster
 from tfp_ood.workdir import TrainedConfig, WorkDir
 
@@ -112,6 +112,7 @@ def run(
     if not process.is_chief:  # whose stages read what the chief writes
         wanted = tuple(stage for stage in wanted if stage in ("prepare", "train"))
     with contextlib.ExitStack() as stack:
+        stack.enter_context(kept.between_stages())
         if mode != "prepare":  # which needs no work directory
             workdir.check(config)
             if process.is_chief:

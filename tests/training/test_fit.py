@@ -27,7 +27,7 @@ from tfp_ood.config import (
 )
 from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError, TrainingError, UserError
-from tfp_ood.training import fit, optimizers
+from tfp_ood.training import fit, kept, optimizers
 from tfp_ood.workdir import WorkDir, open_workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -116,15 +116,39 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir,
     assert (workdir.report / "notes.txt").exists()
 
 
-def test_another_seed_trains_other_weights(finished, data_dir, tmp_path):
-    """The same one trains the same: a run that was killed, above, ends with the same weights."""
+def test_another_seed_trains_other_weights(finished, data_dir, tmp_path, monkeypatch):
+    """The same one trains the same: a run that was killed, above, ends with the same weights.
+
+    And the model is handed on to stages that follow in the same process, as it was saved.
+    """
     other = open_workdir(tmp_path / "other")
     config = dataclasses.replace(CONFIG, evaluate=EvaluateConfig(num_trajectory=0), seed=1)
-    fit.train(config, other, data_dir)
-    trained = fit.load_trained(config, other).trainable_variables
+    with kept.between_stages():
+        fit.train(config, other, data_dir)
+        with monkeypatch.context() as patch:
+            patch.delattr(models, "build")
+            model = fit.load_trained(config, other)
+    trained = [v.numpy() for v in model.trainable_variables]
     assert any(
         np.any(np.abs(a - b) > 1e-3) for a, b in zip(trained, weights(finished), strict=True)
     )
+    again = fit.load_trained(config, other)
+    assert again is not model
+    for ours, saved in zip(model.variables, again.variables, strict=True):
+        np.testing.assert_array_equal(ours, saved)
+
+
+def test_a_model_that_is_handed_on_has_the_weights_that_were_saved(finished, tmp_path):
+    with kept.between_stages():
+        model = fit.load_trained(CONFIG, finished)
+        saved = [v.numpy() for v in model.variables]
+        model.trainable_variables[0].assign_add(tf.ones_like(model.trainable_variables[0]))
+        assert fit.load_trained(CONFIG, finished) is model
+        for ours, expected in zip(model.variables, saved, strict=True):
+            np.testing.assert_array_equal(ours, expected)
+        copy = open_workdir(shutil.copytree(finished.root, tmp_path / "copy"))
+        assert fit.load_trained(CONFIG, copy) is not model
+    assert fit.load_trained(CONFIG, finished) is not model
 
 
 def test_facts_and_tensorboard_are_left(finished):

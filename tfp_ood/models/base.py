@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfp_ood import devices
 from tfp_ood.errors import UserError
 from tfp_ood.models import gradients, products
-from tfp_ood.models.halves import in_halves
+from tfp_ood.models.halves import Part, in_halves
 from tfp_ood.models.steps import SteppedModel
 
 _MOST_DRAWN = 256
@@ -225,6 +225,12 @@ class LikelihoodModel(SteppedModel):
         return tf.function(
             lambda images: scores(images)["log_prob"], input_signature=[spec], autograph=False
         )
+
+    def _log_prob_of_batch(self, batch: Part) -> tf.Tensor:
+        """Validation takes the traced graph of `statistics` too, where that has whole batches."""
+        if self.jit_compile or tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            return super()._log_prob_of_batch(batch)
+        return self._compiled_scores(1, False)(batch["image"])["log_prob"]
 
     def _compile_samples(self, leaves: bool) -> Callable[[Any, Any, Any], tf.Tensor]:
         """See `sampling_function`."""

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.data import manifest, pipeline
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
-from tfp_ood.training import cluster, optimizers
+from tfp_ood.training import cluster, kept, optimizers
 from tfp_ood.training.callbacks import StopOnNonFinite, StopWhenAsked, ValidateWithAverage
 from tfp_ood.training.mutation import mutated
 from tfp_ood.training.strategy import connect, distribute, errors_named
@@ -147,6 +148,8 @@ def _train(job: _Job) -> None:
             "validation_bits_per_dim": history.get("val_bits_per_dim", [None])[-1],
         }
         _save(job, model, facts)
+    if job.process.num_workers == 1:
+        kept.put(_key(job.workdir), model)
 
 
 def _fit(job: _Job, model: models.LikelihoodModel, first_step: int) -> dict[str, list[float]]:
@@ -211,9 +214,16 @@ def load_trained(config: Config, workdir: WorkDir) -> models.LikelihoodModel:
     """
     workdir.check(config)
     training_facts(workdir)
-    model = models.build(config)
+    key = _key(workdir)
+    model = kept.get(key) or models.build(config)
     read_weights(model, workdir.model / _WEIGHTS)
+    kept.put(key, model)
     return model
+
+
+def _key(workdir: WorkDir) -> tuple[Hashable, ...]:
+    """Of a trained model, on the devices of the strategy in whose scope this is called."""
+    return workdir.root, workdir.weights, id(tf.distribute.get_strategy())
 
 
 def _check_labels(config: Config, split: pipeline.Split) -> None:
