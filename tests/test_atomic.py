@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from tfp_ood import atomic
+from tfp_ood.errors import DiskFullError
 
 
 def test_the_file_appears_whole_in_a_new_folder_and_nothing_else_does(tmp_path):
@@ -74,3 +75,14 @@ def test_a_held_file_is_refused_until_it_is_given_back(tmp_path):
     path.write_text("a longer note of a killed process")
     with atomic.held(path, "you"):
         assert path.read_text() == "you"
+
+
+@pytest.mark.parametrize("number", atomic.FULL)
+def test_a_full_disk_is_named(number):
+    with pytest.raises(DiskFullError, match="make room and run the same"), atomic.full_disk_named():
+        raise OSError(number, os.strerror(number))
+
+
+def test_other_errors_are_not_called_a_full_disk():
+    with pytest.raises(FileNotFoundError), atomic.full_disk_named():
+        raise FileNotFoundError("a")

@@ -26,13 +26,21 @@ if TYPE_CHECKING:
     from tfp_ood.api.images import ImageError
     from tfp_ood.api.run import Run, load_run
     from tfp_ood.config import Config
-    from tfp_ood.errors import DataError, EvaluationError, ExportError, TrainingError, UserError
+    from tfp_ood.errors import (
+        DataError,
+        DiskFullError,
+        EvaluationError,
+        ExportError,
+        TrainingError,
+        UserError,
+    )
     from tfp_ood.options import ConfigError
 
 __all__ = [
     "Config",
     "ConfigError",
     "DataError",
+    "DiskFullError",
     "EvaluationError",
     "ExportError",
     "ImageDetector",
@@ -53,7 +61,14 @@ _PLACES = {
     "api.images": ("ImageError",),
     "api.run": ("Run", "load_run"),
     "config": ("Config",),
-    "errors": ("DataError", "EvaluationError", "ExportError", "TrainingError", "UserError"),
+    "errors": (
+        "DataError",
+        "DiskFullError",
+        "EvaluationError",
+        "ExportError",
+        "TrainingError",
+        "UserError",
+    ),
     "options": ("ConfigError",),
 }
 """Module -> what is taken from it."""

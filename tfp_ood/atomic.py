@@ -11,8 +11,29 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
+from tfp_ood.errors import DiskFullError
+
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Numbers of the OSErrors that mean that there is no room: of the disk, of a quota, of a limit."""
+
+
+@contextlib.contextmanager
+def full_disk_named() -> Iterator[None]:
+    """Says what to do where there is no room.
+
+    Raises:
+      DiskFullError: in the place of an OSError that means this.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise DiskFullError(
+            f"the disk is full, or a quota is used up ({error}). What was finished is kept: make "
+            "room and run the same again."
+        ) from error
+
 
 _TEMPORARY = re.compile(r"\..+\.(?P<process>\d{1,9})\.tmp(\.[^.]+)?")
 """What `replacing` and `replacing_folder` write to."""

@@ -57,9 +57,9 @@ from ml_collections import config_flags
 from ml_collections.config_flags import tuple_parser
 
 from tfp_ood import options, paths, signals, stages
-from tfp_ood.atomic import FULL
+from tfp_ood.atomic import full_disk_named
 from tfp_ood.data import places
-from tfp_ood.errors import UserError, WorkerLostError, first_line
+from tfp_ood.errors import DiskFullError, UserError, WorkerLostError, first_line
 from tfp_ood.options import ConfigError
 from tfp_ood.rotated.stages import ROTATED_DIGITS
 from tfp_ood.stages import LIKELIHOOD, Experiment, ExperimentConfig
@@ -125,21 +125,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         values = _parse(list(sys.argv if argv is None else argv))
         if values is not None:
-            with signals.handled():
+            with signals.handled(), full_disk_named():
                 _run(values)
         return 0
+    except (DiskFullError, WorkerLostError) as error:
+        code, said = _EXIT_TRY_AGAIN, f"tfp_ood: {error}"
     except UserError as error:
         code, said = _EXIT_WRONG_INPUT, f"tfp_ood: {error}"
-    except WorkerLostError as error:
-        code, said = _EXIT_TRY_AGAIN, f"tfp_ood: {error}"
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        code = _EXIT_TRY_AGAIN
-        said = (
-            f"tfp_ood: the disk is full, or a quota is used up ({error}). What was finished is "
-            "kept: make room and run the same command."
-        )
     except signals.Stopped as stopped:
         code, said = stopped.exit_code, f"\ntfp_ood: {stopped}"
     except KeyboardInterrupt:

@@ -27,5 +27,9 @@ class ExportError(UserError):
     """A model, or a guard, that cannot be exported."""
 
 
+class DiskFullError(UserError):
+    """There is no room for what is to be written; exit code 75, since the same command goes on."""
+
+
 class WorkerLostError(Exception):
     """Another worker of this training is gone: whoever started them should start all again."""

@@ -1,6 +1,7 @@
 """Runs from Python: the same files, figures and sentences as those of the command line."""
 
 import dataclasses
+import errno
 import json
 import pathlib
 import pickle
@@ -230,6 +231,15 @@ def test_what_cannot_be_trained_is_refused_in_one_sentence(given, changes, said,
     with pytest.raises(UserError, match=said):
         tfp_ood.fit(*given, workdir=tmp_path / "run", **changes)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fit_lib.stages, "run", full)
+    with pytest.raises(UserError, match="the disk is full, or a quota"):
+        tfp_ood.fit(OWN, workdir=tmp_path / "run", config=CONFIG)
 
 
 def test_a_config_file_s_config_is_taken_as_it_is():

@@ -78,7 +78,8 @@ def fit(
     Raises:
       UserError: whatever can be mended, as the command line says it, and before the training if it
         can be known: images of another kind or shape than the config says, a work directory of
-        another training or in use, a set that cannot be fetched.
+        another training or in use, a set that cannot be fetched. DiskFullError, which is one, at
+        any time: the same call goes on.
       KeyboardInterrupt: Ctrl-C, after the step that was being trained; the same call goes on.
     """
     paths.check_flag("workdir", os.fspath(workdir))
@@ -96,7 +97,10 @@ def fit(
     root = None if data_dir is None else os.fspath(data_dir)
     paths.check_flag("data_dir", root)
     arrays = {path: values for one in files for path, values in one.items()}
-    with _shown(verbose), _stoppable(), _kept(arrays, made, place):
+    with contextlib.ExitStack() as stack:
+        for context in (_shown(verbose), _stoppable(), atomic.full_disk_named()):
+            stack.enter_context(context)
+        stack.enter_context(_kept(arrays, made, place))
         places.check(made.data, place)
         experiment, mode = (stages.LIKELIHOOD, "run") if names else (_FIT, "fit")
         stages.run(experiment, made, place, root, mode)

@@ -1,0 +1,53 @@
+"""What `train.deterministic` costs: python -m tests.benchmarks.determinism
+
+Steps/s of the small experiments of each family with it and without, in turns, each in a process of
+its own, since it is a setting of the process. Prints one JSON object.
+"""
+
+import functools
+import json
+
+import numpy as np
+
+from tests.benchmarks.turns import Functions, seconds_of_processes
+
+KINDS = {"usual": False, "deterministic": True}
+FAMILIES = ("glow", "real_nvp", "pixel_cnn", "vae")
+
+
+def steps(family: str, pair: str, kind: str) -> Functions:
+    """A function that trains one step of an experiment, on noise."""
+    import tensorflow as tf
+
+    from tfp_ood import devices, experiments, models
+    from tfp_ood.config import from_config_dict
+    from tfp_ood.training import optimizers
+
+    devices.share_cores()
+    if KINDS[kind]:
+        devices.be_deterministic()
+    config = from_config_dict(experiments.experiment(family, pair, "small"))
+    shape, size = config.data.image_shape, config.train.batch_size
+    images = np.random.default_rng(0).integers(0, 256, (4 * size, *shape)).astype(np.uint8)
+    model = models.build(config)
+    model.initialize(images)
+    model.compile(optimizer=optimizers.build(config.train))
+    batches = iter(tf.data.Dataset.from_tensor_slices({"image": images}).batch(size).repeat())
+    step = model.make_train_function()
+    return {kind: lambda: step(batches)}
+
+
+def main(pair: str = "fashion_mnist") -> None:
+    """Measures all families and prints."""
+    found = {}
+    for family in FAMILIES:
+        makers = [functools.partial(steps, family, pair, kind) for kind in KINDS]
+        seconds = seconds_of_processes(makers, rounds=8, round_seconds=2.0)
+        per_second = {kind: round(1 / value, 2) for kind, value in seconds.items()}
+        ratio = round(seconds["usual"] / seconds["deterministic"], 3)
+        found[family] = {**per_second, "ratio": ratio}
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
