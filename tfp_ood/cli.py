@@ -123,10 +123,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     when the disk is full.
     """
     try:
-        values = _parse(list(sys.argv if argv is None else argv))
-        if values is not None:
-            with signals.handled(), full_disk_named():
-                _run(values)
+        with full_disk_named():
+            values = _parse(list(sys.argv if argv is None else argv))
+            if values is not None:
+                with signals.handled():
+                    _run(values)
         return 0
     except (DiskFullError, WorkerLostError) as error:
         code, said = _EXIT_TRY_AGAIN, f"tfp_ood: {error}"

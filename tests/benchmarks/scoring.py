@@ -1,12 +1,14 @@
-"""What detectors' statistics cost: python -m tests.benchmarks.scoring
+"""What detectors' statistics cost: python -m tests.benchmarks.scoring [WORD]
 
 Images/s of scoring with everything that the score table holds, against the likelihood and Pillow's
 PNG alone, one after the other, as scoring was before there were detectors. Weights are untrained;
-the images are real, of sets that --mode=prepare of configs/paper.py:glow,PAIR fetches.
+the images are real, of sets that --mode=prepare of configs/paper.py:glow,PAIR fetches. With a word
+those cases alone whose name has it, such as "hidden 64".
 """
 
 import io
 import json
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -83,8 +85,10 @@ def now(model: models.LikelihoodModel, num_draws: int, batch: np.ndarray) -> Cal
 
 if __name__ == "__main__":
     devices.share_cores()
-    results = {}
+    results, word = {}, " ".join(sys.argv[1:])
     for name, config in cases().items():
+        if word not in name:
+            continue
         model, num_draws = models.build(config), config.evaluate.num_draws
         batch = pictures(model.image_shape)
         model.initialize(batch)

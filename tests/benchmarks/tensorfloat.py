@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--images", type=int, default=128)
     args = parser.parse_args()
+    tf.config.set_visible_devices([], "GPU")
     devices.share_cores()
     found = {run: differences(open_workdir(run), args.images) for run in args.runs}
     print(json.dumps(found, indent=1))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tfp_ood import devices, paths, stages, units
+from tfp_ood import atomic, devices, paths, stages, units
 from tfp_ood.api import images as images_lib
 from tfp_ood.api import recorded
 from tfp_ood.config import Config
@@ -233,7 +233,7 @@ class Run:
             few were held out for the false-alarm rate.
         """
         places, root = self._current(), None if data_dir is None else os.fspath(data_dir)
-        with contextlib.redirect_stdout(io.StringIO()):  # which tells the folder
+        with atomic.full_disk_named(), contextlib.redirect_stdout(io.StringIO()):  # of the folder
             stages.run(stages.LIKELIHOOD, self.config, places, root, "export")
         return places.export
 

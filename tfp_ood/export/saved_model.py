@@ -37,8 +37,8 @@ def write(
     float32 `[N]` each. `guard`: images -> the same, png_bytes (the size as a PNG file, float32
     `[N]`), and all of `guard_graph.judgement_tensors`. `sample`: num_images int32 `[]`, seed int32
     `[]`, temperature float32 `[]` -> images uint8 `[num_images, H, W, C]`, those of
-    the first part of `LikelihoodModel.sample`. N is free, 0 included. Beside the signatures the
-    function `batch_size` tells, as int32 `[]`, how many images suit one call.
+    `LikelihoodModel.sample` where it draws as many at once. N is free, 0 included. Beside the
+    signatures the function `batch_size` tells, as int32 `[]`, how many images suit one call.
 
     What a flow's own signal goes through is not touched by TensorFloat-32, which the process that
     loads the model may allow; networks are (`models.products`).

@@ -127,7 +127,7 @@ def _train(job: _Job) -> None:
         if job.process.is_chief:
             job.workdir.forget_training()
         model.initialize(job.first_images)
-    model.compile(optimizer=optimizers.build(train), jit_compile=_use_xla(train))
+    model.compile(optimizer=optimizers.build(train), jit_compile=use_xla(train))
     start = time.monotonic()
     with signals.deferred():
         history = _fit(job, model, first_step)
@@ -148,8 +148,7 @@ def _train(job: _Job) -> None:
             "validation_bits_per_dim": history.get("val_bits_per_dim", [None])[-1],
         }
         _save(job, model, facts)
-    if job.process.num_workers == 1:
-        kept.put(_key(job.workdir), model)
+    _hand_on(job.workdir, model)
 
 
 def _fit(job: _Job, model: models.LikelihoodModel, first_step: int) -> dict[str, list[float]]:
@@ -214,16 +213,22 @@ def load_trained(config: Config, workdir: WorkDir) -> models.LikelihoodModel:
     """
     workdir.check(config)
     training_facts(workdir)
-    key = _key(workdir)
-    model = kept.get(key) or models.build(config)
+    handed = None if tf.distribute.has_strategy() else kept.get(_key(workdir))
+    model = handed or models.build(config)
     read_weights(model, workdir.model / _WEIGHTS)
-    kept.put(key, model)
+    _hand_on(workdir, model)
     return model
 
 
+def _hand_on(workdir: WorkDir, model: models.LikelihoodModel) -> None:
+    """To later stages; but for a strategy's, which would stay on all of its devices."""
+    if not tf.distribute.has_strategy():
+        kept.put(_key(workdir), model)
+
+
 def _key(workdir: WorkDir) -> tuple[Hashable, ...]:
-    """Of a trained model, on the devices of the strategy in whose scope this is called."""
-    return workdir.root, workdir.weights, id(tf.distribute.get_strategy())
+    """Of the model that was trained here."""
+    return workdir.root, workdir.weights
 
 
 def _check_labels(config: Config, split: pipeline.Split) -> None:
@@ -271,7 +276,7 @@ def _saved_step(workdir: WorkDir) -> int:
         ) from error
 
 
-def _use_xla(train: TrainConfig) -> bool:
+def use_xla(train: TrainConfig) -> bool:
     """On CPUs XLA makes a small network's step somewhat faster and a large one's much slower."""
     if train.xla == "auto":
         return bool(tf.config.list_logical_devices("GPU"))

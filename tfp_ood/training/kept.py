@@ -4,32 +4,35 @@ To make a model and to trace what it computes takes longer than to score some th
 """
 
 import contextlib
+import contextvars
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # stages are chosen before TensorFlow starts
     from tfp_ood.models import LikelihoodModel
 
-_kept: "dict[Hashable, LikelihoodModel] | None" = None
+_kept: "contextvars.ContextVar[dict[Hashable, LikelihoodModel] | None]" = contextvars.ContextVar(
+    "kept", default=None
+)
 
 
 @contextlib.contextmanager
 def between_stages() -> Iterator[None]:
-    """Within it models are handed on; elsewhere each that is asked for is a new one."""
-    global _kept
-    _kept = {}
+    """Within it, in this thread, models are handed on; elsewhere each that is asked for is new."""
+    token = _kept.set({})
     try:
         yield
     finally:
-        _kept = None
+        _kept.reset(token)
 
 
 def put(key: Hashable, model: "LikelihoodModel") -> None:
-    """Hands a model on; `key` says whose weights it has, and for which devices."""
-    if _kept is not None:
-        _kept[key] = model
+    """Hands a model on; `key` says whose weights it has."""
+    models = _kept.get()
+    if models is not None:
+        models[key] = model
 
 
 def get(key: Hashable) -> "LikelihoodModel | None":
     """The model that was handed on with that key, if any."""
-    return (_kept or {}).get(key)
+    return (_kept.get() or {}).get(key)
