@@ -227,7 +227,7 @@ class LikelihoodModel(SteppedModel):
         )
 
     def _log_prob_of_batch(self, batch: Part) -> tf.Tensor:
-        """Validation takes the traced graph of `statistics` too, where that has whole batches."""
+        """From the traced graph of `statistics`; XLA and several replicas get one of their own."""
         if self.jit_compile or tf.distribute.get_strategy().num_replicas_in_sync > 1:
             return super()._log_prob_of_batch(batch)
         return self._compiled_scores(1, False)(batch["image"])["log_prob"]

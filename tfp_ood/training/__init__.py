@@ -1,8 +1,7 @@
 """Training: one Keras `fit` for all families.
 
-`fit.py` trains and reads what was trained, `strategy.py` and `cluster.py` have its devices
-and workers, `fused.py` its optimizers,
-`trajectory.py` scores the judged sets at every checkpoint, `kept.py` hands models on to later
-stages. May import the root of the package,
-`data/` and `models/`.
+`fit.py` trains and reads what was trained, `strategy.py` and `cluster.py` have its devices and
+workers, `fused.py` its optimizers, `trajectory.py` scores the judged sets at every checkpoint,
+`kept.py` hands models on to later stages. May import the root of the package, `data/` and
+`models/`.
 """

@@ -148,7 +148,7 @@ def _train(job: _Job) -> None:
             "validation_bits_per_dim": history.get("val_bits_per_dim", [None])[-1],
         }
         _save(job, model, facts)
-    _hand_on(job.workdir, model)
+    kept.put(_key(job.workdir), model)
 
 
 def _fit(job: _Job, model: models.LikelihoodModel, first_step: int) -> dict[str, list[float]]:
@@ -213,22 +213,16 @@ def load_trained(config: Config, workdir: WorkDir) -> models.LikelihoodModel:
     """
     workdir.check(config)
     training_facts(workdir)
-    handed = None if tf.distribute.has_strategy() else kept.get(_key(workdir))
-    model = handed or models.build(config)
+    key = _key(workdir)
+    model = kept.get(key) or models.build(config)
     read_weights(model, workdir.model / _WEIGHTS)
-    _hand_on(workdir, model)
+    kept.put(key, model)
     return model
 
 
-def _hand_on(workdir: WorkDir, model: models.LikelihoodModel) -> None:
-    """To later stages; but for a strategy's, which would stay on all of its devices."""
-    if not tf.distribute.has_strategy():
-        kept.put(_key(workdir), model)
-
-
-def _key(workdir: WorkDir) -> tuple[Hashable, ...]:
-    """Of the model that was trained here."""
-    return workdir.root, workdir.weights
+def _key(workdir: WorkDir) -> Hashable:
+    """Of the model trained here; None for a strategy's, which would stay on all of its devices."""
+    return None if tf.distribute.has_strategy() else (workdir.root, workdir.weights)
 
 
 def _check_labels(config: Config, split: pipeline.Split) -> None:

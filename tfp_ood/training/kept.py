@@ -27,9 +27,9 @@ def between_stages() -> Iterator[None]:
 
 
 def put(key: Hashable, model: "LikelihoodModel") -> None:
-    """Hands a model on; `key` says whose weights it has."""
+    """Hands a model on; `key` says whose weights it has, None that it is not to be handed on."""
     models = _kept.get()
-    if models is not None:
+    if models is not None and key is not None:
         models[key] = model
 
 
