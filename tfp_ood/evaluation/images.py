@@ -72,7 +72,9 @@ class Measurer:
 
     def __init__(self) -> None:
         self._num_threads = devices.num_cores()
-        self._pool = concurrent.futures.ThreadPoolExecutor(self._num_threads)
+        self._pool = concurrent.futures.ThreadPoolExecutor(
+            self._num_threads, initializer=devices.give_way
+        )
 
     def start(self, images: np.ndarray) -> Callable[[], dict[str, np.ndarray]]:
         """Begins with a batch; what is returned waits for its columns."""

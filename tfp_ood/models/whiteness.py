@@ -81,22 +81,22 @@ def _anderson_darling(standardised):
     right to 0.002 beside that, or to 2 % where it is large. Counting has no gradient: where scores
     are differentiated for the likelihood's sake, this part has zeros."""
     count = standardised.shape[1:].num_elements()
-    values = tf.reshape(standardised, [-1, count])
-    squeezed = values * tf.math.rsqrt(1.0 + tf.square(values / _REACH))
-    place = (squeezed + _REACH) * ((_NUM_POINTS - 1) / (2.0 * _REACH))
-    # Clipped as a number and as a place: what is no number has one too.
+    ratio = tf.reshape(standardised, [-1, count]) / _REACH
+    middle = (_NUM_POINTS - 1) / 2.0
+    place = ratio * tf.math.rsqrt(1.0 + tf.square(ratio)) * middle + middle
     # As int64, since GPUs have no arithmetic for int32, and not by tf.math.bincount, which they
-    # refuse where operations have to be deterministic.
-    point = tf.cast(tf.floor(tf.clip_by_value(place, 0.0, _NUM_POINTS - 1.001)), tf.int64)
-    point = tf.clip_by_value(point, 0, _NUM_POINTS - 2)
+    # refuse where operations have to be deterministic. What is no number has a place too.
+    point = tf.clip_by_value(tf.cast(place, tf.int64), 0, _NUM_POINTS - 2)
     upper = place - tf.cast(point, tf.float32)
-    num_images = tf.shape(values, tf.int64)[0]
+    num_images = tf.shape(ratio, tf.int64)[0]
     point += _NUM_POINTS * tf.range(num_images)[:, tf.newaxis]
-    counts = tf.math.unsorted_segment_sum(
-        tf.concat([1.0 - upper, upper], -1),
-        tf.concat([point, point + 1], -1),
-        num_images * _NUM_POINTS,
+    at_point, at_next = (
+        tf.reshape(
+            tf.math.unsorted_segment_sum(share, point, num_images * _NUM_POINTS), [-1, _NUM_POINTS]
+        )
+        for share in (1.0 - upper, upper)
     )
+    counts = at_point + tf.pad(at_next[:, :-1], [[0, 0], [1, 0]])
     expected, weights = _grid()
     difference = _sums(counts) / count - expected
     statistic = count * tf.reduce_sum(tf.square(difference) * weights, -1)
