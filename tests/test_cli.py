@@ -263,7 +263,7 @@ def test_show_of_what_was_trained(workdir, capsys):
     flags += ["--config.train.learning_rate=0.5", "--config.sample.num_images=9"]
     assert cli.main(["main.py", *flags, "--trained_config"]) == 0
     lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
-    assert ["*", "train.learning_rate", "0.004  (default: 0.001)"] in lines
+    assert ["*", "train.learning_rate", "0.006  (default: 0.001)"] in lines
     assert ["*", "model.num_hidden", "4  (default: 64)"] in lines
     assert ["*", "sample.num_images", "9  (default: 64)"] in lines
 
@@ -357,7 +357,7 @@ def test_images_of_another_shape_are_refused_before_training(
 def test_another_training_config_is_refused(workdir, data_dir, capsys):
     before = (workdir / "model" / "training.json").stat().st_mtime_ns
     assert cli.main(command(workdir, data_dir, "--config.train.learning_rate=0.5")) == 2
-    assert "config.train.learning_rate was 0.004, now 0.5" in capsys.readouterr().err
+    assert "config.train.learning_rate was 0.006, now 0.5" in capsys.readouterr().err
     assert (workdir / "model" / "training.json").stat().st_mtime_ns == before
 
 
@@ -369,7 +369,7 @@ def test_the_trained_config_holds_if_told(workdir, data_dir, tmp_path, capsys):
     assert "or --trained_config, which" in capsys.readouterr().err
     assert cli.main(command(run, data_dir, "--trained_config", *flags)) == 0
     said = capsys.readouterr().out
-    assert "as it was trained: config.train.learning_rate was 0.004, not 0.5\n" in said
+    assert "as it was trained: config.train.learning_rate was 0.006, not 0.5\n" in said
     assert "as it was trained: config.model.num_steps was 1, not 2\n" in said
     for name in ("mnist", "fashion_mnist"):  # the scores that the trained config gives
         path = pathlib.Path("scores") / f"{name}.test.parquet"

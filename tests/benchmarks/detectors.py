@@ -4,8 +4,8 @@ Trains, scores and reports what is missing under ROOT, one run after the other (
 then prints the tables of docs/detectors.md and docs/results.md, made of the runs' `summary.json`.
 DATA is a folder with the files of `LABELS`: uint8 [N, H, W, C], of which those that end on `train`
 stand for a set that is trained on. With a third argument only runs that it names, such as
-glow_fashion_mnist,vae_cifar10, are made; the tables show what there is. Runs of Glow from other
-seeds are called glow_cifar10_seed1.
+glow_fashion_mnist,vae_cifar10, are made, and only their false alarms are counted; the other tables
+show what there is. Runs of Glow from other seeds are called glow_cifar10_seed1.
 """
 
 import dataclasses
@@ -189,7 +189,7 @@ def _over_seeds(form: str, values: Sequence[float]) -> str:
     return mean if len(values) == 1 else f"{mean} ({low} to {high})"
 
 
-def false_alarms(root: pathlib.Path) -> str:
+def false_alarms(root: pathlib.Path, only: set[str]) -> str:
     """Markdown: what the guard flags of own test images, over random halves of the held-out ones.
 
     Beside it is the 95 % interval of one such share if all images were from one source: the
@@ -198,7 +198,7 @@ def false_alarms(root: pathlib.Path) -> str:
     rows = []
     for name, _ in runs():
         path = root / name / "report" / "summary.json"
-        if not path.exists():
+        if (only and name not in only) or not path.exists():
             continue
         places, own = open_workdir(root / name), summary.read(path).in_distribution
         test = read_score_table(places.score_table(own, "test"))
@@ -262,9 +262,9 @@ def _table(header: list[str], rows: list[list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    place, data_folder, *names = sys.argv[1:]
-    make(pathlib.Path(place).absolute(), pathlib.Path(data_folder).absolute(),
-         set(names[0].split(",")) if names else set())  # fmt: skip
-    print(tables(pathlib.Path(place).absolute()))
+    place, data_folder = (pathlib.Path(path).absolute() for path in sys.argv[1:3])
+    names = {name for name in ",".join(sys.argv[3:]).split(",") if name}
+    make(place, data_folder, names)
+    print(tables(place))
     print("\nShare of own test images that the guard flags, over 20 random halves:\n")
-    print(false_alarms(pathlib.Path(place).absolute()))
+    print(false_alarms(place, names))
