@@ -2,8 +2,8 @@
 
   python main.py --config=configs/quickstart.py --workdir=runs/quickstart
 
-Measured on two cores: two minutes of training, FashionMNIST 3.92 and MNIST 2.72 bits/dim, AUROC
-of likelihood 0.13.
+Measured on two cores: 100 seconds of training on a busy machine, FashionMNIST 3.91 and MNIST 2.66
+bits/dim, AUROC of likelihood 0.12.
 """
 
 import ml_collections
