@@ -6,6 +6,7 @@ the images are real, of sets that --mode=prepare of configs/paper.py:glow,PAIR f
 those cases alone whose name has it, such as "hidden 64".
 """
 
+import functools
 import io
 import json
 import sys
@@ -51,16 +52,16 @@ def pictures(shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def before(
-    model: models.LikelihoodModel, num_draws: int, batch: np.ndarray, num_batches: int
-) -> Callable[[], None]:
-    """Likelihood, then PNG sizes: nothing else is computed."""
+    model: models.LikelihoodModel, num_draws: int, batch: np.ndarray
+) -> Callable[[int], None]:
+    """Likelihood, then PNG sizes of so many batches: nothing else is computed."""
     statistics = model.scoring_function(num_draws)
     spec = tf.TensorSpec([None, *model.image_shape], tf.uint8)
     log_prob = tf.function(
         lambda given: statistics(given)["log_prob"], input_signature=[spec], autograph=False
     )
 
-    def score() -> None:
+    def score(num_batches: int) -> None:
         for _ in range(num_batches):
             log_prob(batch).numpy()
             for image in batch:
@@ -71,9 +72,7 @@ def before(
     return score
 
 
-def now(
-    model: models.LikelihoodModel, num_draws: int, batch: np.ndarray, num_batches: int
-) -> Callable[[], None]:
+def now(model: models.LikelihoodModel, num_draws: int, batch: np.ndarray) -> Callable[[int], None]:
     """As `evaluation` scores: what is measured of one batch is waited for after the next is scored,
     and of the last in the end, so that nothing is left for others' time."""
     scorer, measurer = evaluate.scorer(model, num_draws), images.Measurer()
@@ -82,7 +81,7 @@ def now(
         measures, scores = measurer.start(batch), scorer(batch)
         return lambda: ([values.numpy() for values in scores.values()], measures())
 
-    def score() -> None:
+    def score(num_batches: int) -> None:
         previous = started()
         for _ in range(num_batches - 1):
             following = started()
@@ -98,9 +97,10 @@ def measured(config: Config) -> dict[str, float]:
     model, num_draws = models.build(config), config.evaluate.num_draws
     batch = pictures(model.image_shape)
     model.initialize(batch)
-    one = interleaved_seconds({"one": before(model, num_draws, batch, 1)}, rounds=1)["one"]
+    ways = {"before": before(model, num_draws, batch), "now": now(model, num_draws, batch)}
+    one = interleaved_seconds({"one": lambda: ways["before"](1)}, rounds=1)["one"]
     num_batches = max(1, round(1 / one))  # about a second of them
-    rivals = {make.__name__: make(model, num_draws, batch, num_batches) for make in (before, now)}
+    rivals = {name: functools.partial(score, num_batches) for name, score in ways.items()}
     seconds = interleaved_seconds(rivals, ROUNDS)
     speeds = {key: round(BATCH * num_batches / value, 1) for key, value in seconds.items()}
     return {**speeds, "ratio": round(seconds["before"] / seconds["now"], 3)}
