@@ -36,7 +36,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 FORMS: dict[str, tuple[str, ...]] = {
     "ours": (),
+    "networks": ("networks",),
     "scale": ("scale",),
+    "prior": ("prior",),
     "published": ("scale", "prior", "networks"),
 }
 SEEDS = (0, 1, 2)
