@@ -31,7 +31,6 @@ def pytest_configure(config):
     """Starts TensorFlow where tests run; what shares them out can do without."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         import tensorflow as tf
-        from tensorflow.core.config import flags
 
         from tfp_ood import devices
 
@@ -41,9 +40,6 @@ def pytest_configure(config):
         devices.share_cores()
         # Of graphs that run a few times it takes longer than it saves; real processes have it.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-        # TensorFlow's own shorter way to make an operation, three fifths of the calls, which it has
-        # switched off. Most of the time of the tests goes into making operations.
-        flags.config().graph_building_optimization.reset(True)
 
 
 def pytest_collection_modifyitems(items):
