@@ -21,6 +21,9 @@ foreign ones (MNIST; SVHN), AUROC of likelihood; and the bits/dim that the paper
   vae,fashion_mnist          15      3.43    2.08     0.11
   vae,cifar10                 5      6.90    6.48     0.23
 
+Glows as they were before 29 November; with the coupling networks of today glow,cifar10 has 3.89,
+2.69 and 0.04 (seed 1).
+
 VAEs with K = 50 and --config.data.num_test=1000; on fashion_mnist with
 --config.model.decoder=logistic 4 minutes, 3.51, 2.30, AUROC 0.15.
 

@@ -1,15 +1,14 @@
-"""Our Glow beside the form that was published: python -m tests.benchmarks.forms ROOT [FORM,...]
+"""Our Glow beside other forms of it: python -m tests.benchmarks.forms ROOT [FORM,...]
 
 Trains the small Glow of CIFAR-10 in each form from each seed, in processes of their own and in work
 directories under ROOT (what is finished there stays), and takes steps of all forms in turns. Prints
 one JSON object: bits/dim of the validation images after as many steps, and the time of a step over
 that of ours.
 
-The published form is that of https://github.com/openai/glow: a coupling scales by sigmoid(raw + 2)
-(`scale`); the Gaussian of a split has any scale (`prior`); the convolutions of a coupling network
-have an actnorm in the place of a bias, set from the first images, and what the last one returns is
-scaled by exp(3 v) (`networks`). Its edges, which tell the network where an image ends, and its
-initial weights of the 1x1 convolutions are left out.
+The published code, https://github.com/openai/glow, differs from ours in two more places: a coupling
+scales by sigmoid(raw + 2) (`scale`), and the Gaussian of a split has any scale (`prior`); `both`
+has both. Its networks also tell where an image ends. `plain` has networks without the actnorms and
+the learned scale of the published ones.
 """
 
 import contextlib
@@ -36,53 +35,39 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 FORMS: dict[str, tuple[str, ...]] = {
     "ours": (),
-    "networks": ("networks",),
+    "plain": ("plain",),
     "scale": ("scale",),
     "prior": ("prior",),
-    "published": ("scale", "prior", "networks"),
+    "both": ("scale", "prior"),
 }
 SEEDS = (0, 1, 2)
-_FACTOR = 3.0  # of the logarithms of scales, which then are learned as much faster
 
 
-class Network(networks.CouplingNetwork):
-    """A coupling network with actnorms, and a learned scale of what it returns."""
+class PlainNetwork(keras.layers.Layer):
+    """A coupling network whose convolutions have a bias alone."""
 
     def __init__(self, num_hidden: int, num_outputs: int, seed: int, policy: str = "float32"):
-        super().__init__(num_hidden, num_outputs, seed, policy)
+        super().__init__(dtype=policy)
 
-        def plain(number):
-            initializer = keras.initializers.RandomNormal(0.0, 0.05, seed + number)
-            return {"use_bias": False, "kernel_initializer": initializer, "dtype": policy}
+        def hidden(number):
+            random = keras.initializers.HeNormal(seed + number)
+            return {"activation": "relu", "kernel_initializer": random, "dtype": policy}
 
-        self.first = keras.layers.Conv2D(num_hidden, 3, padding="same", **plain(0))
-        self.middle = keras.layers.Dense(num_hidden, **plain(1))
-        self.biases = [tf.Variable(tf.zeros([num_hidden]), name=f"bias_{i}") for i in range(2)]
-        self.scales = [tf.Variable(tf.zeros([num_hidden]), name=f"scale_{i}") for i in range(2)]
-        self.last_scale = tf.Variable(tf.zeros([num_outputs]), name="last_scale")
+        self.first = keras.layers.Conv2D(num_hidden, 3, padding="same", **hidden(0))
+        self.middle = keras.layers.Dense(num_hidden, **hidden(1))
+        self.last = plain_zeros(num_outputs, policy)
 
-    def call(self, inputs: tf.Tensor, fits: bool = False) -> tf.Tensor:
-        """As the network it is in the place of; `fits` sets the actnorms from the inputs."""
-        hidden = self._normed(0, self.first(inputs), fits)
-        pixels = self._normed(1, self.middle(tf.reshape(hidden, [-1, hidden.shape[-1]])), fits)
-        return self.last(tf.reshape(pixels, tf.shape(hidden))) * tf.exp(_FACTOR * self.last_scale)
-
-    def _normed(self, number, x, fits):
-        bias, scale = self.biases[number], self.scales[number]
-        if fits:
-            mean, variance = tf.nn.moments(x, list(range(len(x.shape) - 1)))
-            bias.assign(-mean)
-            scale.assign(-0.5 * tf.math.log(variance + 1e-6) / _FACTOR)
-        return tf.nn.relu((x + bias) * tf.exp(_FACTOR * scale))
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Images `[B, H, W, any]` to `[B, H, W, num_outputs]`."""
+        hidden = self.first(inputs)
+        pixels = self.middle(tf.reshape(hidden, [-1, hidden.shape[-1]]))
+        return self.last(tf.reshape(pixels, tf.shape(hidden)))
 
 
-class Coupling(couplings.AffineCoupling):
-    """An affine coupling whose network is set from the first images."""
-
-    def initialize(self, x: tf.Tensor) -> None:
-        """Sets the network's actnorms from images `[B, H, W, C]`."""
-        if isinstance(self.network, Network):
-            self.network(tf.split(x, 2, axis=-1)[0], fits=True)
+def plain_zeros(num_outputs: int, policy: str = "float32") -> keras.layers.Layer:
+    """A 3x3 convolution of zeros, with a bias alone."""
+    zeros = {"kernel_initializer": "zeros", "dtype": policy}
+    return keras.layers.Conv2D(num_outputs, 3, padding="same", **zeros)
 
 
 @contextlib.contextmanager
@@ -91,7 +76,7 @@ def form(name: str) -> Iterator[None]:
     parts, ours = FORMS[name], glow._coupling
 
     def coupling(kind, network, dtype):
-        if "prior" in parts and not isinstance(network, networks.CouplingNetwork):
+        if "prior" in parts and isinstance(network, networks.ScaledConvolution):
             return couplings.AffineCoupling(network, dtype, log_scale=lambda raw: raw)
         return ours(kind, network, dtype)
 
@@ -102,9 +87,9 @@ def form(name: str) -> Iterator[None]:
             stack.enter_context(
                 patch(couplings, "sigmoid_scale", lambda raw: tf.math.log_sigmoid(raw + 2.0))
             )
-        if "networks" in parts:
-            stack.enter_context(patch(networks, "CouplingNetwork", Network))
-            stack.enter_context(patch(couplings, "AffineCoupling", Coupling))
+        if "plain" in parts:
+            stack.enter_context(patch(networks, "CouplingNetwork", PlainNetwork))
+            stack.enter_context(patch(networks, "zero_convolution", plain_zeros))
         yield
 
 

@@ -338,6 +338,22 @@ def test_a_damaged_record_of_the_training_is_named(tmp_path):
         fit.training_facts(workdir)
 
 
+@pytest.mark.parametrize(
+    "other", [{"num_steps": 2}, {"num_hidden": 5}], ids=["more weights", "larger ones"]
+)
+def test_a_backup_of_other_weights_is_refused(other, tmp_path):
+    """As after an update of this program: what it lacks would stay as it was built."""
+    workdir = open_workdir(tmp_path / "run")
+    own = GlowConfig(num_levels=1, num_steps=1, num_hidden=4)
+    model = models.build(dataclasses.replace(CONFIG, model=own))
+    folder = paths.for_tensorflow(workdir.backup / "chief")
+    tf.train.CheckpointManager(tf.train.Checkpoint(model=model), folder, 1).save()
+    fit._check_backup(workdir, model)
+    changed = dataclasses.replace(CONFIG, model=dataclasses.replace(own, **other))
+    with pytest.raises(TrainingError, match=r"backup in .*chief is of a model with other weights"):
+        fit._check_backup(workdir, models.build(changed))
+
+
 @pytest.mark.parametrize("name", ["run", ALL])
 def test_a_damaged_backup_is_named_and_an_incomplete_one_is_not_called_so(name, tmp_path):
     workdir = open_workdir(tmp_path / name)

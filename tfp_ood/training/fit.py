@@ -122,6 +122,7 @@ def _train(job: _Job) -> None:
     model = models.build(config)
     first_step = _saved_step(job.workdir)
     if first_step:
+        _check_backup(job.workdir, model)
         print(f"resuming at step {first_step} of {train.num_steps}", flush=True)
     else:
         if job.process.is_chief:
@@ -267,6 +268,21 @@ def _saved_step(workdir: WorkDir) -> int:
         raise TrainingError(
             f"The backup in {folder} is {what} ({type(error).__name__}). "
             f"Delete {workdir.backup} and run the same command: training starts over."
+        ) from error
+
+
+def _check_backup(workdir: WorkDir, model: models.LikelihoodModel) -> None:
+    """Refuses a backup of other weights than the model has, which restoring would leave alone."""
+    folder = workdir.backup / "chief"
+    checkpoint = tf.train.latest_checkpoint(paths.for_tensorflow(folder))
+    try:
+        status = tf.train.Checkpoint(model=model).read(checkpoint)
+        status.assert_existing_objects_matched().expect_partial()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        raise TrainingError(
+            f"The backup in {folder} is of a model with other weights, such as another version of "
+            f"this program builds ({type(error).__name__}). Delete {workdir.backup} and run the "
+            "same command: training starts over."
         ) from error
 
 

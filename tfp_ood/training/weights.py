@@ -35,7 +35,7 @@ def read_weights(model: keras.Model, path: pathlib.Path) -> None:
 
 
 def why_unreadable(path: pathlib.Path) -> str:
-    """What is wrong with files that TensorFlow cannot read: "not complete" or "damaged".
+    """What is wrong with files that TensorFlow cannot read: "not complete" or "damaged, or ...".
 
     Args:
       path: how their names begin: PATH.index and PATH.data-00000-of-00001, of as many as it says.
@@ -44,7 +44,8 @@ def why_unreadable(path: pathlib.Path) -> str:
     counts = [int(part.rpartition("-")[2]) for part in parts]
     is_whole = counts and set(counts) == {len(counts)}
     has_index = path.with_name(f"{path.name}.index").exists()
-    return "damaged" if is_whole and has_index else "not complete"
+    whole = "damaged, or of another version of this program"
+    return whole if is_whole and has_index else "not complete"
 
 
 def read_facts(path: pathlib.Path) -> dict[str, Any]:

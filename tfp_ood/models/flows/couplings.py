@@ -39,7 +39,20 @@ def sigmoid_scale(raw: tf.Tensor) -> tf.Tensor:
     return log(raw + _START) - log(tf.constant(_START, raw.dtype))
 
 
-class AffineCoupling(ImageBijector):
+class _Coupling(ImageBijector):
+    """Changes one half of the channels, by a network of the other."""
+
+    network: Network
+    _order = 1
+
+    def initialize(self, x: tf.Tensor) -> None:
+        """Fits what the network has of normalizations to images `x` `[B, H, W, C]`."""
+        kept, _ = _halves(x)[:: self._order]
+        if hasattr(self.network, "initialize"):
+            self.network.initialize(kept)
+
+
+class AffineCoupling(_Coupling):
     """Shifts and scales one half of the channels, by a network of the other ([2], eq. 7).
 
     `b' = (b + shift(a)) * exp(log_scale(a))`. The network returns `[B, H, W, 2 * channels of b]`.
@@ -84,7 +97,7 @@ class AffineCoupling(ImageBijector):
         return tf.concat([kept, changed][:: self._order], -1)
 
 
-class AdditiveCoupling(ImageBijector):
+class AdditiveCoupling(_Coupling):
     """Shifts the second half of the channels, by a network of the first; keeps the volume.
 
     `b' = b + shift(a)`. The network returns `[B, H, W, channels of b]`.

@@ -1,15 +1,21 @@
 """Networks inside the likelihood models, as tf_keras layers."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tfp_ood.keras import keras
+from tfp_ood.models.chunks import in_chunks
+
+_DEVIATION = 0.05  # of the weights of normalized convolutions, which normalization makes up for
+_FACTOR = 3.0
 
 _random = keras.initializers.HeNormal
 
 
 class CouplingNetwork(keras.layers.Layer):
-    """3x3, 1x1 and 3x3 convolutions with ReLU: Kingma & Dhariwal, "Glow", 2018, section 3.3,
-    without the actnorms of the published code's hidden layers.
+    """3x3, 1x1 and 3x3 convolutions with ReLU, the first two normalized by an actnorm: Kingma &
+    Dhariwal, "Glow", 2018, section 3.3, as in its published code.
 
     The last convolution starts at zero, so that a coupling starts as the identity.
 
@@ -22,18 +28,84 @@ class CouplingNetwork(keras.layers.Layer):
 
     def __init__(self, num_hidden: int, num_outputs: int, seed: int, policy: str = "float32"):
         super().__init__(dtype=policy)
-        self.first = _convolution(num_hidden, _random(seed), policy, "relu")
-        # A 1x1 convolution as a matrix product: its gradient takes half the time on a CPU.
-        self.middle = keras.layers.Dense(
-            num_hidden, activation="relu", kernel_initializer=_random(seed + 1), dtype=policy
-        )
-        self.last = zero_convolution(num_outputs, policy)
+        self.first = ScaledConvolution(num_hidden, 3, seed, policy)
+        self.middle = ScaledConvolution(num_hidden, 1, seed + 1, policy)
+        self.last = ScaledConvolution(num_outputs, 3, None, policy)
+
+    def initialize(self, inputs: tf.Tensor) -> None:
+        """Fits the hidden layers' actnorms to the images `[B, H, W, any]` that enter."""
+        self.first.normalize(lambda x: x, inputs)
+        self.middle.normalize(lambda x: tf.nn.relu(self.first(x)), inputs)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Images `[B, H, W, any]` to `[B, H, W, num_outputs]`."""
-        hidden = self.first(inputs)
-        pixels = self.middle(tf.reshape(hidden, [-1, hidden.shape[-1]]))
-        return self.last(tf.reshape(pixels, tf.shape(hidden)))
+        hidden = tf.nn.relu(self.first(inputs))
+        return self.last(tf.nn.relu(self.middle(hidden)))
+
+
+class ScaledConvolution(keras.layers.Layer):
+    """A convolution to images of the same size, and an actnorm of its outputs:
+    `(convolution + bias) * exp(3 * log_scale)`, as in Glow's published code.
+
+    Both are learned; with the factor scales are learned three times as fast. In the graph kernel
+    and bias are scaled, not the images.
+
+    Args:
+      num_outputs: channels of the output.
+      size: of the kernel, 3 or 1.
+      seed: of the random kernel; None for one of zeros.
+      policy: tf_keras dtype policy.
+    """
+
+    def __init__(self, num_outputs: int, size: int, seed: int | None, policy: str = "float32"):
+        super().__init__(dtype=policy)
+        self._num_outputs, self._size, self._seed = num_outputs, size, seed
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Makes the weights for the channels that come."""
+        shape = [self._size, self._size, input_shape[-1], self._num_outputs]
+        random = keras.initializers.RandomNormal(0.0, _DEVIATION, self._seed)
+        start = (random if self._seed is not None else tf.zeros)(shape, self.variable_dtype)
+        # Not by `add_weight`, whose variables are rounded to bfloat16 before they are scaled.
+        self.kernel = tf.Variable(start, name="kernel")
+        zeros = tf.zeros([self._num_outputs], self.variable_dtype)
+        self.bias = tf.Variable(zeros, name="bias")
+        self.log_scale = tf.Variable(zeros, name="log_scale")
+        self.built = True
+
+    def normalize(self, function: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> None:
+        """Fits scale and bias, so that each channel of the output has mean 0 and variance 1.
+
+        Args:
+          function: makes of images what comes in.
+          images: `[B, ...]`.
+        """
+
+        def moments(part):
+            return tf.nn.moments(tf.cast(self(function(part)), self.variable_dtype), [1, 2])
+
+        mean, variance = in_chunks(moments, images)
+        variance = tf.reduce_mean(variance, 0) + tf.math.reduce_variance(mean, 0)
+        scale = self._scale()
+        self.bias.assign_sub(tf.reduce_mean(mean, 0) / scale)
+        # A constant channel keeps a finite scale.
+        self.log_scale.assign(-0.5 * tf.math.log(variance / scale**2 + 1e-6) / _FACTOR)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Images `[B, H, W, any]` to `[B, H, W, num_outputs]`."""
+        scale = self._scale()
+        kernel = tf.cast(self.kernel * scale, inputs.dtype)
+        bias = tf.cast(self.bias * scale, inputs.dtype)
+        if self._size == 1:
+            # As a matrix product: its gradient takes half the time on a CPU.
+            pixels = tf.reshape(inputs, [-1, inputs.shape[-1]])
+            mixed = tf.nn.bias_add(tf.matmul(pixels, kernel[0, 0]), bias)
+            shape = tf.concat([tf.shape(inputs)[:-1], [self._num_outputs]], 0)
+            return tf.reshape(mixed, shape)
+        return tf.nn.bias_add(tf.nn.conv2d(inputs, kernel, 1, "SAME"), bias)
+
+    def _scale(self):
+        return tf.exp(_FACTOR * self.log_scale)
 
 
 class ResidualNetwork(keras.layers.Layer):
@@ -67,7 +139,7 @@ class ResidualNetwork(keras.layers.Layer):
             (convolution(i, _random), convolution(i + 1, random_small))
             for i in range(1, 2 * num_blocks, 2)
         ]
-        self.last = zero_convolution(num_outputs, policy)
+        self.last = _convolution(num_outputs, "zeros", policy)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Images `[B, H, W, any]` to `[B, H, W, num_outputs]`."""
@@ -79,16 +151,15 @@ class ResidualNetwork(keras.layers.Layer):
 
 def zero_convolution(num_outputs: int, policy: str = "float32") -> keras.layers.Layer:
     """A 3x3 convolution that returns zeros until it is trained."""
-    return _convolution(num_outputs, "zeros", policy)
+    return ScaledConvolution(num_outputs, 3, None, policy)
 
 
-def _convolution(num_outputs, initializer, policy, activation=None):
+def _convolution(num_outputs, initializer, policy):
     """A 3x3 convolution to images of the same size."""
     return keras.layers.Conv2D(
         num_outputs,
         3,
         padding="same",
-        activation=activation,
         kernel_initializer=initializer,
         dtype=policy,
     )
