@@ -111,8 +111,8 @@ class GlowConfig(FlowConfig):
 
 @dataclasses.dataclass(frozen=True)
 class RealNVPConfig(FlowConfig):
-    """RealNVP (Dinh et al., 2017); as published, features grow from level to level, the coupling
-    networks are normalized inside, and the scale of the tanh is learned."""
+    """RealNVP (Dinh et al., 2017). Unlike here, in the published one features grow from level to
+    level, coupling networks are normalized inside, and the scale of the tanh is learned."""
 
     title: ClassVar = "RealNVP"
 

@@ -21,13 +21,12 @@ from scipy import stats
 from tfp_ood import detectors
 from tfp_ood.detectors import conformal
 from tfp_ood.evaluation.tables import read_score_table
+from tfp_ood.families import MODEL_CONFIGS
 from tfp_ood.reporting import summary
 from tfp_ood.reporting.summary import SetSummary, Summary
 from tfp_ood.workdir import open_workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
-
-FAMILIES = ("glow", "real_nvp", "pixel_cnn", "vae")
 
 LABELS = {
     "svhn_cropped_test": "SVHN",
@@ -86,7 +85,7 @@ def _alone() -> Iterator[tuple[str, list[str]]]:
     for pair in (quick, back):
         yield pair.name, ["--config=configs/quickstart.py", *_sets(pair)]
     for pair in PAIRS:
-        for family in FAMILIES:
+        for family in MODEL_CONFIGS:
             config = f"--config=configs/paper.py:{family},{pair.pair},small"
             further = ["--config.data.num_test=1000"] if family == "vae" else []
             for seed in SEEDS if family == "glow" else SEEDS[:1]:
@@ -165,7 +164,7 @@ def pairs_table(found: Mapping[str, Summary]) -> str:
     """Markdown: each family on each pair, over its seeds."""
     rows = []
     for pair in PAIRS:
-        for family in FAMILIES:
+        for family in MODEL_CONFIGS:
             seeds = [found[n] for s in SEEDS if (n := _name(family, pair, s)) in found]
             for place in range(len(pair.foreign) if seeds else 0):
                 entries = [one.out_sets[place] for one in seeds]

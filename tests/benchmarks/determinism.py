@@ -7,33 +7,29 @@ its own, since it is a setting of the process. Prints one JSON object.
 import functools
 import json
 
-import numpy as np
-
 from tests.benchmarks.turns import Functions, seconds_of_processes
+from tfp_ood.families import MODEL_CONFIGS
 
 KINDS = {"usual": False, "deterministic": True}
-FAMILIES = ("glow", "real_nvp", "pixel_cnn", "vae")
 
 
 def steps(family: str, pair: str, kind: str) -> Functions:
     """A function that trains one step of an experiment, on noise."""
     import tensorflow as tf
 
-    from tfp_ood import devices, experiments, models
-    from tfp_ood.config import from_config_dict
+    from tests.benchmarks import small
+    from tfp_ood import devices
     from tfp_ood.training import fit, optimizers
 
     devices.share_cores()
     if KINDS[kind]:
         devices.be_deterministic()
-    config = from_config_dict(experiments.experiment(family, pair, "small"))
-    shape, size = config.data.image_shape, config.train.batch_size
-    images = np.random.default_rng(0).integers(0, 256, (4 * size, *shape)).astype(np.uint8)
-    model = models.build(config)
-    model.initialize(images)
+    config, model, images = small.on_noise(family, pair)
     uses_xla = fit.use_xla(config.train)
     model.compile(optimizer=optimizers.build(config.train), jit_compile=uses_xla)
-    batches = iter(tf.data.Dataset.from_tensor_slices({"image": images}).batch(size).repeat())
+    batches = iter(
+        tf.data.Dataset.from_tensor_slices({"image": images}).batch(len(images)).repeat()
+    )
     step = model.make_train_function()
     return {kind: lambda: step(batches)["bits_per_dim"].numpy()}
 
@@ -41,7 +37,7 @@ def steps(family: str, pair: str, kind: str) -> Functions:
 def main(pair: str = "fashion_mnist") -> None:
     """Measures all families and prints."""
     found = {}
-    for family in FAMILIES:
+    for family in MODEL_CONFIGS:
         makers = [functools.partial(steps, family, pair, kind) for kind in KINDS]
         seconds = seconds_of_processes(makers, rounds=8, round_seconds=2.0)
         per_second = {kind: round(1 / value, 2) for kind, value in seconds.items()}

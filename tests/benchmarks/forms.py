@@ -17,16 +17,15 @@ import json
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 
+from tests.benchmarks import small
 from tests.benchmarks.timing import interleaved_seconds
-from tfp_ood import cli, devices, models
-from tfp_ood.config import from_config_dict
-from tfp_ood.experiments import experiment
+from tfp_ood import cli, devices
 from tfp_ood.keras import keras
 from tfp_ood.models.flows import couplings, glow, networks
 from tfp_ood.training import optimizers
@@ -111,23 +110,19 @@ def bits(name: str, seed: int, root: pathlib.Path) -> float:
     return json.loads(facts.read_text())["validation_bits_per_dim"]
 
 
-def step_seconds() -> dict[str, float]:
-    """The time of a training step of each form, in turns."""
-    config = from_config_dict(experiment("glow", "cifar10", "small"))
-    shape, size = config.data.image_shape, config.train.batch_size
-    images = np.random.default_rng(0).integers(0, 256, (size, *shape)).astype(np.uint8)
+def step_seconds(names: Iterable[str]) -> dict[str, float]:
+    """The time of a training step of forms, in turns."""
 
     def step(name: str) -> Callable[[], object]:
         with form(name):
-            model = models.build(config)
-            model.initialize(images)
+            config, model, images = small.on_noise("glow", "cifar10")
             model.compile(optimizer=optimizers.build(config.train))
             function = tf.function(model.train_step, autograph=False)
             batch = {"image": tf.constant(images)}
             function(batch)
         return lambda: function(batch)["bits_per_dim"].numpy()
 
-    return interleaved_seconds({name: step(name) for name in FORMS}, rounds=8, round_seconds=3.0)
+    return interleaved_seconds({name: step(name) for name in names}, rounds=8, round_seconds=3.0)
 
 
 def main(root: pathlib.Path, names: list[str]) -> None:
@@ -136,7 +131,7 @@ def main(root: pathlib.Path, names: list[str]) -> None:
     for seed, name in itertools.product(SEEDS, names):
         found[name][seed] = round(bits(name, seed, root), 4)
         print(name, seed, found[name][seed], file=sys.stderr, flush=True)
-    seconds = step_seconds()
+    seconds = step_seconds(dict.fromkeys(["ours", *names]))
     for name, own in found.items():
         own["mean"] = round(float(np.mean(list(own.values()))), 4)
         own["step_over_ours"] = round(seconds[name] / seconds["ours"], 3)

@@ -9,27 +9,21 @@ import json
 import sys
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
+from tests.benchmarks import small
 from tests.benchmarks.timing import interleaved_seconds
-from tfp_ood import devices, models
-from tfp_ood.config import from_config_dict
-from tfp_ood.experiments import experiment
+from tfp_ood import devices
+from tfp_ood.families import MODEL_CONFIGS
 from tfp_ood.training import optimizers
 
 BATCH = 64
-FAMILIES = ("glow", "real_nvp", "pixel_cnn", "vae")
 PAIRS = ("fashion_mnist", "cifar10")
 
 
 def rivals(family: str, pair: str) -> dict[str, Callable[[], object]]:
     """Both gradients, of the same images."""
-    config = from_config_dict(experiment(family, pair, "small"))
-    shape = config.data.image_shape
-    images = np.random.default_rng(0).integers(0, 256, (BATCH, *shape)).astype(np.uint8)
-    model = models.build(config)
-    model.initialize(images)
+    config, model, images = small.on_noise(family, pair, BATCH)
     model.compile(optimizer=optimizers.build(config.train))
     seed, batch = tf.constant([0, 1]), {"image": tf.constant(images)}
     training = tf.function(lambda: model._bits_and_gradients(batch, seed)[1], autograph=False)
@@ -56,4 +50,4 @@ def main(families: tuple[str, ...]) -> None:
 
 if __name__ == "__main__":
     devices.share_cores()
-    main(tuple(sys.argv[1:]) or FAMILIES)
+    main(tuple(sys.argv[1:]) or tuple(MODEL_CONFIGS))

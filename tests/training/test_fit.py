@@ -28,6 +28,7 @@ from tfp_ood.config import (
 from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError, TrainingError, UserError
 from tfp_ood.training import fit, kept, optimizers
+from tfp_ood.training.weights import read_weights, write_weights
 from tfp_ood.workdir import WorkDir, open_workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -341,7 +342,7 @@ def test_a_damaged_record_of_the_training_is_named(tmp_path):
 @pytest.mark.parametrize(
     "other", [{"num_steps": 2}, {"num_hidden": 5}], ids=["more weights", "larger ones"]
 )
-def test_a_backup_of_other_weights_is_refused(other, tmp_path):
+def test_a_backup_or_weights_of_another_model_are_refused(other, tmp_path):
     """As after an update of this program: what it lacks would stay as it was built."""
     workdir = open_workdir(tmp_path / "run")
     own = GlowConfig(num_levels=1, num_steps=1, num_hidden=4)
@@ -352,6 +353,9 @@ def test_a_backup_of_other_weights_is_refused(other, tmp_path):
     changed = dataclasses.replace(CONFIG, model=dataclasses.replace(own, **other))
     with pytest.raises(TrainingError, match=r"backup in .*chief is of a model with other weights"):
         fit._check_backup(workdir, models.build(changed))
+    write_weights(model, workdir.model / "weights")
+    with pytest.raises(TrainingError, match="or of another version of this program"):
+        read_weights(models.build(changed), workdir.model / "weights")
 
 
 @pytest.mark.parametrize("name", ["run", ALL])

@@ -252,38 +252,40 @@ def _epochs(train: TrainConfig) -> tuple[int, int]:
 
 def _saved_step(workdir: WorkDir) -> int:
     """Number of steps that the backup of a killed training holds; 0 without a backup."""
-    folder = workdir.backup / "chief"
-    if not (folder / "checkpoint").exists():
+    if not (workdir.backup / "chief" / "checkpoint").exists():
         return 0
     # What BackupAndRestore will start from; the batches must start there too.
     name = "model/optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"
     try:
-        checkpoint = tf.train.latest_checkpoint(paths.for_tensorflow(folder))
+        checkpoint = _latest_backup(workdir)
         if checkpoint is None:
             raise FileNotFoundError
         return int(tf.train.load_variable(checkpoint, name))
     except (tf.errors.OpError, ValueError, RuntimeError, FileNotFoundError) as error:
         is_found = not isinstance(error, FileNotFoundError)
         what = why_unreadable(pathlib.Path(checkpoint)) if is_found else "not complete"
-        raise TrainingError(
-            f"The backup in {folder} is {what} ({type(error).__name__}). "
-            f"Delete {workdir.backup} and run the same command: training starts over."
-        ) from error
+        raise _unusable(workdir, what, error) from error
 
 
 def _check_backup(workdir: WorkDir, model: models.LikelihoodModel) -> None:
     """Refuses a backup of other weights than the model has, which restoring would leave alone."""
-    folder = workdir.backup / "chief"
-    checkpoint = tf.train.latest_checkpoint(paths.for_tensorflow(folder))
     try:
-        status = tf.train.Checkpoint(model=model).read(checkpoint)
+        status = tf.train.Checkpoint(model=model).read(_latest_backup(workdir))
         status.assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
-        raise TrainingError(
-            f"The backup in {folder} is of a model with other weights, such as another version of "
-            f"this program builds ({type(error).__name__}). Delete {workdir.backup} and run the "
-            "same command: training starts over."
-        ) from error
+        what = "of a model with other weights, such as another version of this program builds"
+        raise _unusable(workdir, what, error) from error
+
+
+def _latest_backup(workdir: WorkDir) -> str | None:
+    return tf.train.latest_checkpoint(paths.for_tensorflow(workdir.backup / "chief"))
+
+
+def _unusable(workdir: WorkDir, what: str, error: Exception) -> TrainingError:
+    return TrainingError(
+        f"The backup in {workdir.backup / 'chief'} is {what} ({type(error).__name__}). "
+        f"Delete {workdir.backup} and run the same command: training starts over."
+    )
 
 
 def use_xla(train: TrainConfig) -> bool:

@@ -30,7 +30,7 @@ class CouplingNetwork(keras.layers.Layer):
         super().__init__(dtype=policy)
         self.first = ScaledConvolution(num_hidden, 3, seed, policy)
         self.middle = ScaledConvolution(num_hidden, 1, seed + 1, policy)
-        self.last = ScaledConvolution(num_outputs, 3, None, policy)
+        self.last = zero_convolution(num_outputs, policy)
 
     def initialize(self, inputs: tf.Tensor) -> None:
         """Fits the hidden layers' actnorms to the images `[B, H, W, any]` that enter."""

@@ -79,8 +79,8 @@ _GLOW = Setup(
     {"model.num_levels": 3, "model.num_steps": 8, "model.num_hidden": 400,
      **_TRAIN, "train.num_steps": 200_000},
     "the paper's couplings are highway networks, without actnorm as far as recalled; ours have "
-    "three convolutions, and actnorm between couplings; Glow's published code has an actnorm after "
-    "each hidden layer too, and no floor of the scales of couplings and split prior, where ours "
+    "three convolutions, and actnorm between couplings and after hidden layers, as Glow's "
+    "published code, which has no floor of the scales of couplings and split prior, where ours "
     "have one",
 )  # fmt: skip
 _PIXEL_CNN = {"model.output": "categorical", **_TRAIN, "train.num_steps": 100_000}
