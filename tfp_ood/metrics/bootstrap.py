@@ -24,6 +24,9 @@ _MANY = 50_000
 _NUM_GROUPS = 4096
 """Images of both sets, beyond which the metrics of resamples are of so many groups of scores."""
 
+_COUNTED = 2**14
+"""Values of so many resamples are counted together."""
+
 _RISING, _FALLING = slice(None), slice(None, None, -1)
 
 
@@ -64,14 +67,14 @@ def estimates(
     values, places = np.unique(scores, return_inverse=True)
     sets = places[is_out == 0], places[is_out == 1]
     whole = tuple(np.bincount(chosen, minlength=len(values)) for chosen in sets)
-    exact, rng = metrics_of_counts(*whole), np.random.default_rng(seed)
+    exact, rng = _floats(metrics_of_counts(*whole)), np.random.default_rng(seed)
     resample = _of_groups if len(scores) > _MANY else _of_images
     # How resamples are counted is exact for a sample without ties, and nearly so with them.
     counted, resampled = resample(sets, whole, num_resamples, rng)
     tail = (1.0 - LEVEL) / 2.0
     found = {}
     for name in exact:
-        ends = np.quantile([one[name] for one in resampled], [tail, 1.0 - tail])
+        ends = np.quantile(np.concatenate([one[name] for one in resampled]), [tail, 1.0 - tail])
         found[name] = tuple(np.clip(ends + (exact[name] - counted[name]), 0.0, 1.0).tolist())
     return exact, found
 
@@ -79,69 +82,91 @@ def estimates(
 _Sets = tuple[np.ndarray, np.ndarray]
 """Something of in-distribution images, and of the others."""
 
-_Resampled = tuple[dict[str, float], list[dict[str, float]]]
-"""Metrics of the sample, counted as those of the resamples are, and those."""
+_Metrics = dict[str, np.ndarray]
+"""Metrics of one resample or of several, float64 [...]."""
 
 
 def _of_images(
     sets: _Sets, whole: _Sets, num_resamples: int, rng: np.random.Generator
-) -> _Resampled:
+) -> tuple[_Metrics, list[_Metrics]]:
     """Draws images, of which `sets` has the places among V values, and `whole` how often each
-    value occurs."""
-    resampled = []
-    for _ in range(num_resamples):
-        drawn = (chosen[rng.integers(0, len(chosen), len(chosen))] for chosen in sets)
-        counts = (np.bincount(chosen, minlength=len(whole[0])) for chosen in drawn)
+    value occurs. Returns the metrics of the sample, counted as those of the resamples are, and
+    those."""
+    num_values, resampled = len(whole[0]), []
+    # Those of few images are counted together, as many as take little memory.
+    together = max(_COUNTED // num_values, 1)
+    for start in range(0, num_resamples, together):
+        rows = range(min(together, num_resamples - start))
+        drawn = [
+            [chosen[rng.integers(0, len(chosen), len(chosen))] for chosen in sets] for _ in rows
+        ]
+        counts = (_counts(np.array(of_set), num_values) for of_set in zip(*drawn, strict=True))
         resampled.append(metrics_of_counts(*counts, whole))
     return metrics_of_counts(*whole, whole), resampled
 
 
+def _counts(places: np.ndarray, num_values: int) -> np.ndarray:
+    """How often each value is in each row, int64 [R, V], of int64 [R, N] in which places."""
+    first = num_values * np.arange(len(places))[:, np.newaxis]
+    counts = np.bincount((places + first).ravel(), minlength=num_values * len(places))
+    return counts.reshape(-1, num_values)
+
+
 def _of_groups(
     sets: _Sets, whole: _Sets, num_resamples: int, rng: np.random.Generator
-) -> _Resampled:
+) -> tuple[_Metrics, list[_Metrics]]:
     """The same for very many images: how many of each of some thousand groups of neighbouring
     values are drawn, which is a multinomial number. What differs within a group is no longer seen
     in a resample; on how far these spread that has an influence of one by the number of groups."""
     upto = np.cumsum(whole[0] + whole[1])
     group = (upto - 1) * _NUM_GROUPS // upto[-1]
     grouped = tuple(np.bincount(group, counts, _NUM_GROUPS).astype(np.int64) for counts in whole)
-    drawn = (
+    drawn = [
         rng.multinomial(len(c), g / len(c), num_resamples)
         for c, g in zip(sets, grouped, strict=True)
-    )
-    resampled = [metrics_of_counts(*counts) for counts in zip(*drawn, strict=True)]
+    ]
+    parts = (np.array_split(counts, num_resamples) for counts in drawn)
+    resampled = [metrics_of_counts(*counts) for counts in zip(*parts, strict=True)]
     return metrics_of_counts(*grouped), resampled
 
 
 def metrics_of_counts(
     num_in: np.ndarray,
     num_out: np.ndarray,
-    of_sample: tuple[np.ndarray, np.ndarray] | None = None,
-) -> dict[str, float]:
+    of_sample: _Sets | None = None,
+) -> _Metrics:
     """`metrics.detection_metrics` of scores that are given by how often each value occurs.
 
     Args:
-      num_in: int [V], in-distribution images with each of V ascending scores.
-      num_out: int [V], out-of-distribution ones.
-      of_sample: both of the sample, if these are of a resample: then copies of an image are no
-        ties (see the module).
+      num_in: int [..., V], in-distribution images with each of V ascending scores; all rows have
+        as many images.
+      num_out: int [..., V], out-of-distribution ones.
+      of_sample: both of the sample, int [V], if these are of resamples: then copies of an image are
+        no ties (see the module).
+
+    Returns:
+      float64 [...] by metric.
     """
     in_sample, out_sample = (None, None) if of_sample is None else of_sample
     # Shares of each set at or above each score: what a threshold there flags.
-    flagged_in = np.cumsum(num_in[::-1])[::-1]
-    flagged_out = np.cumsum(num_out[::-1])[::-1]
-    below_in = flagged_in[0] - flagged_in
-    pairs = float(flagged_in[0]) * float(flagged_out[0])
-    # Scores in order, and beyond them a threshold that flags nothing.
-    few = np.flatnonzero(flagged_in <= (1.0 - CAUGHT) * flagged_in[0] + EXACT)
-    accepted = flagged_out[few[0]] if len(few) else 0
-    reached = np.flatnonzero(flagged_out >= CAUGHT * flagged_out[0])[-1]
+    flagged_in = np.cumsum(num_in[..., ::-1], axis=-1)[..., ::-1]
+    flagged_out = np.cumsum(num_out[..., ::-1], axis=-1)[..., ::-1]
+    all_in, all_out = flagged_in[..., :1], flagged_out[..., :1]
+    below_in = all_in - flagged_in
+    pairs = all_in[..., 0] * np.float64(all_out[..., 0])
+    # Both fall from one score to the next, so that counting those above a bar finds its place.
+    too_many = _number(flagged_in > (1.0 - CAUGHT) * all_in + EXACT)
+    # Beyond the scores is a threshold that flags nothing.
+    some = np.take_along_axis(flagged_out, np.minimum(too_many, num_in.shape[-1] - 1), axis=-1)
+    accepted = np.where(too_many < num_in.shape[-1], some, 0)
+    last = _number(flagged_out >= CAUGHT * all_out) - 1
+    reached = np.take_along_axis(flagged_in, last, axis=-1)
     return {
-        "auroc": float(np.sum(num_out * (below_in + 0.5 * num_in)) / pairs),
+        "auroc": np.sum(num_out * (below_in + 0.5 * num_in), axis=-1) / pairs,
         "auprc_out": _average_precision(num_out, num_in, out_sample, _FALLING),
         "auprc_in": _average_precision(num_in, num_out, in_sample, _RISING),
-        "fpr95": float(flagged_in[reached] / flagged_in[0]),
-        "fpr95_in": float(1.0 - accepted / flagged_out[0]),
+        "fpr95": (reached / all_in)[..., 0],
+        "fpr95_in": (1.0 - accepted / all_out)[..., 0],
     }
 
 
@@ -150,24 +175,36 @@ def _average_precision(
     num_negative: np.ndarray,
     of_sample: np.ndarray | None,
     order: slice,
-) -> float:
+) -> np.ndarray:
     """Sum over thresholds of precision times the gain in recall.
 
     Args:
-      num_positive: int [V].
-      num_negative: int [V].
-      of_sample: `num_positive` of the sample, if these are of a resample.
+      num_positive: int [..., V].
+      num_negative: int [..., V].
+      of_sample: `num_positive` of the sample, int [V], if these are of resamples.
       order: of the values, the most positive first.
     """
-    num_positive, alarms = num_positive[order], np.cumsum(num_negative[order])
+    num_positive, alarms = num_positive[..., order], np.cumsum(num_negative[..., order], axis=-1)
     if of_sample is None:
-        hits = np.cumsum(num_positive)
+        hits = np.cumsum(num_positive, axis=-1)
         precision = hits / np.maximum(hits + alarms, 1)
-        return float(np.sum(precision * num_positive) / hits[-1])
+        return np.sum(precision * num_positive, axis=-1) / hits[..., -1]
     # One positive image after the other. Each of several that are tied in the sample has half of
     # the others with it, as it has on average of a tie that is taken in order.
-    alarms = np.repeat(alarms, num_positive)
-    places = np.arange(1.0, len(alarms) + 1)
+    rows = num_positive.shape[:-1]
+    alarms = np.repeat(alarms.ravel(), num_positive.ravel()).reshape(*rows, -1)
+    places = np.arange(1.0, alarms.shape[-1] + 1)
     if np.max(of_sample) > 1:
-        places += np.repeat((of_sample[order] - 1) / 2, num_positive)
-    return float(np.mean(places / (places + alarms)))
+        tied = np.broadcast_to((of_sample[order] - 1) / 2, num_positive.shape)
+        places = places + np.repeat(tied.ravel(), num_positive.ravel()).reshape(alarms.shape)
+    return np.mean(places / (places + alarms), axis=-1)
+
+
+def _number(where: np.ndarray) -> np.ndarray:
+    """How many are true in each row."""
+    return np.count_nonzero(where, axis=-1, keepdims=True)
+
+
+def _floats(metrics: _Metrics) -> dict[str, float]:
+    """Those of one sample."""
+    return {name: float(value) for name, value in metrics.items()}
