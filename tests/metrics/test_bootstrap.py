@@ -22,6 +22,22 @@ def test_metrics_of_counts_are_scikit_learns(levels, shift, sizes):
     assert bootstrap.metrics_of_counts(*counts) == pytest.approx(detection_metrics(own, foreign))
 
 
+def test_what_was_asked_before_is_not_made_again_and_nothing_else_is_taken_for_it(monkeypatch):
+    own, foreign = np.arange(20.0), np.arange(20.0) + 3.5
+    first = bootstrap.estimates(own, foreign, 50)
+    others = [
+        bootstrap.estimates(foreign, own, 50),
+        bootstrap.estimates(np.append(own, foreign[0]), foreign[1:], 50),
+        bootstrap.estimates(own, foreign, 51),
+        bootstrap.estimates(own, foreign, 50, 1),
+    ]
+    assert first not in others
+    expected = {name: first[0][name] for name in first[0]}
+    first[0].clear()  # callers may change what they got
+    monkeypatch.setattr(bootstrap, "_estimates", None)
+    assert bootstrap.estimates(own.copy(), foreign, 50)[0] == expected
+
+
 def test_intervals_hold_the_truth_at_their_rate():
     """Of normal scores, whose AUROC is known: Phi(shift / sqrt(2))."""
     shift, truth = 0.8, stats.norm.cdf(0.8 / np.sqrt(2))

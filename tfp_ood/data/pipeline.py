@@ -149,7 +149,9 @@ def scoring_batches(split: Split, batch_size: int, shard: Shard = _WHOLE) -> tf.
     # Shared out before they are decoded.
     records = split.records().shard(shard.count, shard.index)
     indices = tf.data.Dataset.range(shard.index, split.num_images, shard.count)
-    examples = tf.data.Dataset.zip((indices, _decoded(split, records))).map(with_index)
+    examples = tf.data.Dataset.zip((indices, _decoded(split, records))).map(
+        tf.autograph.experimental.do_not_convert(with_index)
+    )
     return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
@@ -227,4 +229,8 @@ def _decoded(split: Split, records: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _parallel(elements: tf.data.Dataset, function: Callable) -> tf.data.Dataset:
-    return elements.map(function, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return elements.map(
+        tf.autograph.experimental.do_not_convert(function),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )

@@ -129,7 +129,14 @@ class LikelihoodModel(SteppedModel):
         size = max(2, min(_GRADIENT_BATCH, _GRADIENT_NUMBERS // self.num_parameters()))
         starts = range(0, len(images), size)
         parts = [self._compiled_gradients(images[start : start + size]) for start in starts]
-        return {name: tf.concat([part[name] for part in parts], 0) for name in parts[0]}
+        by_pixels, *others = tf.unstack(
+            tf.concat([part["log_squares"] for part in parts], 0), axis=1
+        )
+        named = zip(gradients.names(self), others, strict=True)
+        return {
+            "log_gradient_norm.input": 0.5 * by_pixels,
+            **{f"log_gradient.{name}": values for name, values in named},
+        }
 
     def sample(self, num_images: int, seed: int = 0, temperature: float = 1.0) -> tf.Tensor:
         """Images drawn from the model, uint8 `[num_images, H, W, C]`; the same for the same seed.
@@ -260,14 +267,12 @@ class LikelihoodModel(SteppedModel):
         raise NotImplementedError
 
     def _gradients(self, part: dict[str, tf.Tensor], number: tf.Tensor) -> dict[str, tf.Tensor]:
-        """See `gradient_statistics`; for `in_halves`."""
+        """The logarithm of the squared length of each gradient, that by pixels first, `[B, 1 + V]`:
+        as one tensor, which halves take apart and join at once. For `in_halves`."""
         pixels, log_prob = self._differentiable(part["image"])
         variables = self.trainable_variables
-        found, (by_pixel,) = gradients.per_image(log_prob, part["image"], variables, [pixels])
-        statistics = {"log_gradient_norm.input": 0.5 * gradients.log_squared_norm(by_pixel)}
-        for name, gradient in zip(gradients.names(self), found, strict=True):
-            statistics[f"log_gradient.{name}"] = gradients.log_squared_norm(gradient)
-        return statistics
+        found, by_pixels = gradients.per_image(log_prob, part["image"], variables, [pixels])
+        return {"log_squares": gradients.log_squared_norms([*by_pixels, *found])}
 
     def _samples(self, num_images: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
         """See `sample`."""

@@ -60,10 +60,10 @@ def per_image(
     return of_variables, found[len(uses) :]
 
 
-def log_squared_norm(gradient: tf.Tensor) -> tf.Tensor:
-    """log |g|^2 of gradients `[B, ...]`: `[B]`, within what float32 can hold."""
-    square = tf.reduce_sum(tf.reshape(tf.square(gradient), [tf.shape(gradient)[0], -1]), -1)
-    return tf.math.log(tf.clip_by_value(square, _TINY, _HUGE))
+def log_squared_norms(gradients: Sequence[tf.Tensor]) -> tf.Tensor:
+    """log |g|^2 of each of V gradients `[B, ...]`: `[B, V]`, within what float32 can hold."""
+    squares = [tf.reduce_sum(tf.square(g), list(range(1, g.shape.rank))) for g in gradients]
+    return tf.math.log(tf.clip_by_value(tf.stack(squares, 1), _TINY, _HUGE))
 
 
 def names(model: tf.Module) -> list[str]:
