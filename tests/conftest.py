@@ -13,7 +13,10 @@ from xdist.scheduler import LoadScopeScheduling
 from tfp_ood.families import MODEL_CONFIGS
 
 CONTRACT = "tests/models/test_contract.py"
-SHARES_A_RUN = ("tests/api/test_run.py", "tests/api/test_snippets.py")
+SHARE_A_RUN = (
+    ("tests/api/test_run.py", "tests/api/test_snippets.py"),
+    ("tests/training/test_fit.py", "tests/training/test_strategy.py"),
+)
 # These start first, so that no process is left alone with one of them in the end.
 LONGEST = (
     "tests/test_cli.py",
@@ -54,15 +57,16 @@ def pytest_collection_modifyitems(items):
 
 class _ByWhatIsShared(LoadScopeScheduling):
     """Gives a file's tests to one process: they share what takes long to make, and so do those of
-    one case of the contract, and two files about one run.
+    one case of the contract, and files about one run.
 
     A method, and not `--dist loadgroup`, which sees no groups under pytest 9.
     """
 
     def _split_scope(self, nodeid):
         path, _, test = nodeid.partition("::")
-        if path in SHARES_A_RUN:
-            return SHARES_A_RUN[0]
+        for files in SHARE_A_RUN:
+            if path in files:
+                return files[0]
         case = re.search(rf"[\[-](({'|'.join(MODEL_CONFIGS)})\w*)", test)
         return f"{path}[{case[1]}]" if path == CONTRACT and case else path
 

@@ -6,7 +6,6 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -14,49 +13,20 @@ import pytest
 import tensorflow as tf
 
 from tests.nasty import ALL
-from tfp_ood import atomic, cli, models, paths, trajectory
+from tests.training.small import CONFIG, OLD, command
+from tfp_ood import cli, models, paths, trajectory
 from tfp_ood.config import (
-    Config,
     ConfigError,
-    DataConfig,
     EvaluateConfig,
     GlowConfig,
     RealNVPConfig,
     TrainConfig,
-    to_config_dict,
 )
 from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError, TrainingError, UserError
 from tfp_ood.training import fit, kept, optimizers
 from tfp_ood.training.weights import read_weights, write_weights
 from tfp_ood.workdir import WorkDir, open_workdir
-
-ROOT = pathlib.Path(__file__).parents[2]
-
-CONFIG = Config(
-    data=DataConfig(num_validation=4),
-    model=GlowConfig(num_levels=1, num_steps=2, num_hidden=4),
-    train=TrainConfig(batch_size=8, num_steps=12, steps_per_epoch=2, warmup_steps=2),
-)
-
-
-OLD = [
-    *("trajectory/00000099.parquet", "progress/00000099.parquet", "tensorboard/validation/events"),
-    *("scores/mnist.test.parquet", "samples/samples.json", "report/index.html"),
-    *("audit/audit.json", "monitor/mine/monitor.json", "export/model_card.md"),
-]
-"""What earlier trainings leave in a work directory."""
-
-
-@pytest.fixture(scope="module", name="finished")
-def _finished(tmp_path_factory, data_dir):
-    workdir = open_workdir(tmp_path_factory.mktemp("finished") / "run")
-    workdir.claim(CONFIG)
-    for name in OLD:
-        (workdir.root / name).parent.mkdir(parents=True)
-        (workdir.root / name).touch()
-    fit.train(CONFIG, workdir, data_dir)
-    return workdir
 
 
 def test_a_training_from_the_start_forgets_what_an_earlier_one_left(finished):
@@ -70,21 +40,6 @@ def test_a_training_from_the_start_forgets_what_an_earlier_one_left(finished):
 
 def weights(workdir):
     return [v.numpy() for v in fit.load_trained(CONFIG, workdir).trainable_variables]
-
-
-def command(workdir, data_dir):
-    """The command line that trains CONFIG in another process."""
-    config = to_config_dict(CONFIG).to_json()
-    path = pathlib.Path(data_dir) / "config.py"
-    text = f"import json, ml_collections\nFACTS = json.loads('''{config}''')\n"
-    text += "FACTS['data'].update({k: tuple(FACTS['data'][k]) "
-    text += "for k in ('image_shape', 'out_of_distribution')})\n"
-    text += "def get_config():\n    return ml_collections.ConfigDict(FACTS)\n"
-    with atomic.replacing(path) as whole:  # another process may be reading it
-        whole.write_text(text)
-    flags = [f"--config={path}", f"--workdir={workdir.root}", f"--data_dir={data_dir}"]
-    flags.append("--config.data.out_of_distribution=noise")
-    return [sys.executable, str(ROOT / "tests" / "tiny_main.py"), *flags, "--mode=train"]
 
 
 def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir, tmp_path, capsys):

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tests.data import tiny
 from tests.nasty import ALL
-from tests.training.test_fit import CONFIG, command
+from tests.training.small import CONFIG, command
 from tfp_ood import signals, trajectory
 from tfp_ood.config import ConfigError, EvaluateConfig
 from tfp_ood.data import pipeline
@@ -30,14 +30,6 @@ _DEADLINE = 600  # seconds; of a machine that others use too
 
 def changed(config=CONFIG, **train):
     return dataclasses.replace(config, train=dataclasses.replace(config.train, **train))
-
-
-@pytest.fixture(scope="module", name="finished")
-def _finished(tmp_path_factory, data_dir):
-    """The run that one process on one device makes."""
-    workdir = open_workdir(tmp_path_factory.mktemp("finished") / "run")
-    fit.train(CONFIG, workdir, data_dir)
-    return workdir
 
 
 def weights(workdir, config=CONFIG):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from tests.models.flows.test_flow import random_images, small_model
-from tests.training.test_fit import CONFIG
+from tests.training.small import CONFIG
 from tfp_ood.keras import keras
 from tfp_ood.training import optimizers, tensorboard
 

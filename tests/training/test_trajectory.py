@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.data import tiny
-from tests.training.test_fit import CONFIG
+from tests.training.small import CONFIG
 from tfp_ood import trajectory
 from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError

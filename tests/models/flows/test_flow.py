@@ -25,7 +25,7 @@ def random_images(count=16, shape=SHAPE, seed=0):
 
 
 def small_model():
-    sizes = GlowConfig(num_levels=2, num_steps=2, num_hidden=6)
+    sizes = GlowConfig(num_levels=2, num_steps=1, num_hidden=6)
     return FlowModel(glow.glow_bijector(sizes, SHAPE), SHAPE)
 
 

@@ -12,7 +12,7 @@ from tfp_ood.models import chunks
 from tfp_ood.models.flows import glow, networks
 from tfp_ood.models.flows.couplings import AffineCoupling
 
-LEVELS, STEPS = 3, 2
+LEVELS, STEPS = 2, 2
 
 
 def config(shape=(16, 16, 3), **model):

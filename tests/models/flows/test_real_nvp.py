@@ -105,7 +105,9 @@ def test_every_dimension_is_changed_by_some_coupling(levels):
 SPEC = tf.TensorSpec([None, *SHAPE], tf.uint8)
 
 
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize(
+    "normalization", ["actnorm", pytest.param("batch_norm", marks=pytest.mark.slow)]
+)
 def test_scoring_and_sampling_run_each_network_once(normalization):
     model = small_model(normalization)
     scores = tf.function(model._scores).get_concrete_function(SPEC, 1)
