@@ -1,14 +1,17 @@
-"""Our Glow beside other forms of it: python -m tests.benchmarks.forms ROOT [FORM,...]
+"""Our Glow and RealNVP beside other forms of them: python -m tests.benchmarks.forms ROOT [FORM,...]
 
-Trains the small Glow of CIFAR-10 in each form from each seed, in processes of their own and in work
-directories under ROOT (what is finished there stays), and takes steps of all forms in turns. Prints
-one JSON object: bits/dim of the validation images after as many steps, and the time of a step over
-that of ours.
+Trains the small model of CIFAR-10 in each form from each seed, in processes of their own and in
+work directories under ROOT (what is finished there stays), and takes steps of all forms in turns.
+Prints one JSON object: bits/dim of the validation images after as many steps, and the time of a
+step over that of the family as it is.
 
-The published code, https://github.com/openai/glow, differs from ours in two more places: a coupling
-scales by sigmoid(raw + 2) (`scale`), and the Gaussian of a split has any scale (`prior`); `both`
-has both. Its networks also tell where an image ends. `plain` has networks without the actnorms and
-the learned scale of the published ones.
+Glow's published code, https://github.com/openai/glow, differs from ours in two more places: a
+coupling scales by sigmoid(raw + 2) (`scale`), and the Gaussian of a split has any scale (`prior`);
+`both` has both. Its networks also tell where an image ends. `plain` has networks without the
+actnorms and the learned scale of the published ones.
+
+The published RealNVP has norms inside its coupling networks (`normalized`: by actnorms), a learned
+scale of its tanh (`learned`), and twice the features at each level (`growing`).
 """
 
 import contextlib
@@ -38,7 +41,14 @@ FORMS: dict[str, tuple[str, ...]] = {
     "scale": ("scale",),
     "prior": ("prior",),
     "both": ("scale", "prior"),
+    "real_nvp": (),
+    "real_nvp_normalized": ("normalized",),
+    "real_nvp_learned": ("learned",),
+    "real_nvp_growing": ("growing",),
+    "real_nvp_published": ("normalized", "learned", "growing"),
 }
+"""What differs from ours; of Glow, or of what the name begins with."""
+
 SEEDS = (0, 1, 2)
 
 
@@ -63,38 +73,107 @@ class PlainNetwork(keras.layers.Layer):
         return self.last(tf.reshape(pixels, tf.shape(hidden)))
 
 
+class NormalizedResidual(keras.layers.Layer):
+    """A `networks.ResidualNetwork` whose convolutions have actnorms, and whose blocks start at
+    zero."""
+
+    def __init__(
+        self, num_blocks: int, num_hidden: int, num_outputs: int, seed: int, policy: str = "float32"
+    ):
+        super().__init__(dtype=policy)
+        self.first = networks.ScaledConvolution(num_hidden, 3, seed, policy)
+        self.blocks = [
+            (
+                networks.ScaledConvolution(num_hidden, 3, seed + number, policy),
+                networks.zero_convolution(num_hidden, policy),
+            )
+            for number in range(1, num_blocks + 1)
+        ]
+        self.last = networks.zero_convolution(num_outputs, policy)
+
+    def initialize(self, inputs: tf.Tensor) -> None:
+        """Fits the actnorms to the images that enter."""
+        self.first.normalize(lambda x: x, inputs)
+        for number, (first, _) in enumerate(self.blocks):
+            first.normalize(lambda x, count=number: tf.nn.relu(self._hidden(x, count)), inputs)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Images `[B, H, W, any]` to `[B, H, W, num_outputs]`."""
+        return self.last(tf.nn.relu(self._hidden(inputs, len(self.blocks))))
+
+    def _hidden(self, inputs, count):
+        hidden = self.first(inputs)
+        for first, second in self.blocks[:count]:
+            hidden += second(tf.nn.relu(first(tf.nn.relu(hidden))))
+        return hidden
+
+
+class LearnedTanh(tf.Module):
+    """A log scale within +-s, by a tanh and a learned s of one number for each coupling."""
+
+    def __init__(self):
+        super().__init__()
+        self.most = tf.Variable(1.0, name="most")
+
+    def __call__(self, raw: tf.Tensor) -> tf.Tensor:
+        """Log scales of what a network returns."""
+        return self.most * tf.tanh(raw)
+
+
 def plain_zeros(num_outputs: int, policy: str = "float32") -> keras.layers.Layer:
     """A 3x3 convolution of zeros, with a bias alone."""
     zeros = {"kernel_initializer": "zeros", "dtype": policy}
     return keras.layers.Conv2D(num_outputs, 3, padding="same", **zeros)
 
 
+def family(name: str) -> str:
+    """Which model a form is of."""
+    return "real_nvp" if name.startswith("real_nvp") else "glow"
+
+
 @contextlib.contextmanager
 def form(name: str) -> Iterator[None]:
-    """Builds Glow in one of `FORMS`."""
-    parts, ours = FORMS[name], glow._coupling
+    """Builds a model in one of `FORMS`."""
+    parts, ours, affine = FORMS[name], glow._coupling, couplings.AffineCoupling
+    residual = NormalizedResidual if "normalized" in parts else networks.ResidualNetwork
+    first_channels = []
 
     def coupling(kind, network, dtype):
         if "prior" in parts and isinstance(network, networks.ScaledConvolution):
-            return couplings.AffineCoupling(network, dtype, log_scale=lambda raw: raw)
+            return affine(network, dtype, log_scale=lambda raw: raw)
         return ours(kind, network, dtype)
 
+    def growing(num_blocks, num_hidden, num_outputs, *how):
+        # Levels follow each other, each with twice the channels of the one before.
+        first_channels.append(num_outputs)
+        return residual(
+            num_blocks, num_hidden * num_outputs // first_channels[0], num_outputs, *how
+        )
+
+    def learned(*args, **kwargs):
+        return affine(*args, log_scale=LearnedTanh(), **kwargs)
+
+    patches = {
+        "scale": (couplings, "sigmoid_scale", lambda raw: tf.math.log_sigmoid(raw + 2.0)),
+        "plain": (networks, "CouplingNetwork", PlainNetwork),
+        "normalized": (networks, "ResidualNetwork", residual),
+        "growing": (networks, "ResidualNetwork", growing),
+        "learned": (couplings, "AffineCoupling", learned),
+    }
     with contextlib.ExitStack() as stack:
-        patch = mock.patch.object
-        stack.enter_context(patch(glow, "_coupling", coupling))
-        if "scale" in parts:
-            stack.enter_context(
-                patch(couplings, "sigmoid_scale", lambda raw: tf.math.log_sigmoid(raw + 2.0))
-            )
+        stack.enter_context(mock.patch.object(glow, "_coupling", coupling))
+        for part in parts:
+            if part in patches:
+                stack.enter_context(mock.patch.object(*patches[part]))
         if "plain" in parts:
-            stack.enter_context(patch(networks, "CouplingNetwork", PlainNetwork))
-            stack.enter_context(patch(networks, "zero_convolution", plain_zeros))
+            stack.enter_context(mock.patch.object(networks, "zero_convolution", plain_zeros))
         yield
 
 
 def train(name: str, seed: int, workdir: pathlib.Path) -> None:
     """Trains one form in this process."""
-    flags = ["--config=configs/paper.py:glow,cifar10,small", "--mode=train", f"--workdir={workdir}"]
+    flags = [f"--config=configs/paper.py:{family(name)},cifar10,small", "--mode=train"]
+    flags += [f"--workdir={workdir}"]
     flags += ["--config.data.out_of_distribution=noise", "--config.evaluate.num_trajectory=0"]
     with form(name):
         sys.exit(cli.main(["main.py", *flags, f"--config.seed={seed}"]))
@@ -115,7 +194,7 @@ def step_seconds(names: Iterable[str]) -> dict[str, float]:
 
     def step(name: str) -> Callable[[], object]:
         with form(name):
-            config, model, images = small.on_noise("glow", "cifar10")
+            config, model, images = small.on_noise(family(name), "cifar10")
             model.compile(optimizer=optimizers.build(config.train))
             function = tf.function(model.train_step, autograph=False)
             batch = {"image": tf.constant(images)}
@@ -131,10 +210,11 @@ def main(root: pathlib.Path, names: list[str]) -> None:
     for seed, name in itertools.product(SEEDS, names):
         found[name][seed] = round(bits(name, seed, root), 4)
         print(name, seed, found[name][seed], file=sys.stderr, flush=True)
-    seconds = step_seconds(dict.fromkeys(["ours", *names]))
+    as_they_are = {"glow": "ours", "real_nvp": "real_nvp"}
+    seconds = step_seconds(dict.fromkeys([*(as_they_are[family(name)] for name in names), *names]))
     for name, own in found.items():
         own["mean"] = round(float(np.mean(list(own.values()))), 4)
-        own["step_over_ours"] = round(seconds[name] / seconds["ours"], 3)
+        own["step_over_ours"] = round(seconds[name] / seconds[as_they_are[family(name)]], 3)
     print(json.dumps(found, indent=1))
 
 
