@@ -41,7 +41,7 @@ def pytest_configure(config):
         two = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(cpu, two)
         devices.share_cores()
-        # Of graphs that run a few times it takes longer than it saves; real processes have it.
+        # It takes longer than it saves for graphs that run a few times; `main.py` has it here too.
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 

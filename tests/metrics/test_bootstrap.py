@@ -9,6 +9,14 @@ from tfp_ood.metrics import bootstrap
 from tfp_ood.metrics.detection import detection_metrics
 
 
+@pytest.fixture(autouse=True, name="kept")
+def _kept(monkeypatch):
+    """What is kept of earlier results: nothing of other tests."""
+    kept = {}
+    monkeypatch.setattr(bootstrap, "_KEPT", kept)
+    return kept
+
+
 @pytest.mark.parametrize("levels", [2, 10, 10**9], ids=["many ties", "ties", "no ties"])
 @pytest.mark.parametrize("shift", [-1.0, 0.0, 3.0])
 @pytest.mark.parametrize("sizes", [(200, 200), (300, 40), (3, 61)])
@@ -99,9 +107,10 @@ def test_intervals_surround_the_figures_and_narrow_with_more_images():
     assert 5 < widths[0] / widths[1] < 20  # about the root of 100
 
 
-def test_the_seed_decides():
+def test_the_seed_decides(kept):
     own, foreign = np.arange(20.0), np.arange(20.0) + 3.5
     first = bootstrap.intervals(own, foreign, 50, seed=1)
+    kept.clear()
     assert first == bootstrap.intervals(own, foreign, 50, seed=1)
     assert first != bootstrap.intervals(own, foreign, 50, seed=2)
 
@@ -111,12 +120,13 @@ def test_bad_scores_are_refused():
         bootstrap.intervals(np.ones(3), np.array([1.0, np.nan]))
 
 
-def test_intervals_of_very_many_images_are_those_of_all_of_them(monkeypatch):
+def test_intervals_of_very_many_images_are_those_of_all_of_them(monkeypatch, kept):
     """By groups of scores, and image by image: the same to what resampling leaves open."""
     rng = np.random.default_rng(0)
     own, foreign = rng.normal(size=6000), np.round(rng.normal(1, 2, 4000), 2)
     exact, ends = bootstrap.estimates(own, foreign)
     monkeypatch.setattr(bootstrap, "_MANY", 1000)
+    kept.clear()
     again, grouped = bootstrap.estimates(own, foreign)
     assert again == exact == pytest.approx(detection_metrics(own, foreign))
     for name, (low, high) in ends.items():

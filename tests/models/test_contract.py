@@ -18,6 +18,7 @@ from tfp_ood.keras import keras
 from tfp_ood.models import UninitializedError, base, dequantize, gradients
 from tfp_ood.models.flows.flow import FlowModel
 from tfp_ood.models.pixel_cnn import build as pixel_cnn
+from tfp_ood.training.weights import read_weights, write_weights
 
 
 def each(names, slow=()):
@@ -245,9 +246,9 @@ def test_save_and_reload_gives_equal_likelihoods_and_samples(trained, tmp_path):
 
 def reloaded(model, case, path, **how):
     """A new model with a model's saved weights."""
-    model.save_weights(path / "weights")
+    write_weights(model, path / "weights")
     other = contracts.build(case, **how)
-    other.load_weights(path / "weights").assert_existing_objects_matched()
+    read_weights(other, path / "weights")
     return other
 
 

@@ -14,18 +14,16 @@ import tensorflow as tf
 
 from tests.nasty import ALL
 from tests.training.small import CONFIG, OLD, command
-from tfp_ood import cli, models, paths, trajectory
+from tfp_ood import cli, models, trajectory
 from tfp_ood.config import (
     ConfigError,
     EvaluateConfig,
-    GlowConfig,
     RealNVPConfig,
     TrainConfig,
 )
 from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError, TrainingError, UserError
 from tfp_ood.training import fit, kept, optimizers
-from tfp_ood.training.weights import read_weights, write_weights
 from tfp_ood.workdir import WorkDir, open_workdir
 
 
@@ -292,46 +290,3 @@ def test_a_damaged_record_of_the_training_is_named(tmp_path):
     (workdir.model / "training.json").write_text("x")
     with pytest.raises(TrainingError, match=r"training\.json is damaged"):
         fit.training_facts(workdir)
-
-
-@pytest.mark.parametrize(
-    "other", [{"num_steps": 2}, {"num_hidden": 5}], ids=["more weights", "larger ones"]
-)
-def test_a_backup_or_weights_of_another_model_are_refused(other, tmp_path):
-    """As after an update of this program: what it lacks would stay as it was built."""
-    workdir = open_workdir(tmp_path / "run")
-    own = GlowConfig(num_levels=1, num_steps=1, num_hidden=4)
-    model = models.build(dataclasses.replace(CONFIG, model=own))
-    folder = paths.for_tensorflow(workdir.backup / "chief")
-    tf.train.CheckpointManager(tf.train.Checkpoint(model=model), folder, 1).save()
-    fit._check_backup(workdir, model)
-    changed = dataclasses.replace(CONFIG, model=dataclasses.replace(own, **other))
-    with pytest.raises(TrainingError, match=r"backup in .*chief is of a model with other weights"):
-        fit._check_backup(workdir, models.build(changed))
-    write_weights(model, workdir.model / "weights")
-    with pytest.raises(TrainingError, match="or of another version of this program"):
-        read_weights(models.build(changed), workdir.model / "weights")
-
-
-@pytest.mark.parametrize("name", ["run", ALL])
-def test_a_damaged_backup_is_named_and_an_incomplete_one_is_not_called_so(name, tmp_path):
-    workdir = open_workdir(tmp_path / name)
-    workdir.root.mkdir()
-    assert fit._saved_step(workdir) == 0
-    optimizer = tf.train.Checkpoint(_iterations=tf.Variable(40, dtype=tf.int64))
-    checkpoint = tf.train.Checkpoint(model=tf.train.Checkpoint(optimizer=optimizer))
-    folder = paths.for_tensorflow(workdir.backup / "chief")
-    manager = tf.train.CheckpointManager(checkpoint, folder, 1)
-    manager.save()
-    path = pathlib.Path(manager.save())
-    assert fit._saved_step(workdir) == 40
-    index, (data,) = path.with_name("ckpt-2.index"), list(path.parent.glob("ckpt*.data*"))
-    assert not path.with_name("ckpt-1.index").exists()  # which a pattern is needed for
-    for part, content in ((data, data.read_bytes()), (index, index.read_bytes())):
-        part.unlink()
-        with pytest.raises(TrainingError, match=r"(?s)backup .* is not complete .*starts over"):
-            fit._saved_step(workdir)
-        part.write_bytes(content)
-    index.write_bytes(index.read_bytes()[:5])
-    with pytest.raises(TrainingError, match=r"(?s)backup .* is damaged"):
-        fit._saved_step(workdir)

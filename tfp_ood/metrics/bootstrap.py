@@ -12,6 +12,7 @@ scores that get all in the wrong order. Copies of an image stand one after the o
 """
 
 import hashlib
+import threading
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,13 @@ _MANY = 50_000
 _NUM_GROUPS = 4096
 """Images of both sets, beyond which the metrics of resamples are of so many groups of scores."""
 
-_MOST_KEPT = 256
+_MOST_KEPT = 4096
 _KEPT: dict[tuple[Any, ...], Any] = {}
-"""The last `estimates`, by their arguments."""
+_LOCK = threading.Lock()
+"""The last `estimates`, by their arguments; and who may add to them."""
 
 _COUNTED = 2**14
-"""Values of so many resamples are counted together."""
+"""Images, of several resamples, that are counted together."""
 
 _RISING, _FALLING = slice(None), slice(None, None, -1)
 
@@ -75,11 +77,14 @@ def estimates(
     """
     is_out, scores = joined(in_scores, out_scores)
     key = (hashlib.sha256(scores).digest(), int(np.sum(is_out)), num_resamples, seed)
-    if key not in _KEPT:
-        _KEPT[key] = _estimates(is_out, scores, num_resamples, seed)
-        if len(_KEPT) > _MOST_KEPT:
-            del _KEPT[next(iter(_KEPT))]
-    exact, found = _KEPT[key]
+    result = _KEPT.get(key)
+    if result is None:
+        result = _estimates(is_out, scores, num_resamples, seed)
+        with _LOCK:
+            _KEPT[key] = result
+            if len(_KEPT) > _MOST_KEPT:
+                del _KEPT[next(iter(_KEPT))]
+    exact, found = result
     return dict(exact), dict(found)
 
 
@@ -117,7 +122,7 @@ def _of_images(
     those."""
     num_values, resampled = len(whole[0]), []
     # Those of few images are counted together, as many as take little memory.
-    together = max(_COUNTED // num_values, 1)
+    together = max(_COUNTED // sum(map(len, sets)), 1)
     for start in range(0, num_resamples, together):
         rows = range(min(together, num_resamples - start))
         drawn = [

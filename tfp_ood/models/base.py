@@ -19,7 +19,8 @@ _PIXELS_DRAWN = 2**18
 
 _GRADIENT_BATCH = 64
 _GRADIENT_NUMBERS = 2**27
-"""Images, and numbers in the gradients of all of them, that are computed at once: 512 MiB."""
+"""Images, and numbers in the gradients of all of them, that are computed at once: 512 MiB, and as
+much again for what they are made of on the way."""
 
 
 class UninitializedError(UserError):
@@ -132,7 +133,7 @@ class LikelihoodModel(SteppedModel):
         by_pixels, *others = tf.unstack(
             tf.concat([part["log_squares"] for part in parts], 0), axis=1
         )
-        named = zip(gradients.names(self), others, strict=True)
+        named = zip(self._gradient_names(), others, strict=True)
         return {
             "log_gradient_norm.input": 0.5 * by_pixels,
             **{f"log_gradient.{name}": values for name, values in named},
@@ -204,6 +205,7 @@ class LikelihoodModel(SteppedModel):
         self.built = True
         self._compiled_scores = functools.cache(self._compile_scores)
         self._compiled_log_prob = functools.cache(self._compile_log_prob)
+        self._gradient_names = functools.cache(lambda: gradients.names(self))
         self._compiled_gradients = tf.function(
             lambda images: in_halves(self._gradients, {"image": images}),
             input_signature=[tf.TensorSpec([None, *self.image_shape], tf.uint8)],

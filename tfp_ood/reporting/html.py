@@ -120,7 +120,7 @@ def drawn(kind: str, figure: Figure, stem: pathlib.Path, alt: str, caption: str)
     for path in (png := stem.with_name(f"{stem.name}.png"), png.with_suffix(".pdf")):
         with atomic.replacing(path) as temporary:
             figure.savefig(temporary, dpi=160)
-        figure.set_layout_engine(None)  # what the first found holds; finding it takes a third
+        figure.set_layout_engine("none")  # what the first found holds; finding it takes long
     return picture(kind, png, alt, caption)
 
 

@@ -19,13 +19,13 @@ from tfp_ood.config import Config, ConfigError, TrainConfig
 from tfp_ood.data import manifest, pipeline
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
-from tfp_ood.training import cluster, kept, optimizers
+from tfp_ood.training import backups, cluster, kept, optimizers
 from tfp_ood.training.callbacks import StopOnNonFinite, StopWhenAsked, ValidateWithAverage
 from tfp_ood.training.mutation import mutated
 from tfp_ood.training.strategy import connect, distribute, errors_named
 from tfp_ood.training.tensorboard import dashboard
 from tfp_ood.training.trajectory import Judge, ScoreTrajectory
-from tfp_ood.training.weights import read_facts, read_weights, why_unreadable, write_weights
+from tfp_ood.training.weights import read_facts, read_weights, write_weights
 from tfp_ood.workdir import WorkDir
 
 _NUM_INIT_IMAGES = 512
@@ -120,9 +120,9 @@ def _train(job: _Job) -> None:
     """Trains, under the strategy's scope."""
     config, train = job.config, job.config.train
     model = models.build(config)
-    first_step = _saved_step(job.workdir)
+    first_step = backups.saved_step(job.workdir)
     if first_step:
-        _check_backup(job.workdir, model)
+        backups.check(job.workdir, model)
         print(f"resuming at step {first_step} of {train.num_steps}", flush=True)
     else:
         if job.process.is_chief:
@@ -248,44 +248,6 @@ def _epochs(train: TrainConfig) -> tuple[int, int]:
     """Steps per epoch and epochs: an epoch is what lies between two validations."""
     steps_per_epoch = min(train.steps_per_epoch, train.num_steps)
     return steps_per_epoch, train.num_steps // steps_per_epoch
-
-
-def _saved_step(workdir: WorkDir) -> int:
-    """Number of steps that the backup of a killed training holds; 0 without a backup."""
-    if not (workdir.backup / "chief" / "checkpoint").exists():
-        return 0
-    # What BackupAndRestore will start from; the batches must start there too.
-    name = "model/optimizer/_iterations/.ATTRIBUTES/VARIABLE_VALUE"
-    try:
-        checkpoint = _latest_backup(workdir)
-        if checkpoint is None:
-            raise FileNotFoundError
-        return int(tf.train.load_variable(checkpoint, name))
-    except (tf.errors.OpError, ValueError, RuntimeError, FileNotFoundError) as error:
-        is_found = not isinstance(error, FileNotFoundError)
-        what = why_unreadable(pathlib.Path(checkpoint)) if is_found else "not complete"
-        raise _unusable(workdir, what, error) from error
-
-
-def _check_backup(workdir: WorkDir, model: models.LikelihoodModel) -> None:
-    """Refuses a backup of other weights than the model has, which restoring would leave alone."""
-    try:
-        status = tf.train.Checkpoint(model=model).read(_latest_backup(workdir))
-        status.assert_existing_objects_matched().expect_partial()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
-        what = "of a model with other weights, such as another version of this program builds"
-        raise _unusable(workdir, what, error) from error
-
-
-def _latest_backup(workdir: WorkDir) -> str | None:
-    return tf.train.latest_checkpoint(paths.for_tensorflow(workdir.backup / "chief"))
-
-
-def _unusable(workdir: WorkDir, what: str, error: Exception) -> TrainingError:
-    return TrainingError(
-        f"The backup in {workdir.backup / 'chief'} is {what} ({type(error).__name__}). "
-        f"Delete {workdir.backup} and run the same command: training starts over."
-    )
 
 
 def use_xla(train: TrainConfig) -> bool:

@@ -10,6 +10,9 @@ from tfp_ood import paths
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 
+UNREADABLE = (tf.errors.OpError, OSError, IndexError, RuntimeError)
+"""In how many ways TensorFlow's readers of damaged files fail."""
+
 
 def write_weights(model: keras.Model, path: pathlib.Path) -> None:
     """Writes the weights of a model for `read_weights`: files whose names begin as `path`."""
@@ -23,15 +26,33 @@ def read_weights(model: keras.Model, path: pathlib.Path) -> None:
       TrainingError: the files are missing, damaged, or of another model.
     """
     try:
-        status = model.load_weights(paths.for_tensorflow(path))
+        # The optimizer's state is not needed any more.
+        status = model.load_weights(paths.for_tensorflow(path)).expect_partial()
         status.assert_existing_objects_matched()
-    # TensorFlow's readers of damaged files fail in many ways, IndexError among them.
-    except (tf.errors.OpError, AssertionError, ValueError, OSError, IndexError) as error:
+        check_number(paths.for_tensorflow(path), model)
+    except (*UNREADABLE, AssertionError, ValueError) as error:
         raise TrainingError(
             f"The weights {path} are {why_unreadable(path)} ({type(error).__name__}). "
             f"Delete {path.parent} and run --mode=train again."
         ) from error
-    status.expect_partial()  # the optimizer's state is not needed any more
+
+
+def check_number(checkpoint: str, model: keras.Model, prefix: str = "") -> None:
+    """Refuses a checkpoint with more weights than the model has.
+
+    Args:
+      checkpoint: of a model.
+      model: which has found all of its own in it.
+      prefix: what the names of its weights begin with there.
+
+    Raises:
+      ValueError: there are more.
+    """
+    names = [name for name, _ in tf.train.list_variables(checkpoint)]
+    other = ("_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter/", f"{prefix}optimizer/")
+    kept = [name for name in names if name.startswith(prefix) and not name.startswith(other)]
+    if len(kept) != len(model.variables):
+        raise ValueError(f"{len(kept)} weights; the model has {len(model.variables)}")
 
 
 def why_unreadable(path: pathlib.Path) -> str:

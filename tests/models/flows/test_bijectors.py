@@ -218,6 +218,22 @@ def test_initialize_normalises_what_reaches_every_actnorm():
     assert np.var(latents) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize("keep", ["first", "second"])
+def test_initialize_normalises_the_hidden_layers_of_couplings(keep):
+    """By the half that is kept: mean 0 and variance 1 of each channel, before the ReLU."""
+    layers = networks.CouplingNetwork(5, 4, 0, "float64")
+    coupling = couplings.AffineCoupling(layers, F64, keep=keep)
+    x = 5 + 3 * images((4, 4, 4), count=64)
+    coupling.forward(x)  # builds
+    coupling.initialize(x)
+    kept = x[..., :2] if keep == "first" else x[..., 2:]
+    first = layers.first(kept)
+    for hidden in (first, layers.middle(tf.nn.relu(first))):
+        mean, variance = tf.nn.moments(hidden, [0, 1, 2])
+        np.testing.assert_allclose(mean, np.zeros(5), atol=1e-6)
+        np.testing.assert_allclose(variance, np.ones(5), rtol=1e-3)
+
+
 def test_nothing_but_initialize_changes_weights():
     bijector, x = small_glow(2, (4, 4, 1)), images((4, 4, 1))
     y = bijector.forward(x)
