@@ -32,7 +32,7 @@ class Case:
     """Bits/dim between float32 and mixed bfloat16, after the same initialisation."""
 
 
-_GLOW = {"num_levels": 2, "num_steps": 2, "num_hidden": 6}
+_GLOW = {"num_levels": 2, "num_steps": 1, "num_hidden": 6}
 _REAL_NVP = {"num_levels": 2, "num_couplings": 2, "num_blocks": 1, "num_hidden": 6}
 _PIXEL_CNN = {"num_hierarchies": 2, "num_layers": 1, "num_filters": 6, "num_mixtures": 2}
 _GATED = {"output": "categorical", "num_layers": 2, "num_filters": 6}
@@ -40,13 +40,16 @@ _VAE = {"num_latents": 3, "num_filters": 4}
 
 CASES = {
     "glow": Case("glow", _GLOW),
-    "glow_color": Case("glow", {**_GLOW, "num_steps": 1}, COLOR),
-    "glow_constant_volume": Case("glow", {**_GLOW, "num_steps": 1, "coupling": "additive"}),
-    "glow_class_conditional": Case("glow", {**_GLOW, "num_steps": 1, "num_classes": 3}),
+    "glow_deep": Case("glow", {**_GLOW, "num_steps": 2}),
+    "glow_color": Case("glow", _GLOW, COLOR),
+    "glow_constant_volume": Case("glow", {**_GLOW, "coupling": "additive"}),
+    "glow_class_conditional": Case("glow", {**_GLOW, "num_classes": 3}),
     "real_nvp": Case("real_nvp", _REAL_NVP),
     "real_nvp_batch_norm": Case("real_nvp", {**_REAL_NVP, "normalization": "batch_norm"}, COLOR),
     "pixel_cnn": Case("pixel_cnn", _PIXEL_CNN),
-    "pixel_cnn_color": Case("pixel_cnn", {**_PIXEL_CNN, "dropout": 0.2}, COLOR),
+    "pixel_cnn_color": Case(
+        "pixel_cnn", {**_PIXEL_CNN, "num_hierarchies": 1, "dropout": 0.2}, COLOR
+    ),
     "pixel_cnn_categorical": Case("pixel_cnn", _GATED, COLOR),
     "vae": Case("vae", _VAE, (7, 10, 1)),  # neither side divides by 2 all the way
     "vae_logistic_gaussian": Case("vae", {**_VAE, "decoder": "logistic"}, (7, 10, 1), 0.05),

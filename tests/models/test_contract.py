@@ -126,12 +126,8 @@ def test_gradients_of_every_trainable_variable_are_finite(name):
         assert np.all(np.isfinite(tf.convert_to_tensor(gradient))), variable.name
 
 
-FEWER = {
-    "glow": {"num_steps": 1},
-    "real_nvp": {"num_couplings": 1},
-    "pixel_cnn": {"num_hierarchies": 1},
-}
-"""What has the layers of a family's first case, none of them twice."""
+FEWER = {"real_nvp": {"num_levels": 1}, "pixel_cnn": {"num_hierarchies": 1}}
+"""What has the layers of a family's first case, fewer of them twice."""
 
 
 @pytest.mark.parametrize(
@@ -141,7 +137,7 @@ FEWER = {
         *(
             pytest.param(name, {}, marks=pytest.mark.slow)
             for name in CASES
-            if name in {*FURTHER, *FEWER}
+            if name in FURTHER or name in FEWER
         ),
     ],
 )
