@@ -94,18 +94,10 @@ class NormalizedResidual(keras.layers.Layer):
     def initialize(self, inputs: tf.Tensor) -> None:
         """Fits the actnorms to the images that enter."""
         self.first.normalize(lambda x: x, inputs)
-        for number, (first, _) in enumerate(self.blocks):
-            first.normalize(lambda x, count=number: tf.nn.relu(self._hidden(x, count)), inputs)
+        for first, _ in self.blocks:  # which all see what the first convolution returns
+            first.normalize(lambda x: tf.nn.relu(self.first(x)), inputs)
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Images `[B, H, W, any]` to `[B, H, W, num_outputs]`."""
-        return self.last(tf.nn.relu(self._hidden(inputs, len(self.blocks))))
-
-    def _hidden(self, inputs, count):
-        hidden = self.first(inputs)
-        for first, second in self.blocks[:count]:
-            hidden += second(tf.nn.relu(first(tf.nn.relu(hidden))))
-        return hidden
+    call = networks.ResidualNetwork.call
 
 
 class LearnedTanh(tf.Module):

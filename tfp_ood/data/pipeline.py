@@ -143,15 +143,14 @@ def scoring_batches(split: Split, batch_size: int, shard: Shard = _WHOLE) -> tf.
       the index counts the split's images from 0, and the last batch may be smaller.
     """
 
+    @tf.autograph.experimental.do_not_convert
     def with_index(index: tf.Tensor, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {"index": index, **example}
 
     # Shared out before they are decoded.
     records = split.records().shard(shard.count, shard.index)
     indices = tf.data.Dataset.range(shard.index, split.num_images, shard.count)
-    examples = tf.data.Dataset.zip((indices, _decoded(split, records))).map(
-        tf.autograph.experimental.do_not_convert(with_index)
-    )
+    examples = tf.data.Dataset.zip((indices, _decoded(split, records))).map(with_index)
     return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 

@@ -102,7 +102,7 @@ def _estimates(
     tail = (1.0 - LEVEL) / 2.0
     found = {}
     for name in exact:
-        ends = np.quantile(np.concatenate([one[name] for one in resampled]), [tail, 1.0 - tail])
+        ends = np.quantile(np.hstack([one[name] for one in resampled]), [tail, 1.0 - tail])
         found[name] = tuple(np.clip(ends + (exact[name] - counted[name]), 0.0, 1.0).tolist())
     return exact, found
 
@@ -113,13 +113,15 @@ _Sets = tuple[np.ndarray, np.ndarray]
 _Metrics = dict[str, np.ndarray]
 """Metrics of one resample or of several, float64 [...]."""
 
+_Resampled = tuple[_Metrics, list[_Metrics]]
+"""Metrics of the sample, counted as those of the resamples are, and those."""
+
 
 def _of_images(
     sets: _Sets, whole: _Sets, num_resamples: int, rng: np.random.Generator
-) -> tuple[_Metrics, list[_Metrics]]:
+) -> _Resampled:
     """Draws images, of which `sets` has the places among V values, and `whole` how often each
-    value occurs. Returns the metrics of the sample, counted as those of the resamples are, and
-    those."""
+    value occurs."""
     num_values, resampled = len(whole[0]), []
     # Those of few images are counted together, as many as take little memory.
     together = max(_COUNTED // sum(map(len, sets)), 1)
@@ -142,19 +144,18 @@ def _counts(places: np.ndarray, num_values: int) -> np.ndarray:
 
 def _of_groups(
     sets: _Sets, whole: _Sets, num_resamples: int, rng: np.random.Generator
-) -> tuple[_Metrics, list[_Metrics]]:
+) -> _Resampled:
     """The same for very many images: how many of each of some thousand groups of neighbouring
     values are drawn, which is a multinomial number. What differs within a group is no longer seen
     in a resample; on how far these spread that has an influence of one by the number of groups."""
     upto = np.cumsum(whole[0] + whole[1])
     group = (upto - 1) * _NUM_GROUPS // upto[-1]
     grouped = tuple(np.bincount(group, counts, _NUM_GROUPS).astype(np.int64) for counts in whole)
-    drawn = [
+    drawn = (
         rng.multinomial(len(c), g / len(c), num_resamples)
         for c, g in zip(sets, grouped, strict=True)
-    ]
-    parts = (np.array_split(counts, num_resamples) for counts in drawn)
-    resampled = [metrics_of_counts(*counts) for counts in zip(*parts, strict=True)]
+    )
+    resampled = [metrics_of_counts(*counts) for counts in zip(*drawn, strict=True)]
     return metrics_of_counts(*grouped), resampled
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tfp_ood import paths
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
-from tfp_ood.training.weights import UNREADABLE, check_number, why_unreadable
+from tfp_ood.training.weights import UNREADABLE, check_same, why_unreadable
 from tfp_ood.workdir import WorkDir
 
 
@@ -43,8 +43,7 @@ def check(workdir: WorkDir, model: keras.Model) -> None:
     latest = _latest(workdir)
     try:
         status = tf.train.Checkpoint(model=model).read(latest).expect_partial()
-        status.assert_existing_objects_matched()
-        check_number(latest, model, "model/")
+        check_same(status, latest, model, "model/")
     except (AssertionError, ValueError) as error:
         what = "of a model with other weights, such as another version of this program builds"
         raise _unusable(workdir, what, error) from error

@@ -27,9 +27,8 @@ def read_weights(model: keras.Model, path: pathlib.Path) -> None:
     """
     try:
         # The optimizer's state is not needed any more.
-        status = model.load_weights(paths.for_tensorflow(path)).expect_partial()
-        status.assert_existing_objects_matched()
-        check_number(paths.for_tensorflow(path), model)
+        name = paths.for_tensorflow(path)
+        check_same(model.load_weights(name).expect_partial(), name, model)
     except (*UNREADABLE, AssertionError, ValueError) as error:
         raise TrainingError(
             f"The weights {path} are {why_unreadable(path)} ({type(error).__name__}). "
@@ -37,17 +36,25 @@ def read_weights(model: keras.Model, path: pathlib.Path) -> None:
         ) from error
 
 
-def check_number(checkpoint: str, model: keras.Model, prefix: str = "") -> None:
-    """Refuses a checkpoint with more weights than the model has.
+def check_same(
+    status: Any,
+    checkpoint: str,
+    model: keras.Model,
+    prefix: str = "",
+) -> None:
+    """Refuses a checkpoint of other weights than a model's.
 
     Args:
-      checkpoint: of a model.
-      model: which has found all of its own in it.
-      prefix: what the names of its weights begin with there.
+      status: what reading it into the model returned.
+      checkpoint: what was read.
+      model: it was read into.
+      prefix: what the names of the model's weights begin with there.
 
     Raises:
-      ValueError: there are more.
+      AssertionError: the model has more weights.
+      ValueError: the checkpoint has more.
     """
+    status.assert_existing_objects_matched()
     names = [name for name, _ in tf.train.list_variables(checkpoint)]
     other = ("_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter/", f"{prefix}optimizer/")
     kept = [name for name in names if name.startswith(prefix) and not name.startswith(other)]
