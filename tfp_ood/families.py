@@ -112,7 +112,8 @@ class GlowConfig(FlowConfig):
 @dataclasses.dataclass(frozen=True)
 class RealNVPConfig(FlowConfig):
     """RealNVP (Dinh et al., 2017). Unlike here, in the published one features grow from level to
-    level, coupling networks are normalized inside, and the scale of the tanh is learned."""
+    level, the scale of the tanh is learned, and what normalizes inside the coupling networks are
+    batch and weight norms, not actnorms."""
 
     title: ClassVar = "RealNVP"
 

@@ -10,8 +10,8 @@ coupling scales by sigmoid(raw + 2) (`scale`), and the Gaussian of a split has a
 `both` has both. Its networks also tell where an image ends. `plain` has networks without the
 actnorms and the learned scale of the published ones.
 
-The published RealNVP has norms inside its coupling networks (`normalized`: by actnorms), a learned
-scale of its tanh (`learned`), and twice the features at each level (`growing`).
+The published RealNVP has a learned scale of its tanh (`learned`) and twice the features at each
+level (`growing`); `published` has both. `plain` has networks without norms inside.
 """
 
 import contextlib
@@ -42,10 +42,10 @@ FORMS: dict[str, tuple[str, ...]] = {
     "prior": ("prior",),
     "both": ("scale", "prior"),
     "real_nvp": (),
-    "real_nvp_normalized": ("normalized",),
+    "real_nvp_plain": ("plain",),
     "real_nvp_learned": ("learned",),
     "real_nvp_growing": ("growing",),
-    "real_nvp_published": ("normalized", "learned", "growing"),
+    "real_nvp_published": ("learned", "growing"),
 }
 """What differs from ours; of Glow, or of what the name begins with."""
 
@@ -73,29 +73,27 @@ class PlainNetwork(keras.layers.Layer):
         return self.last(tf.reshape(pixels, tf.shape(hidden)))
 
 
-class NormalizedResidual(keras.layers.Layer):
-    """A `networks.ResidualNetwork` whose convolutions have actnorms, and whose blocks start at
-    zero."""
+class PlainResidual(keras.layers.Layer):
+    """A `networks.ResidualNetwork` whose convolutions have a bias alone; what the blocks add starts
+    smaller the more there are."""
 
     def __init__(
         self, num_blocks: int, num_hidden: int, num_outputs: int, seed: int, policy: str = "float32"
     ):
         super().__init__(dtype=policy)
-        self.first = networks.ScaledConvolution(num_hidden, 3, seed, policy)
-        self.blocks = [
-            (
-                networks.ScaledConvolution(num_hidden, 3, seed + number, policy),
-                networks.zero_convolution(num_hidden, policy),
-            )
-            for number in range(1, num_blocks + 1)
-        ]
-        self.last = networks.zero_convolution(num_outputs, policy)
 
-    def initialize(self, inputs: tf.Tensor) -> None:
-        """Fits the actnorms to the images that enter."""
-        self.first.normalize(lambda x: x, inputs)
-        for first, _ in self.blocks:  # which all see what the first convolution returns
-            first.normalize(lambda x: tf.nn.relu(self.first(x)), inputs)
+        def convolution(number, scale):
+            random = keras.initializers.VarianceScaling(scale, seed=seed + number)
+            return keras.layers.Conv2D(
+                num_hidden, 3, padding="same", kernel_initializer=random, dtype=policy
+            )
+
+        self.first = convolution(0, 2.0)
+        self.blocks = [
+            (convolution(i, 2.0), convolution(i + 1, 2.0 / num_blocks))
+            for i in range(1, 2 * num_blocks, 2)
+        ]
+        self.last = plain_zeros(num_outputs, policy)
 
     call = networks.ResidualNetwork.call
 
@@ -127,7 +125,7 @@ def family(name: str) -> str:
 def form(name: str) -> Iterator[None]:
     """Builds a model in one of `FORMS`."""
     parts, ours, affine = FORMS[name], glow._coupling, couplings.AffineCoupling
-    residual = NormalizedResidual if "normalized" in parts else networks.ResidualNetwork
+    residual = networks.ResidualNetwork
     first_channels = []
 
     def coupling(kind, network, dtype):
@@ -148,7 +146,6 @@ def form(name: str) -> Iterator[None]:
     patches = {
         "scale": (couplings, "sigmoid_scale", lambda raw: tf.math.log_sigmoid(raw + 2.0)),
         "plain": (networks, "CouplingNetwork", PlainNetwork),
-        "normalized": (networks, "ResidualNetwork", residual),
         "growing": (networks, "ResidualNetwork", growing),
         "learned": (couplings, "AffineCoupling", learned),
     }
@@ -158,17 +155,21 @@ def form(name: str) -> Iterator[None]:
             if part in patches:
                 stack.enter_context(mock.patch.object(*patches[part]))
         if "plain" in parts:
+            stack.enter_context(mock.patch.object(networks, "ResidualNetwork", PlainResidual))
             stack.enter_context(mock.patch.object(networks, "zero_convolution", plain_zeros))
         yield
 
 
 def train(name: str, seed: int, workdir: pathlib.Path) -> None:
     """Trains one form in this process."""
-    flags = [f"--config=configs/paper.py:{family(name)},cifar10,small", "--mode=train"]
-    flags += [f"--workdir={workdir}"]
+    flags = [f"--config=configs/paper.py:{family(name)},cifar10,small", f"--workdir={workdir}"]
     flags += ["--config.data.out_of_distribution=noise", "--config.evaluate.num_trajectory=0"]
     with form(name):
-        sys.exit(cli.main(["main.py", *flags, f"--config.seed={seed}"]))
+        for mode in ("prepare", "train"):
+            failed = cli.main(["main.py", *flags, f"--config.seed={seed}", f"--mode={mode}"])
+            if failed:
+                sys.exit(failed)
+    sys.exit()
 
 
 def bits(name: str, seed: int, root: pathlib.Path) -> float:

@@ -218,17 +218,25 @@ def test_initialize_normalises_what_reaches_every_actnorm():
     assert np.var(latents) == pytest.approx(1, abs=1e-3)
 
 
+def hidden_layers(layers, x):
+    """Outputs of the normalized convolutions."""
+    first = layers.first(x)
+    if isinstance(layers, networks.CouplingNetwork):
+        return [first, layers.middle(tf.nn.relu(first))]
+    return [first, *(block[0](tf.nn.relu(first)) for block in layers.blocks)]
+
+
+@pytest.mark.parametrize("make_network", [network, residual])
 @pytest.mark.parametrize("keep", ["first", "second"])
-def test_initialize_normalises_the_hidden_layers_of_couplings(keep):
+def test_initialize_normalises_the_hidden_layers_of_couplings(keep, make_network):
     """By the half that is kept: mean 0 and variance 1 of each channel, before the ReLU."""
-    layers = networks.CouplingNetwork(5, 4, 0, "float64")
+    layers = make_network(4)
     coupling = couplings.AffineCoupling(layers, F64, keep=keep)
     x = 5 + 3 * images((4, 4, 4), count=64)
     coupling.forward(x)  # builds
     coupling.initialize(x)
     kept = x[..., :2] if keep == "first" else x[..., 2:]
-    first = layers.first(kept)
-    for hidden in (first, layers.middle(tf.nn.relu(first))):
+    for hidden in hidden_layers(layers, kept):
         mean, variance = tf.nn.moments(hidden, [0, 1, 2])
         np.testing.assert_allclose(mean, np.zeros(5), atol=1e-6)
         np.testing.assert_allclose(variance, np.ones(5), rtol=1e-3)
@@ -309,11 +317,13 @@ def test_batch_norm_uses_the_batch_in_its_context_only():
 def test_residual_network_starts_at_zero_and_adds_its_blocks():
     layer, x = residual(4), images((3, 2, 2))
     np.testing.assert_array_equal(layer(x), np.zeros([3, 3, 2, 4]))
-    assert len(layer.trainable_variables) == 2 * 6
-    kernels = [v.numpy() for v in layer.trainable_variables if v.shape == [3, 3, 5, 5]]
-    assert len({kernel.tobytes() for kernel in kernels}) == 4
+    assert len(layer.trainable_variables) == 3 * 6
+    kernels = [layer.first.kernel, *(first.kernel for first, _ in layer.blocks)]
+    assert len({kernel.numpy().tobytes() for kernel in kernels}) == 3
+    np.testing.assert_array_equal(layer.blocks[0][1].kernel, np.zeros([3, 3, 5, 5]))
     hidden = layer.first(x)
-    for first, second in layer.blocks:
+    for number, (first, second) in enumerate(layer.blocks):
+        second.kernel.assign(images((3, 5, 5), count=3, seed=number))
         hidden = hidden + second(tf.nn.relu(first(tf.nn.relu(hidden))))
     layer.last.kernel.assign(tf.ones_like(layer.last.kernel))
     np.testing.assert_allclose(layer(x), layer.last(tf.nn.relu(hidden)))

@@ -168,5 +168,6 @@ def test_weights_differ_between_seeds_couplings_and_levels():
         flow = real_nvp.real_nvp_bijector(SIZES, SHAPE, seed)
         flow.forward(tf.zeros([1, *SHAPE]))
         found = parts(flow, AffineCoupling)
-        kernels += [c.network.blocks[0][i].kernel.numpy() for c in found for i in (0, 1)]
+        for layers in (coupling.network for coupling in found):
+            kernels += [layers.first.kernel.numpy(), layers.blocks[0][0].kernel.numpy()]
     assert len({kernel.tobytes() for kernel in kernels}) == 2 * 7 * 2

@@ -10,8 +10,6 @@ from tfp_ood.models.chunks import in_chunks
 _DEVIATION = 0.05  # of the weights of normalized convolutions, which normalization makes up for
 _FACTOR = 3.0
 
-_random = keras.initializers.HeNormal
-
 
 class CouplingNetwork(keras.layers.Layer):
     """3x3, 1x1 and 3x3 convolutions with ReLU, the first two normalized by an actnorm: Kingma &
@@ -109,17 +107,17 @@ class ScaledConvolution(keras.layers.Layer):
 
 
 class ResidualNetwork(keras.layers.Layer):
-    """Pre-activation residual blocks of 3x3 convolutions: Dinh et al. 2017, section 3.6, without
-    its normalization.
+    """Pre-activation residual blocks of 3x3 convolutions: Dinh et al. 2017, section 3.6, with
+    actnorms in the place of its batch and weight normalization.
 
-    The last convolution starts at zero, so that a coupling starts as the identity. What the blocks
-    add starts smaller the more there are, so that deep networks start at the scale of shallow ones.
+    The first convolution and the first of each block are normalized. What blocks add starts at
+    zero, as does the last convolution, so that a coupling starts as the identity.
 
     Args:
       num_blocks: residual blocks, of two convolutions each.
       num_hidden: channels of the blocks.
       num_outputs: channels of the output `[B, H, W, num_outputs]`.
-      seed: of the random initial weights; the `2 * num_blocks` after it are used too.
+      seed: of the random initial weights; the `num_blocks` after it are used too.
       policy: tf_keras dtype policy, such as "mixed_bfloat16".
     """
 
@@ -127,19 +125,21 @@ class ResidualNetwork(keras.layers.Layer):
         self, num_blocks: int, num_hidden: int, num_outputs: int, seed: int, policy: str = "float32"
     ):
         super().__init__(dtype=policy)
-
-        def convolution(number, initializer):
-            return _convolution(num_hidden, initializer(seed + number), policy)
-
-        def random_small(seed):
-            return keras.initializers.VarianceScaling(2.0 / num_blocks, seed=seed)
-
-        self.first = convolution(0, _random)
+        self.first = ScaledConvolution(num_hidden, 3, seed, policy)
         self.blocks = [
-            (convolution(i, _random), convolution(i + 1, random_small))
-            for i in range(1, 2 * num_blocks, 2)
+            (
+                ScaledConvolution(num_hidden, 3, seed + number, policy),
+                zero_convolution(num_hidden, policy),
+            )
+            for number in range(1, num_blocks + 1)
         ]
-        self.last = _convolution(num_outputs, "zeros", policy)
+        self.last = zero_convolution(num_outputs, policy)
+
+    def initialize(self, inputs: tf.Tensor) -> None:
+        """Fits the actnorms to the images `[B, H, W, any]` that enter."""
+        self.first.normalize(lambda x: x, inputs)
+        for first, _ in self.blocks:  # which all see what the first convolution returns
+            first.normalize(lambda x: tf.nn.relu(self.first(x)), inputs)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Images `[B, H, W, any]` to `[B, H, W, num_outputs]`."""
@@ -152,14 +152,3 @@ class ResidualNetwork(keras.layers.Layer):
 def zero_convolution(num_outputs: int, policy: str = "float32") -> keras.layers.Layer:
     """A 3x3 convolution that returns zeros until it is trained."""
     return ScaledConvolution(num_outputs, 3, None, policy)
-
-
-def _convolution(num_outputs, initializer, policy):
-    """A 3x3 convolution to images of the same size."""
-    return keras.layers.Conv2D(
-        num_outputs,
-        3,
-        padding="same",
-        kernel_initializer=initializer,
-        dtype=policy,
-    )

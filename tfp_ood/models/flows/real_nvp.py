@@ -1,7 +1,7 @@
 """RealNVP (Dinh et al., 2017) from bijectors.
 
-Unlike the published one its features do not grow from level to level, its coupling networks are not
-normalized inside, and the scale of their tanh is not learned.
+Unlike the published one its features do not grow from level to level, its coupling networks are
+normalized inside by actnorms, and the scale of their tanh is not learned.
 """
 
 import dataclasses
