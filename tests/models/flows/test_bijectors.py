@@ -314,6 +314,16 @@ def test_batch_norm_uses_the_batch_in_its_context_only():
     np.testing.assert_array_equal(normalization.mean, averages)
 
 
+def test_nothing_comes_between_a_bias_and_its_relu():
+    """So that product, bias and ReLU are one kernel."""
+    layer, x = network(4), images((3, 2, 2))
+    layer(x)  # builds
+    graph = tf.function(layer.call).get_concrete_function(x).graph
+    rectified = [op.inputs[0].op for op in graph.get_operations() if op.type == "Relu"]
+    assert [op.type for op in rectified] == ["BiasAdd"] * 2
+    assert [op.inputs[0].op.type for op in rectified] == ["Conv2D", "MatMul"]
+
+
 def test_residual_network_starts_at_zero_and_adds_its_blocks():
     layer, x = residual(4), images((3, 2, 2))
     np.testing.assert_array_equal(layer(x), np.zeros([3, 3, 2, 4]))
