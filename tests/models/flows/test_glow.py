@@ -95,9 +95,9 @@ def test_initialisation_is_of_all_images_and_holds_hidden_layers_of_few(model, m
     images, seen = random_images(64, (16, 16, 3)), {8: set(), 4: set()}
     run = networks.ScaledConvolution.call
 
-    def spy(layer, x):
+    def spy(layer, x, **kwargs):
         seen[x.shape[1]].add(len(x))
-        return run(layer, x)
+        return run(layer, x, **kwargs)
 
     other = models.build(config())
     monkeypatch.setattr(chunks, "_PIXELS", 16 * 16 * 5)
