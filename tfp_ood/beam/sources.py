@@ -15,6 +15,7 @@ from tfp_ood.beam import remote
 from tfp_ood.data import image_files, prepare
 from tfp_ood.data.folders import IMAGE_SUFFIXES, shown
 from tfp_ood.data.specs import SPECS, DatasetSpec
+from tfp_ood.data.untuned import untuned
 from tfp_ood.errors import DataError
 from tfp_ood.options import one_of
 
@@ -166,7 +167,7 @@ class ReadRecords(beam.DoFn):
         with remote.local_file(file.path) as path:
             try:
                 # By bytes: TensorFlow takes texts that are UTF-8 only.
-                records = tf.data.TFRecordDataset(os.fsencode(path)).as_numpy_iterator()
+                records = untuned(tf.data.TFRecordDataset(os.fsencode(path))).as_numpy_iterator()
                 for number, record in enumerate(records):
                     yield self._encoded(Place(file.path, number), record)
             except tf.errors.DataLossError as error:

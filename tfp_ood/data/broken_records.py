@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfp_ood.data import prepare
 from tfp_ood.data.specs import DatasetSpec, parse
+from tfp_ood.data.untuned import untuned
 from tfp_ood.errors import DataError
 
 
@@ -35,7 +36,7 @@ def _check_records(spec: DatasetSpec, data_dir: str | None, error: Exception) ->
     folder = prepare.set_folder(spec, data_dir)
     for path in sorted(pathlib.Path(folder).glob("*.tfrecord*")):
         try:
-            for _ in tf.data.TFRecordDataset(str(path)):
+            for _ in untuned(tf.data.TFRecordDataset(str(path))):
                 pass
         except tf.errors.DataLossError as found:
             # Between notes on the operation, in braces before and in brackets after.

@@ -15,6 +15,7 @@ from tfp_ood.data.splits import ROLES as ROLES
 from tfp_ood.data.splits import Split as Split
 from tfp_ood.data.splits import open_sets as open_sets
 from tfp_ood.data.splits import open_split as open_split
+from tfp_ood.data.untuned import untuned
 
 _SHUFFLE_BUFFER = 20_000
 _READ_BATCH = 500
@@ -111,7 +112,7 @@ def training_stream(
         batches = batches.apply(
             tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         )
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return untuned(batches.prefetch(tf.data.AUTOTUNE))
 
 
 def _shuffled_indices(num_images: int, seed: int, number: tf.Tensor) -> tf.data.Dataset:
@@ -151,7 +152,7 @@ def scoring_batches(split: Split, batch_size: int, shard: Shard = _WHOLE) -> tf.
     records = split.records().shard(shard.count, shard.index)
     indices = tf.data.Dataset.range(shard.index, split.num_images, shard.count)
     examples = tf.data.Dataset.zip((indices, _decoded(split, records))).map(with_index)
-    return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return untuned(examples.batch(batch_size).prefetch(tf.data.AUTOTUNE))
 
 
 def some_images(split: Split, num_images: int) -> tuple[np.ndarray, np.ndarray]:
@@ -162,7 +163,7 @@ def some_images(split: Split, num_images: int) -> tuple[np.ndarray, np.ndarray]:
     """
     stride = -(-split.num_images // num_images)
     batches = _decoded(split, split.records().shard(stride, 0)).batch(_READ_BATCH)
-    images = np.concatenate([batch["image"] for batch in batches.as_numpy_iterator()])
+    images = np.concatenate([batch["image"] for batch in untuned(batches).as_numpy_iterator()])
     return np.arange(len(images), dtype=np.int64) * stride, images
 
 
@@ -187,7 +188,7 @@ def at(split: Split, indices: Sequence[int]) -> tuple[list[str], np.ndarray]:
 
     found = {}
     some = split.records().enumerate().filter(is_wanted).map(parts)
-    for index, record, image in some.as_numpy_iterator():
+    for index, record, image in untuned(some).as_numpy_iterator():
         found[int(index)] = _name(split, int(index), record), image
     names, images = [found[i][0] for i in indices], [found[i][1] for i in indices]
     return names, np.array(images, np.uint8).reshape(-1, *split.image_shape)
@@ -217,7 +218,7 @@ def load(split: Split) -> tuple[np.ndarray, np.ndarray]:
 def labels(split: Split) -> np.ndarray:
     """All labels of a split in its fixed order, int64 [N], without decoding any image."""
     batches = split.records().map(lambda record, label: label).batch(_READ_BATCH)
-    return np.concatenate(list(batches.as_numpy_iterator()))
+    return np.concatenate(list(untuned(batches).as_numpy_iterator()))
 
 
 def _decoded(split: Split, records: tf.data.Dataset) -> tf.data.Dataset:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from tfp_ood.data.mirrors import Arrays
 from tfp_ood.data.specs import DatasetSpec
+from tfp_ood.data.untuned import untuned
 
 DIGESTS = {
     "mnist": {
@@ -92,7 +93,7 @@ def _examples(
             tf.io.encode_png, num_parallel_calls=tf.data.AUTOTUNE
         )
         # Batches, because handing single elements to Python takes longer than encoding them.
-        batches = encoded.batch(_BATCH).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+        batches = untuned(encoded.batch(_BATCH).prefetch(tf.data.AUTOTUNE)).as_numpy_iterator()
         for image, label in zip(itertools.chain.from_iterable(batches), labels, strict=True):
             example = {"image": image, "label": int(label)}
             yield {**example, "id": f"{split}_{count:0{id_digits}d}"} if id_digits else example
@@ -127,7 +128,7 @@ def _split_digest(spec: DatasetSpec, builder: Any, split: str, count: int) -> st
     )
     digests = []
     with tqdm(total=count, desc=f"checking {spec.name} {split}", unit="image", delay=1) as progress:
-        for batch in batches.as_numpy_iterator():
+        for batch in untuned(batches).as_numpy_iterator():
             images = batch[spec.image_key]
             labels = batch[spec.label_key] if spec.label_key else np.full(len(images), -1)
             if images.shape[1:] != spec.native_shape:
