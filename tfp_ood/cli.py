@@ -44,6 +44,7 @@ A config is a Python file and is executed: use only those you trust.
 """
 
 import dataclasses
+import gc
 import io
 import os
 import re
@@ -310,10 +311,13 @@ def console_main() -> None:
     """Entry point of the installed command `tfp-ood`."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # which may be of another encoding than names are
         sys.stdout.reconfigure(errors="backslashreplace")
+    # Graphs are a million objects that stay: to look through them again and again takes seconds.
+    gc.set_threshold(50_000, 10, 10)
     try:
         code = main()
         sys.stdout.flush()
     except BrokenPipeError:  # of `--help | head`, say; nothing more can be said
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _EXIT_BROKEN_PIPE
+    gc.freeze()  # nor does anybody wait until they are gone
     sys.exit(code)
