@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfp_ood import models
 from tfp_ood.config import MODEL_CONFIGS, Config, DataConfig, TrainConfig
+from tfp_ood.data.untuned import untuned
 from tfp_ood.models.base import LikelihoodModel
 from tfp_ood.training import fused
 
@@ -79,9 +80,8 @@ def random_images(case: Case, count: int = 32, seed: int = 0) -> np.ndarray:
 def batches(case: Case, count: int = 32) -> tf.data.Dataset:
     """The same labelled batch again and again."""
     labels = np.arange(count, dtype=np.int64) % 3
-    return tf.data.Dataset.from_tensors(
-        {"image": random_images(case, count), "label": labels}
-    ).repeat()
+    batch = tf.data.Dataset.from_tensors({"image": random_images(case, count), "label": labels})
+    return untuned(batch.repeat())
 
 
 def initialized(case: Case, **how: Any) -> LikelihoodModel:
