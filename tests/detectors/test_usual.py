@@ -1,5 +1,7 @@
 """What is usual, learnt from samples whose distribution is known."""
 
+import types
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -21,6 +23,16 @@ def test_a_map_is_numpys_between_its_knots_and_goes_on_by_its_slopes():
 def test_a_map_with_one_knot():
     line = usual.Interpolation(np.array([3.0]), np.array([1.0]), 2.0, 0.5)
     np.testing.assert_allclose(line(np.array([2.0, 3.0, 5.0]), np), [-1.0, 1.0, 2.0])
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_a_map_is_the_same_without_numpys_own_function(count):
+    """As a graph computes it, by a module that has no `interp`."""
+    other = types.SimpleNamespace(clip=np.clip, sum=np.sum, minimum=np.minimum, maximum=np.maximum)
+    rng = np.random.default_rng(count)
+    line = usual.Interpolation(np.cumsum(rng.uniform(0.1, 1, count)), rng.normal(size=count), 2, 3)
+    x = rng.normal(2, 4, 100)
+    np.testing.assert_allclose(line(x, np), line(x, other), rtol=1e-12, atol=1e-12)
 
 
 def test_normal_scores_of_a_normal_sample_are_standard_ones():

@@ -49,11 +49,14 @@ class Interpolation:
 
     def __call__(self, x: Any, xp: types.ModuleType) -> Any:
         """The value at each x [N]."""
-        widths = np.diff(self.knots)
-        steps = xp.clip(x[:, None] - self.knots[:-1], np.zeros_like(widths), widths)
+        if xp is np:
+            between = np.interp(x, self.knots, self.values)
+        else:  # TensorFlow has no such function
+            widths = np.diff(self.knots)
+            steps = xp.clip(x[:, None] - self.knots[:-1], np.zeros_like(widths), widths)
+            between = self.values[0] + xp.sum(steps * (np.diff(self.values) / widths), axis=-1)
         return (
-            self.values[0]
-            + xp.sum(steps * (np.diff(self.values) / widths), axis=-1)
+            between
             + self.below * xp.minimum(x - self.knots[0], 0.0)
             + self.above * xp.maximum(x - self.knots[-1], 0.0)
         )
