@@ -327,7 +327,9 @@ def test_mass_of_all_images_is_one_for_flows(name):
     """Of 2x2 pixels."""
     case = CASES[name]
     tiny = contracts.Case(case.family, {**case.options, "num_levels": 1}, (2, 2, 1))
-    mass = mass_by_importance_sampling(contracts.trained(tiny, steps=30))
+    # By then hardly any mass is beyond black and white; after 30 steps a tenth of this one's is.
+    steps = 60 if name == "real_nvp_batch_norm" else 30
+    mass = mass_by_importance_sampling(contracts.trained(tiny, steps=steps))
     assert mass == pytest.approx(1.0, abs=0.08)
 
 
