@@ -95,7 +95,12 @@ class PlainResidual(keras.layers.Layer):
         ]
         self.last = plain_zeros(num_outputs, policy)
 
-    call = networks.ResidualNetwork.call
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Images `[B, H, W, any]` to `[B, H, W, num_outputs]`."""
+        hidden = self.first(inputs)
+        for first, second in self.blocks:
+            hidden += second(tf.nn.relu(first(tf.nn.relu(hidden))))
+        return self.last(tf.nn.relu(hidden))
 
 
 class LearnedTanh(tf.Module):
@@ -125,11 +130,10 @@ def family(name: str) -> str:
 def form(name: str) -> Iterator[None]:
     """Builds a model in one of `FORMS`."""
     parts, ours, affine = FORMS[name], glow._coupling, couplings.AffineCoupling
-    residual = networks.ResidualNetwork
-    first_channels = []
+    residual, first_channels = networks.ResidualNetwork, []
 
     def coupling(kind, network, dtype):
-        if "prior" in parts and isinstance(network, networks.ScaledConvolution):
+        if isinstance(network, networks.ScaledConvolution):
             return affine(network, dtype, log_scale=lambda raw: raw)
         return ours(kind, network, dtype)
 
@@ -144,19 +148,19 @@ def form(name: str) -> Iterator[None]:
         return affine(*args, log_scale=LearnedTanh(), **kwargs)
 
     patches = {
-        "scale": (couplings, "sigmoid_scale", lambda raw: tf.math.log_sigmoid(raw + 2.0)),
-        "plain": (networks, "CouplingNetwork", PlainNetwork),
-        "growing": (networks, "ResidualNetwork", growing),
-        "learned": (couplings, "AffineCoupling", learned),
+        "scale": [(couplings, "sigmoid_scale", lambda raw: tf.math.log_sigmoid(raw + 2.0))],
+        "prior": [(glow, "_coupling", coupling)],
+        "plain": [
+            (networks, "CouplingNetwork", PlainNetwork),
+            (networks, "ResidualNetwork", PlainResidual),
+            (networks, "zero_convolution", plain_zeros),
+        ],
+        "growing": [(networks, "ResidualNetwork", growing)],
+        "learned": [(couplings, "AffineCoupling", learned)],
     }
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(glow, "_coupling", coupling))
-        for part in parts:
-            if part in patches:
-                stack.enter_context(mock.patch.object(*patches[part]))
-        if "plain" in parts:
-            stack.enter_context(mock.patch.object(networks, "ResidualNetwork", PlainResidual))
-            stack.enter_context(mock.patch.object(networks, "zero_convolution", plain_zeros))
+        for patch in itertools.chain.from_iterable(patches[part] for part in parts):
+            stack.enter_context(mock.patch.object(*patch))
         yield
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tfp_ood.data.untuned import untuned
 from tfp_ood.training.mutation import mutated
 
 RNG = np.random.default_rng(0)
@@ -36,3 +37,8 @@ def test_a_batch_depends_on_its_number_and_the_seed_alone():
     for number, batch in enumerate(tail, 2):
         np.testing.assert_array_equal(batch["image"], whole[number]["image"])
     assert np.any(whole[0]["image"] != stream(0.2, seed=1)[0]["image"])
+
+
+def test_it_is_no_more_tuned_than_the_stream_that_it_changes():
+    batches = untuned(tf.data.Dataset.from_tensors({"image": IMAGES[0]}))
+    assert not mutated(batches, 0.1, 0, 0).options().autotune.enabled
