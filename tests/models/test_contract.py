@@ -18,6 +18,7 @@ from tfp_ood.keras import keras
 from tfp_ood.models import UninitializedError, base, dequantize, gradients
 from tfp_ood.models.flows.flow import FlowModel
 from tfp_ood.models.pixel_cnn import build as pixel_cnn
+from tfp_ood.training import fused
 from tfp_ood.training.weights import read_weights, write_weights
 
 
@@ -408,7 +409,7 @@ def test_flows_tell_their_two_terms(trained):
 def averaged(case):
     """A model whose weights are the moving average over a training, as evaluation uses them."""
     model = contracts.initialized(case)
-    model.compile(optimizer=keras.optimizers.Adam(5e-3, use_ema=True, ema_momentum=0.5))
+    model.compile(optimizer=fused.Adam(5e-3, use_ema=True, ema_momentum=0.5, jit_compile=False))
     model.fit(contracts.batches(case), epochs=1, steps_per_epoch=4, verbose=0)
     return model
 

@@ -13,7 +13,7 @@ from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.models import dequantize
 from tfp_ood.models.flows import batch_norm
-from tfp_ood.training import callbacks
+from tfp_ood.training import callbacks, fused
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -87,7 +87,7 @@ def test_validation_uses_the_average_and_training_goes_on_without_it():
     model = small_model()
     images = random_images()
     model.initialize(images)
-    model.compile(optimizer=keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.9))
+    model.compile(optimizer=fused.Adam(1e-2, use_ema=True, ema_momentum=0.9, jit_compile=False))
     batches = tf.data.Dataset.from_tensors({"image": images})
     record = RecordWeights()
     model.fit(
@@ -108,7 +108,7 @@ def test_validation_uses_the_average_and_training_goes_on_without_it():
 def test_averaged_weights_have_moments_of_their_own():
     """Those of the images: likelihoods are what they are when batches normalise themselves."""
     model, images = test_real_nvp.small_model("batch_norm"), random_images(64)
-    model.compile(optimizer=keras.optimizers.Adam(use_ema=True))
+    model.compile(optimizer=fused.Adam(use_ema=True, jit_compile=False))
     # Far apart, as after a few steps of a fast training.
     rng, weights = np.random.default_rng(0), model.trainable_variables
     averages = model.optimizer._model_variables_moving_average

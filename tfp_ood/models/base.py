@@ -201,7 +201,7 @@ class LikelihoodModel(SteppedModel):
 
     def _finish_build(self) -> None:
         """Makes all variables, and the compiled functions, before anything is trained or loaded."""
-        self._scores(tf.zeros([1, *self.image_shape], tf.uint8), 1)
+        self._make_variables(tf.zeros([1, *self.image_shape], tf.uint8))
         self.built = True
         self._compiled_scores = functools.cache(self._compile_scores)
         self._compiled_log_prob = functools.cache(self._compile_log_prob)
@@ -212,6 +212,10 @@ class LikelihoodModel(SteppedModel):
             autograph=False,
         )
         self._compiled_samples = functools.cache(self._compile_samples)
+
+    def _make_variables(self, images: tf.Tensor) -> None:
+        """Has every layer see an image; families override it where less than a score does."""
+        self._scores(images, 1)
 
     def _compile_scores(
         self, num_draws: int, leaves: bool

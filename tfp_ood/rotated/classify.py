@@ -17,6 +17,7 @@ from tfp_ood.rotated import predictions
 from tfp_ood.rotated.config import NUM_CLASSES, VARIANTS, RotatedConfig
 from tfp_ood.rotated.images import load_images
 from tfp_ood.rotated.lenet import BAYESIAN, LeNet
+from tfp_ood.training import fused
 from tfp_ood.training.weights import read_facts, read_weights, write_weights
 from tfp_ood.workdir import WorkDir, weights_id
 
@@ -140,7 +141,7 @@ def _train_one(
     keras.utils.set_random_seed(config.seed + number)
     model = LeNet(kind, config.model, config.data.image_shape, num_examples)
     model.compile(
-        keras.optimizers.Adam(settings.learning_rate),
+        fused.Adam(settings.learning_rate, jit_compile=False),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )

@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_ood.config import GlowConfig
 from tfp_ood.keras import keras
-from tfp_ood.models.flows import batch_norm, bijectors, couplings, glow, networks
+from tfp_ood.models.flows import batch_norm, bijectors, couplings, glow, networks, walks
 
 tfb = tfp.bijectors
 F64 = tf.float64
@@ -149,6 +149,13 @@ class TestDensity:
             np.broadcast_to(inverse, [3]), -np.broadcast_to(forward, [3]), atol=1e-9
         )
 
+    def test_one_walk_tells_value_and_log_det(self, case):
+        bijector, x = case
+        y, log_det = walks.forward_and_log_det(bijector, tf.identity(x))
+        np.testing.assert_allclose(y, bijector.forward(x), atol=1e-12)
+        expected = bijector.forward_log_det_jacobian(tf.identity(x), event_ndims=3)
+        np.testing.assert_allclose(np.broadcast_to(log_det, [3]), np.broadcast_to(expected, [3]))
+
 
 def test_training_step_changes_every_weight():
     bijector, x = small_glow(2, (4, 4, 2)), images((4, 4, 2))
@@ -211,7 +218,7 @@ def test_additive_coupling_keeps_the_volume():
 def test_initialize_normalises_what_reaches_every_actnorm():
     bijector = small_glow(2, (8, 8, 1))
     x = 5 + 3 * images((8, 8, 1), count=64)
-    latents = bijectors.initialize(bijector, x)
+    latents = walks.initialize(bijector, x)
     np.testing.assert_allclose(latents, bijector.forward(tf.identity(x)), atol=1e-9)
     # The last layer of each level is an actnorm, so latents are normalised per channel.
     assert abs(np.mean(latents)) < 1e-6

@@ -12,7 +12,7 @@ from tests.models.flows.test_glow import num_networks_run, parts
 from tfp_ood import models
 from tfp_ood.config import Config, DataConfig, RealNVPConfig
 from tfp_ood.models import dequantize
-from tfp_ood.models.flows import batch_norm, bijectors, real_nvp
+from tfp_ood.models.flows import batch_norm, bijectors, real_nvp, walks
 from tfp_ood.models.flows.couplings import AffineCoupling
 
 SHAPE = (8, 8, 1)
@@ -36,7 +36,7 @@ def float64_flow(shape, **changes):
     """A flow with weights that are not zero, and images."""
     model = dataclasses.replace(SIZES, num_hidden=4, **changes)
     flow = real_nvp.real_nvp_bijector(model, shape, 0, "float64", tf.float64)
-    bijectors.initialize(flow, images(shape, count=32, seed=1))
+    walks.initialize(flow, images(shape, count=32, seed=1))
     train_one_step(flow, images(shape))
     return flow, images(shape)
 

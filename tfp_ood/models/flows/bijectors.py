@@ -14,7 +14,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood.models import products
-from tfp_ood.models.chunks import in_chunks
 
 tfb = tfp.bijectors
 
@@ -285,35 +284,6 @@ def level_shapes(image_shape: tuple[int, int, int], num_levels: int) -> list[tup
 def flatten_image(image_shape: tuple[int, int, int]) -> tfb.Bijector:
     """`[H, W, C]` to `[H * W * C]`."""
     return tfb.Reshape(event_shape_out=[int(np.prod(image_shape))], event_shape_in=image_shape)
-
-
-def initialize(bijector: tfb.Bijector, x: tf.Tensor, method: str = "initialize") -> tf.Tensor:
-    """Initialises every normalization of a composition from the images that reach it.
-
-    What is held of the images at once is what enters a bijector, and what its network makes of a
-    few of them.
-
-    Args:
-      bijector: one of this file's, or a `Chain` or `JointMap` of such, at any depth.
-      x: the images (or tuple of them) that enter it.
-      method: to be called, where a bijector has it, with what reaches it.
-
-    Returns:
-      `bijector.forward(x)` with the initialised weights.
-    """
-    # Chain and JointMap are Compositions; what they hold is often not an instance of tfb.Chain but
-    # of its hidden base. A JointMap is what takes several parts.
-    if isinstance(bijector, tfb.Composition):
-        if tf.nest.is_nested(x):
-            pairs = zip(bijector.bijectors, x, strict=True)
-            return [initialize(part, x_i, method) for part, x_i in pairs]
-        for part in reversed(bijector.bijectors):
-            x = initialize(part, x, method)
-        return x
-    if hasattr(bijector, method):
-        getattr(bijector, method)(x)
-    is_image = not tf.nest.is_nested(x) and x.shape.rank == 4
-    return in_chunks(bijector.forward, x) if is_image else bijector.forward(x)
 
 
 def mix_channels(x: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:

@@ -105,12 +105,9 @@ class ClassConditionalFlow(FlowModel):
         by_class, log_det = self._terms(pixels)
         return pixels, log_mean_exp(by_class, axis=-1) + log_det
 
-    def _terms(self, pixels):
-        """`log p_z(f(y)|class)` `[B, K]` and `log|det df/dy|` `[B]` of images y in [0, 256)."""
-        to_latent = self.distribution.bijector.bijector
-        by_class = self.class_prior.log_prob(to_latent.forward(pixels))
-        log_det = to_latent.forward_log_det_jacobian(pixels, event_ndims=3)
-        return by_class, tf.broadcast_to(log_det, tf.shape(by_class)[:1])
+    def _log_prob_latent(self, latents):
+        """log p_z of latents `[B, D]` under every class: `[B, K]`."""
+        return self.class_prior.log_prob(latents)
 
     def _standardised(self, latents, log_prob_latent):
         """By the mean and scale of the class that each image's latents are likeliest under."""

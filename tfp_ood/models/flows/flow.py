@@ -11,7 +11,7 @@ from tfp_ood import units
 from tfp_ood.keras import keras
 from tfp_ood.models import dequantize, whiteness
 from tfp_ood.models.base import LikelihoodModel
-from tfp_ood.models.flows import bijectors
+from tfp_ood.models.flows import bijectors, walks
 from tfp_ood.models.halves import in_halves
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -65,10 +65,13 @@ class FlowModel(LikelihoodModel):
         """The uint8 images `[B, H, W, C]` that latents `[B, H * W * C]` stand for."""
         return self._decode(tf.convert_to_tensor(latents))
 
+    def _make_variables(self, images):
+        self.distribution.bijector.bijector.forward(tf.cast(images, tf.float32))
+
     def _initialize(self, images, method="initialize"):
         noise = dequantize.training_noise(tf.shape(images), tf.constant([self.seed, 0]))
         to_latent = self.distribution.bijector.bijector
-        bijectors.initialize(to_latent, tf.cast(images, tf.float32) + noise, method)
+        walks.initialize(to_latent, tf.cast(images, tf.float32) + noise, method)
 
     def _training_log_prob(self, images, labels, seed):
         noise = dequantize.training_noise(tf.shape(images), seed)
@@ -87,14 +90,12 @@ class FlowModel(LikelihoodModel):
         def one_draw(draw):
             noise = dequantize.content_noise(images, draw, self.seed)
             pixels = tf.cast(images, tf.float32) + noise
-            latent, log_det = self._terms(pixels)
-            # TFP's cache has the latents already.
-            latents = self.distribution.bijector.bijector.forward(pixels)
+            latents, latent, log_det = self._latents_and_terms(pixels)
             further = self._level_statistics(self._standardised(latents, latent))
             return {"log_prob_latent": latent, "log_det": log_det, **further}
 
         if num_draws == 1:
-            return {k: v[tf.newaxis] for k, v in one_draw(tf.constant(0)).items()}
+            return {k: tf.expand_dims(v, 0) for k, v in one_draw(tf.constant(0)).items()}
         return tf.map_fn(
             one_draw,
             tf.range(num_draws),
@@ -133,10 +134,18 @@ class FlowModel(LikelihoodModel):
 
     def _terms(self, pixels):
         """`log p_z(f(y))` and `log|det df/dy|` of images y `[B, H, W, C]` in [0, 256): `[B]`."""
+        return self._latents_and_terms(pixels)[1:]
+
+    def _latents_and_terms(self, pixels):
+        """f(y) `[B, D]` and the `_terms` of images y."""
         to_latent = self.distribution.bijector.bijector
-        log_prob_latent = self.distribution.distribution.log_prob(to_latent.forward(pixels))
-        log_det = to_latent.forward_log_det_jacobian(pixels, event_ndims=3)
-        return log_prob_latent, tf.broadcast_to(log_det, tf.shape(log_prob_latent))
+        latents, log_det = walks.forward_and_log_det(to_latent, pixels)
+        log_det = tf.broadcast_to(log_det, tf.shape(latents)[:1])
+        return latents, self._log_prob_latent(latents), log_det
+
+    def _log_prob_latent(self, latents):
+        """log p_z of latents `[B, D]`: `[B]`."""
+        return self.distribution.distribution.log_prob(latents)
 
     def _samples(self, num_images, seed, temperature):
         latents = self.distribution.distribution.sample(num_images, seed=seed)

@@ -15,6 +15,24 @@ _STRIDES = (2, 1, 2, 1, 2)
 _WIDTHS = (1, 2, 4, 8, 8)  # of each convolution's output, in num_filters
 
 
+class _Stack(keras.Sequential):
+    """Layers one after the other, called as they come.
+
+    Keras' own are traced twice more each, into a graph that nobody asks for, which took longer than
+    all else when a VAE is built; the names of what is saved stay.
+    """
+
+    def build(self, input_shape: tf.TensorShape | None = None) -> None:
+        """Leaves it to the layers, whose variables are made when they are called."""
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The last layer's outputs."""
+        for layer in self.layers:
+            inputs = layer(inputs)
+        return inputs
+
+
 class Encoder(keras.layers.Layer):
     """Images to the location and scale of the latent's posterior.
 
@@ -31,7 +49,7 @@ class Encoder(keras.layers.Layer):
             _convolution(kind, width * size, stride, seed + k, policy)
             for k, (width, stride) in enumerate(zip(_WIDTHS, _STRIDES, strict=True))
         ]
-        self.convolutions = keras.Sequential(layers)
+        self.convolutions = _Stack(layers, name="convolutions")
         self.flatten = keras.layers.Flatten(dtype=policy)
         self.last = _linear(2 * model.num_latents, seed + len(_STRIDES))
 
@@ -75,7 +93,7 @@ class Decoder(keras.layers.Layer):
             kind = keras.layers.Conv2DTranspose
             layers.append(_convolution(kind, size, _STRIDES[k], seed + 1 + k, policy))
             layers += _crop(sizes[k + 1], _STRIDES[k], sizes[k], policy)
-        self.convolutions = keras.Sequential(layers)
+        self.convolutions = _Stack(layers, name="convolutions")
         # Where most of the time goes: one matrix product, no neighbours.
         self.last = _linear(math.prod(output_shape[2:]), seed + 1 + len(_STRIDES))
 
