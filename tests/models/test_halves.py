@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tests.models.flows.test_flow import random_images, small_model
-from tfp_ood.models.halves import in_halves
+from tfp_ood import units
+from tfp_ood.models.halves import in_halves, sums_in_halves
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
@@ -43,3 +44,31 @@ def test_gradients_of_a_model_are_those_of_the_whole_batch():
     whole = gradients(lambda f: f({"image": images}, 0)["log_prob"])
     for ours, expected in zip(halves, whole, strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_sums_count_every_image_once(count):
+    def sums(part, number, counts):
+        values = tf.cast(part["image"], tf.float32)
+        return [tf.reduce_sum(counts * values), None, tf.reduce_sum(counts) * 2.0]
+
+    total, nothing, twice = sums_in_halves(sums, {"image": tf.range(1, count + 1)})
+    assert total == count * (count + 1) / 2 and nothing is None and twice == 2 * count
+
+
+@pytest.mark.parametrize("count", [1, 5, 6])
+def test_a_step_s_gradients_are_those_of_the_mean_over_the_batch(count):
+    """Each half's backward pass is in its own function; together they are that of the whole."""
+    model, images = small_model(), tf.constant(random_images(count))
+    model.initialize(images)
+    # So that both halves of a batch and the whole of it see the same.
+    model._training_log_prob = lambda images, labels, seed: model._scores(images, 1)["log_prob"]
+    step = tf.function(lambda: model._bits_and_gradients({"image": images}, tf.constant([0, 0])))
+    bits, gradients = step()
+    with tf.GradientTape() as tape:
+        whole = model._scores(images, 1)["log_prob"]
+        expected = tf.reduce_mean(units.bits_per_dim(whole, model.num_dims))
+    assert float(bits) == pytest.approx(float(expected), rel=1e-5)
+    of_whole = tape.gradient(expected, model.trainable_variables)
+    for ours, other in zip(gradients, of_whole, strict=True):
+        np.testing.assert_allclose(ours, other, rtol=1e-3, atol=1e-5)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfp_ood import units
 from tfp_ood.keras import keras
-from tfp_ood.models.halves import Part, in_halves
+from tfp_ood.models.halves import Part, in_halves, sums_in_halves
 
 _PART_SEED = 512
 """Between the seeds of a batch's halves: more than there are replicas."""
@@ -92,16 +92,44 @@ class SteppedModel(keras.Model):
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Of a replica's batch, bits/dim `[]` and its share of each variable's gradient."""
 
+        if self.couples_images:
+            return self._of_coupled_images(batch, seed)
+        num_images = tf.cast(tf.shape(batch["image"])[0], tf.float32)
+
+        def sums(part, number, counts):
+            """Each half has its backward pass in the function that is traced for both."""
+            with tf.GradientTape() as tape:
+                log_prob = self._of_batch(self._seeded_parts(part, number, seed))
+                bits = units.bits_per_dim(log_prob, self.num_dims)
+                total = tf.reduce_sum(counts * bits) / num_images
+                loss = self._share(total)
+            gradients = tape.gradient(loss, self.trainable_variables)
+            # That of a gather is in slices.
+            return [total, *(g if g is None else tf.convert_to_tensor(g) for g in gradients)]
+
+        total, *gradients = sums_in_halves(sums, batch, bool(self.jit_compile))
+        return total, gradients
+
+    def _of_coupled_images(self, batch, seed):
+        """`_bits_and_gradients` where what is trained is no sum over images."""
+
         def parts(part, number):
-            part_seed = seed + tf.stack([_PART_SEED * number, 0])
-            return self._training_parts(part["image"], part.get("label"), part_seed)
+            return self._seeded_parts(part, number, seed)
 
         with tf.GradientTape() as tape:
             log_prob = self._of_batch(in_halves(parts, batch, bool(self.jit_compile)))
             bits = tf.reduce_mean(units.bits_per_dim(log_prob, self.num_dims))
-            # Gradients of replicas are summed.
-            loss = bits / tf.distribute.get_strategy().num_replicas_in_sync
+            loss = self._share(bits)
         return bits, tape.gradient(loss, self.trainable_variables)
+
+    def _seeded_parts(self, part, number, seed):
+        """`_training_parts` of a part of a batch, with noise of its own."""
+        part_seed = seed + tf.stack([_PART_SEED * number, 0])
+        return self._training_parts(part["image"], part.get("label"), part_seed)
+
+    def _share(self, bits):
+        """A replica's share of the loss: gradients of replicas are summed."""
+        return bits / tf.distribute.get_strategy().num_replicas_in_sync
 
     def _log_prob_of_batch(self, batch: Part) -> tf.Tensor:
         """Nats `[B]`, of one noise draw."""
