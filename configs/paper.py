@@ -30,6 +30,7 @@ VAEs with K = 50 and --config.data.num_test=1000; on fashion_mnist with
 On arrays that stand for the sets, 7,207 faces and 10,000 images of Tiny ImageNet, judged on SVHN:
 
   glow,celeb_a                9      3.95    2.80     0.02
+  real_nvp,celeb_a            4      4.29    3.18     0.03
   glow,imagenet32            17      4.03    2.98     0.08    (CIFAR-10 4.31, AUROC 0.65)
 
 Not run: other families on celeb_a and imagenet32 (of the paper's there are histograms only, in
