@@ -42,22 +42,20 @@ def sums_in_halves(
     """Sums over the images of a batch, computed as `in_halves`.
 
     Args:
-      function: from a part of the batch, its number, and what each of its images counts (float32
-        `[b]`, 0 or 1), to sums over them, or None.
+      function: from a part of the batch, its number, and how many of its first images do not
+        count (int32 `[]`), to sums over the others, or None.
       batch: tensors `[B, ...]` of equal B, at least 1.
       xla: whether XLA will compile this.
 
     Returns:
       What `function` returned, of all B images.
     """
-    num_images = tf.shape(next(iter(batch.values())))[:1]
     if _stays_whole(xla):
-        return function(batch, tf.constant(0), tf.ones(num_images))
+        return function(batch, tf.constant(0), tf.constant(0))
     traced = tf.function(function, autograph=False)
     first, second, overlap = _halves(batch)
-    place = tf.range((num_images[0] + 1) // 2)
-    found = traced(first, tf.constant(0), tf.cast(place >= 0, tf.float32))
-    more = traced(second, tf.constant(1), tf.cast(place >= overlap, tf.float32))
+    found = traced(first, tf.constant(0), tf.constant(0))
+    more = traced(second, tf.constant(1), overlap)
     return [None if a is None else a + b for a, b in zip(found, more, strict=True)]
 
 

@@ -96,12 +96,12 @@ class SteppedModel(keras.Model):
             return self._of_coupled_images(batch, seed)
         num_images = tf.cast(tf.shape(batch["image"])[0], tf.float32)
 
-        def sums(part, number, counts):
+        def sums(part, number, skipped):
             """Each half has its backward pass in the function that is traced for both."""
             with tf.GradientTape() as tape:
                 log_prob = self._of_batch(self._seeded_parts(part, number, seed))
                 bits = units.bits_per_dim(log_prob, self.num_dims)
-                total = tf.reduce_sum(counts * bits) / num_images
+                total = tf.reduce_sum(bits[skipped:]) / num_images
                 loss = self._share(total)
             gradients = tape.gradient(loss, self.trainable_variables)
             # That of a gather is in slices.

@@ -66,7 +66,7 @@ class FlowModel(LikelihoodModel):
         return self._decode(tf.convert_to_tensor(latents))
 
     def _make_variables(self, images):
-        self.distribution.bijector.bijector.forward(tf.cast(images, tf.float32))
+        self.encode(images)
 
     def _initialize(self, images, method="initialize"):
         noise = dequantize.training_noise(tf.shape(images), tf.constant([self.seed, 0]))
@@ -133,7 +133,8 @@ class FlowModel(LikelihoodModel):
         return ["log_prob_latent", "log_det", *(f"{t}.level_{n}" for n in levels for t in tests)]
 
     def _terms(self, pixels):
-        """`log p_z(f(y))` and `log|det df/dy|` of images y `[B, H, W, C]` in [0, 256): `[B]`."""
+        """`log p_z(f(y))` `[B]`, or `[B, K]` by class, and `log|det df/dy|` `[B]` of images y
+        `[B, H, W, C]` in [0, 256)."""
         return self._latents_and_terms(pixels)[1:]
 
     def _latents_and_terms(self, pixels):

@@ -27,28 +27,7 @@ def forward_and_log_det(bijector: tfb.Bijector, x: Any) -> tuple[Any, Any]:
       `bijector.forward(x)`, and log|det dy/dx| in nats per image: `[B]`, or `[]` where it does not
       depend on the image; 0.0 where the volume is kept.
     """
-    if isinstance(bijector, tfb.Composition):
-        if tf.nest.is_nested(x):
-            pairs = zip(bijector.bijectors, x, strict=True)
-            found = [forward_and_log_det(part, x_i) for part, x_i in pairs]
-            return [y for y, _ in found], _total([log_det for _, log_det in found])
-        log_dets = []
-        for part in reversed(bijector.bijectors):
-            x, log_det = forward_and_log_det(part, x)
-            log_dets.append(log_det)
-        return x, _total(log_dets)
-    if isinstance(bijector, ImageBijector):
-        return bijector._forward_and_log_det(x)
-    inner = bijector.bijector if isinstance(bijector, tfb.Invert) else bijector
-    if isinstance(inner, _KEEP_VOLUME):
-        return bijector.forward(x), 0.0
-    return bijector.forward(x), bijector.forward_log_det_jacobian(x, event_ndims=x.shape.rank - 1)
-
-
-def _total(log_dets):
-    """Their sum, without additions of the 0.0 of what keeps the volume."""
-    tensors = [log_det for log_det in log_dets if tf.is_tensor(log_det)]
-    return sum(tensors[1:], tensors[0]) if tensors else 0.0
+    return _walk(bijector, x, _value_and_log_det)
 
 
 def initialize(bijector: tfb.Bijector, x: tf.Tensor, method: str = "initialize") -> tf.Tensor:
@@ -65,16 +44,47 @@ def initialize(bijector: tfb.Bijector, x: tf.Tensor, method: str = "initialize")
     Returns:
       `bijector.forward(x)` with the initialised weights.
     """
+
+    def visit(part, x):
+        if hasattr(part, method):
+            getattr(part, method)(x)
+        is_image = not tf.nest.is_nested(x) and x.shape.rank == 4
+        return (in_chunks(part.forward, x) if is_image else part.forward(x)), 0.0
+
+    return _walk(bijector, x, visit)[0]
+
+
+def _walk(bijector, x, visit):
+    """Visits every part with what reaches it; returns the last value, and the sum of log-dets.
+
+    Args:
+      visit: from a part and what enters it to its value and its log-det, 0.0 for none.
+    """
+    if not isinstance(bijector, tfb.Composition):
+        return visit(bijector, x)
     # Chain and JointMap are Compositions; what they hold is often not an instance of tfb.Chain but
     # of its hidden base. A JointMap is what takes several parts.
-    if isinstance(bijector, tfb.Composition):
-        if tf.nest.is_nested(x):
-            pairs = zip(bijector.bijectors, x, strict=True)
-            return [initialize(part, x_i, method) for part, x_i in pairs]
-        for part in reversed(bijector.bijectors):
-            x = initialize(part, x, method)
-        return x
-    if hasattr(bijector, method):
-        getattr(bijector, method)(x)
-    is_image = not tf.nest.is_nested(x) and x.shape.rank == 4
-    return in_chunks(bijector.forward, x) if is_image else bijector.forward(x)
+    if tf.nest.is_nested(x):
+        pairs = zip(bijector.bijectors, x, strict=True)
+        values, log_dets = zip(*(_walk(part, x_i, visit) for part, x_i in pairs), strict=True)
+        return list(values), _total(log_dets)
+    log_dets = []
+    for part in reversed(bijector.bijectors):
+        x, log_det = _walk(part, x, visit)
+        log_dets.append(log_det)
+    return x, _total(log_dets)
+
+
+def _total(log_dets):
+    """Their sum, without additions of the 0.0 of what keeps the volume."""
+    tensors = [log_det for log_det in log_dets if tf.is_tensor(log_det)]
+    return sum(tensors[1:], tensors[0]) if tensors else 0.0
+
+
+def _value_and_log_det(part, x):
+    if isinstance(part, ImageBijector):
+        return part._forward_and_log_det(x)
+    inner = part.bijector if isinstance(part, tfb.Invert) else part
+    if isinstance(inner, _KEEP_VOLUME):
+        return part.forward(x), 0.0
+    return part.forward(x), part.forward_log_det_jacobian(x, event_ndims=x.shape.rank - 1)
