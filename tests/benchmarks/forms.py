@@ -1,4 +1,4 @@
-"""Our Glow and RealNVP beside other forms of them: python -m tests.benchmarks.forms ROOT [FORM,...]
+"""Our models beside other forms of them: python -m tests.benchmarks.forms ROOT [FORM,...]
 
 Trains the small model of CIFAR-10 in each form from each seed, in processes of their own and in
 work directories under ROOT (what is finished there stays), and takes steps of all forms in turns.
@@ -12,6 +12,9 @@ actnorms and the learned scale of the published ones.
 
 The published RealNVP has a learned scale of its tanh (`learned`) and twice the features at each
 level (`growing`); `published` has both. `plain` has networks without norms inside.
+
+The published gated PixelCNN has masks between the colours of a pixel in every layer (`masked`),
+where ours has a head that is told the colours before.
 """
 
 import contextlib
@@ -21,16 +24,18 @@ import pathlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 
-from tests.benchmarks import small
+from tests.benchmarks import masked_pixel_cnn, small
 from tests.benchmarks.timing import interleaved_seconds
 from tfp_ood import cli, devices
 from tfp_ood.keras import keras
 from tfp_ood.models.flows import couplings, glow, networks
+from tfp_ood.models.pixel_cnn import build as pixel_cnn
 from tfp_ood.training import optimizers
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -46,8 +51,13 @@ FORMS: dict[str, tuple[str, ...]] = {
     "real_nvp_learned": ("learned",),
     "real_nvp_growing": ("growing",),
     "real_nvp_published": ("learned", "growing"),
+    "pixel_cnn": (),
+    "pixel_cnn_masked": ("masked",),
 }
 """What differs from ours; of Glow, or of what the name begins with."""
+
+GATED = {"output": "categorical", "num_layers": 5}
+"""Of `config.model`, for PixelCNNs: the paper's number of layers on FashionMNIST."""
 
 SEEDS = (0, 1, 2)
 
@@ -123,7 +133,12 @@ def plain_zeros(num_outputs: int, policy: str = "float32") -> keras.layers.Layer
 
 def family(name: str) -> str:
     """Which model a form is of."""
-    return "real_nvp" if name.startswith("real_nvp") else "glow"
+    return next((kind for kind in ("real_nvp", "pixel_cnn") if name.startswith(kind)), "glow")
+
+
+def settings(name: str) -> dict[str, Any]:
+    """Of `config.model`, what a form has that the small model of its family has not."""
+    return GATED if family(name) == "pixel_cnn" else {}
 
 
 @contextlib.contextmanager
@@ -157,6 +172,10 @@ def form(name: str) -> Iterator[None]:
         ],
         "growing": [(networks, "ResidualNetwork", growing)],
         "learned": [(couplings, "AffineCoupling", learned)],
+        "masked": [
+            (pixel_cnn, "convolutions", masked_pixel_cnn.convolutions),
+            (pixel_cnn, "_PARTS", masked_pixel_cnn.PARTS),
+        ],
     }
     with contextlib.ExitStack() as stack:
         for patch in itertools.chain.from_iterable(patches[part] for part in parts):
@@ -168,6 +187,7 @@ def train(name: str, seed: int, workdir: pathlib.Path) -> None:
     """Trains one form in this process."""
     flags = [f"--config=configs/paper.py:{family(name)},cifar10,small", f"--workdir={workdir}"]
     flags += ["--config.data.out_of_distribution=noise", "--config.evaluate.num_trajectory=0"]
+    flags += [f"--config.model.{key}={value}" for key, value in settings(name).items()]
     with form(name):
         for mode in ("prepare", "train"):
             failed = cli.main(["main.py", *flags, f"--config.seed={seed}", f"--mode={mode}"])
@@ -191,7 +211,7 @@ def step_seconds(names: Iterable[str]) -> dict[str, float]:
 
     def step(name: str) -> Callable[[], object]:
         with form(name):
-            config, model, images = small.on_noise(family(name), "cifar10")
+            config, model, images = small.on_noise(family(name), "cifar10", model=settings(name))
             model.compile(optimizer=optimizers.build(config.train))
             function = tf.function(model.train_step, autograph=False)
             batch = {"image": tf.constant(images)}
@@ -207,7 +227,7 @@ def main(root: pathlib.Path, names: list[str]) -> None:
     for seed, name in itertools.product(SEEDS, names):
         found[name][seed] = round(bits(name, seed, root), 4)
         print(name, seed, found[name][seed], file=sys.stderr, flush=True)
-    as_they_are = {"glow": "ours", "real_nvp": "real_nvp"}
+    as_they_are = {"glow": "ours", "real_nvp": "real_nvp", "pixel_cnn": "pixel_cnn"}
     seconds = step_seconds(dict.fromkeys([*(as_they_are[family(name)] for name in names), *names]))
     for name, own in found.items():
         own["mean"] = round(float(np.mean(list(own.values()))), 4)

@@ -9,6 +9,13 @@ from tfp_ood import units
 from tfp_ood.models.halves import in_halves, sums_in_halves
 
 
+@pytest.fixture(scope="module", name="model")
+def _model():
+    model = small_model()
+    model.initialize(random_images())
+    return model
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
 def test_every_image_once_in_order(count):
     batch = {"image": tf.range(count), "label": tf.range(count) * 2}
@@ -31,9 +38,8 @@ def test_gradients_count_every_image_once(count):
     np.testing.assert_allclose(tape.gradient(y, x), 2 * x, rtol=1e-6)
 
 
-def test_gradients_of_a_model_are_those_of_the_whole_batch():
-    model, images = small_model(), tf.constant(random_images(5))
-    model.initialize(images)
+def test_gradients_of_a_model_are_those_of_the_whole_batch(model):
+    images = tf.constant(random_images(5))
 
     def gradients(run):
         with tf.GradientTape() as tape:
@@ -57,12 +63,13 @@ def test_sums_count_every_image_once(count):
 
 
 @pytest.mark.parametrize("count", [1, 5, 6])
-def test_a_step_s_gradients_are_those_of_the_mean_over_the_batch(count):
+def test_a_step_s_gradients_are_those_of_the_mean_over_the_batch(model, count, monkeypatch):
     """Each half's backward pass is in its own function; together they are that of the whole."""
-    model, images = small_model(), tf.constant(random_images(count))
-    model.initialize(images)
+    images = tf.constant(random_images(count))
     # So that both halves of a batch and the whole of it see the same.
-    model._training_log_prob = lambda images, labels, seed: model._scores(images, 1)["log_prob"]
+    monkeypatch.setattr(
+        model, "_training_log_prob", lambda images, *_: model._scores(images, 1)["log_prob"]
+    )
     step = tf.function(lambda: model._bits_and_gradients({"image": images}, tf.constant([0, 0])))
     bits, gradients = step()
     with tf.GradientTape() as tape:

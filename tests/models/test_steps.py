@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.types.experimental import PolymorphicFunction
 
+from tfp_ood.data.untuned import untuned
 from tfp_ood.keras import keras
 from tfp_ood.models.flows.batch_norm import BatchNorm
 from tfp_ood.models.steps import SteppedModel
@@ -45,7 +46,7 @@ def trained(xla, couples_images=False):
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     images = np.random.default_rng(0).integers(0, 256, (7, *SHAPE)).astype(np.uint8)
-    batches = tf.data.Dataset.from_tensor_slices({"image": images}).with_options(options)
+    batches = untuned(tf.data.Dataset.from_tensor_slices({"image": images}).with_options(options))
     with strategy.scope():
         model = Four()
         model.couples_images = couples_images

@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 CONFIG = Config(
     data=DataConfig(num_validation=4),
-    model=GlowConfig(num_levels=1, num_steps=2, num_hidden=4),
+    model=GlowConfig(num_levels=1, num_steps=1, num_hidden=4),
     train=TrainConfig(batch_size=8, num_steps=12, steps_per_epoch=2, warmup_steps=2),
 )
 

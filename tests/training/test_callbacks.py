@@ -9,6 +9,7 @@ import tensorflow as tf
 from tests.models.flows import test_real_nvp
 from tests.models.flows.test_flow import SHAPE, random_images, small_model
 from tfp_ood.config import TrainConfig
+from tfp_ood.data.untuned import untuned
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.models import dequantize
@@ -61,7 +62,7 @@ def test_fit_ends_when_the_loss_explodes():
     model = small_model()
     model.initialize(random_images())
     model.compile(optimizer=keras.optimizers.SGD(1e30))
-    batches = tf.data.Dataset.from_tensors({"image": random_images()}).repeat()
+    batches = untuned(tf.data.Dataset.from_tensors({"image": random_images()}).repeat())
     with pytest.raises(TrainingError, match="became"):
         model.fit(
             batches,
@@ -88,7 +89,7 @@ def test_validation_uses_the_average_and_training_goes_on_without_it():
     images = random_images()
     model.initialize(images)
     model.compile(optimizer=fused.Adam(1e-2, use_ema=True, ema_momentum=0.9, jit_compile=False))
-    batches = tf.data.Dataset.from_tensors({"image": images})
+    batches = untuned(tf.data.Dataset.from_tensors({"image": images}))
     record = RecordWeights()
     model.fit(
         batches.repeat(),

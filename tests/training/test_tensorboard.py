@@ -10,6 +10,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from tests.models.flows.test_flow import random_images, small_model
 from tests.training.small import CONFIG
+from tfp_ood.data.untuned import untuned
 from tfp_ood.keras import keras
 from tfp_ood.training import optimizers, tensorboard
 
@@ -83,7 +84,7 @@ def _written(tmp_path_factory):
     model, images = small_model(), random_images()
     model.initialize(images)
     model.compile(optimizer=optimizers.build(CONFIG.train))
-    batches = tf.data.Dataset.from_tensors({"image": images})
+    batches = untuned(tf.data.Dataset.from_tensors({"image": images}))
     workdir = types.SimpleNamespace(tensorboard=folder)
     model.fit(
         batches.repeat(),
@@ -125,7 +126,7 @@ def test_the_gradient_norm_is_that_before_clipping():
         model, images = small_model(), random_images()
         model.initialize(images)
         model.compile(optimizer=keras.optimizers.SGD(0.0, global_clipnorm=clip))
-        batches = tf.data.Dataset.from_tensors({"image": images})
+        batches = untuned(tf.data.Dataset.from_tensors({"image": images}))
         history = model.fit(batches, epochs=1, steps_per_epoch=1, verbose=0).history
         norms.append(history["gradient_norm"][0])
     assert norms[0] == pytest.approx(norms[1], rel=1e-5) and norms[0] > 1e-2

@@ -8,6 +8,7 @@ from scipy import special
 from tests.models.flows.test_flow import model_noise, random_images
 from tfp_ood import models
 from tfp_ood.config import Config, DataConfig, GlowConfig
+from tfp_ood.data.untuned import untuned
 from tfp_ood.training import fused
 
 SHAPE, NUM_CLASSES = (8, 8, 1), 3
@@ -27,7 +28,7 @@ def _model():
     images, labels = labelled_images()
     model.initialize(images)
     model.compile(optimizer=fused.Adam(2e-2, jit_compile=False))
-    batches = tf.data.Dataset.from_tensors({"image": images, "label": labels}).repeat()
+    batches = untuned(tf.data.Dataset.from_tensors({"image": images, "label": labels}).repeat())
     model.fit(batches, epochs=1, steps_per_epoch=60, verbose=0)
     return model
 
@@ -66,4 +67,4 @@ def test_it_classifies_what_it_was_trained_on(model):
 def test_training_needs_labels(model):
     images, _ = labelled_images(4)
     with pytest.raises(ValueError, match="label"):
-        model.fit(tf.data.Dataset.from_tensors({"image": images}), verbose=0)
+        model.fit(untuned(tf.data.Dataset.from_tensors({"image": images})), verbose=0)

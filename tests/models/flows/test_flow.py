@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 
 from tfp_ood import units
 from tfp_ood.config import GlowConfig
+from tfp_ood.data.untuned import untuned
 from tfp_ood.models import dequantize
 from tfp_ood.models.flows import bijectors, couplings, glow, networks
 from tfp_ood.models.flows.flow import FlowModel
@@ -24,18 +25,19 @@ def random_images(count=16, shape=SHAPE, seed=0):
     return np.clip(base + rng.normal(0, 10, (count, *shape)), 0, 255).astype(np.uint8)
 
 
-def small_model():
-    sizes = GlowConfig(num_levels=2, num_steps=1, num_hidden=6)
+def small_model(num_levels=1):
+    """A Glow, of one level for those who only need a model."""
+    sizes = GlowConfig(num_levels=num_levels, num_steps=1, num_hidden=6)
     return FlowModel(glow.glow_bijector(sizes, SHAPE), SHAPE)
 
 
 @pytest.fixture(scope="module", name="model")
 def _model():
-    model = small_model()
+    model = small_model(num_levels=2)
     images = random_images(64)
     model.initialize(images)
     model.compile(optimizer=fused.Adam(1e-2, jit_compile=False))
-    batches = tf.data.Dataset.from_tensors({"image": images}).repeat()
+    batches = untuned(tf.data.Dataset.from_tensors({"image": images}).repeat())
     model.fit(batches, epochs=1, steps_per_epoch=30, verbose=0)
     return model
 

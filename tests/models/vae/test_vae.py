@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 from tests.models.flows.test_flow import random_images
 from tfp_ood import models
 from tfp_ood.config import Config, DataConfig, TrainConfig, VAEConfig
+from tfp_ood.data.untuned import untuned
 from tfp_ood.keras import keras
 from tfp_ood.models import dequantize, whiteness
 from tfp_ood.models.vae.build import VAE
@@ -36,7 +37,7 @@ def build(sizes=SMALL, shape=SHAPE, seed=0, precision="float32"):
 
 def fit(model, steps, images, learning_rate=1e-2):
     model.compile(optimizer=fused.Adam(learning_rate, jit_compile=False))
-    batches = tf.data.Dataset.from_tensors({"image": images}).repeat()
+    batches = untuned(tf.data.Dataset.from_tensors({"image": images}).repeat())
     history = model.fit(batches, epochs=2, steps_per_epoch=steps // 2, verbose=0)
     return history.history["bits_per_dim"]
 
@@ -244,7 +245,7 @@ def test_free_bits_are_of_the_whole_batch(monkeypatch):
     )
     options, ends = tf.data.Options(), []
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    data = tf.data.Dataset.from_tensors({"image": images}).with_options(options)
+    data = untuned(tf.data.Dataset.from_tensors({"image": images}).with_options(options))
     for strategy in (tf.distribute.get_strategy(), two):
         with strategy.scope():
             model = build(dataclasses.replace(SMALL, free_bits=free))
