@@ -82,6 +82,11 @@ def pytest_collection_finish():
     gc.set_threshold(20_000, 20, 20)
 
 
+def pytest_sessionfinish():
+    """Spares it what is left, which pytest would have it search five times in the end."""
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _tiny_sets_are_whole():
     """Sets of a few images pass for the official ones, of which only the counts tell them."""

@@ -23,7 +23,7 @@ def labelled_images(count=96, seed=0):
 
 @pytest.fixture(scope="module", name="model")
 def _model():
-    sizes = GlowConfig(num_levels=1, num_steps=2, num_hidden=6, num_classes=NUM_CLASSES)
+    sizes = GlowConfig(num_levels=1, num_steps=1, num_hidden=6, num_classes=NUM_CLASSES)
     model = models.build(Config(data=DataConfig(image_shape=SHAPE), model=sizes))
     images, labels = labelled_images()
     model.initialize(images)
