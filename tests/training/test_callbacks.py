@@ -34,6 +34,16 @@ def test_non_finite_validation_ends_the_training_before_the_backup():
         callback.on_epoch_end(1, {"bits_per_dim": 3.0, "val_bits_per_dim": float("nan")})
 
 
+def test_a_jump_of_the_loss_is_told_with_advice(capsys):
+    callback = callbacks.SayWhenLossJumps(TrainConfig(clip_norm=0.0))
+    for epoch, value in enumerate([6.96, 6.3, 6.5, 9.15, 6.06]):
+        callback.on_epoch_end(epoch, {"bits_per_dim": value})
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("The loss jumped in epoch 4: 6.50, then 9.15 bits/dim.")
+    assert "a lower config.train.learning_rate" in line
+    assert line.endswith("or config.train.clip_norm=100.")
+
+
 @pytest.mark.parametrize(
     ("changes", "said", "unsaid"),
     [

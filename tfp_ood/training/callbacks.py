@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,9 @@ from tfp_ood.config import TrainConfig
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.models import LikelihoodModel
+
+_JUMP = 1.05
+"""Times the loss of the epoch before: means over many steps, which hardly ever rise."""
 
 
 def steps_done(model: keras.Model) -> int:
@@ -44,15 +48,42 @@ class StopOnNonFinite(keras.callbacks.Callback):
             self._stop(f"validation became {value} bits/dim after epoch {epoch + 1}")
 
     def _stop(self, what: str) -> None:
-        *first, last = _steadier(self._train)
         raise TrainingError(
-            f"The {what}. Try, in a new --workdir: {', '.join(first)}, or {last}. The last backup "
+            f"The {what}. Try, in a new --workdir: {_steadier(self._train)}. The last backup "
             "was not touched."
         )
 
 
-def _steadier(train: TrainConfig) -> list[str]:
-    """What may keep a training from ending in NaN, of what it does not do yet."""
+class SayWhenLossJumps(keras.callbacks.Callback):
+    """Says it, with advice, where an epoch's loss is far above that of the epoch before.
+
+    A single step can throw a model back from where it does not come all the way again, and its
+    likelihoods are then those of a worse model: something else than what it was trained to show.
+
+    Args:
+      train: what the advice is to change.
+    """
+
+    def __init__(self, train: TrainConfig):
+        super().__init__()
+        self._train, self._before = train, math.inf
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Compares the means of bits/dim."""
+        value = float((logs or {})["bits_per_dim"])
+        if value > _JUMP * self._before:
+            bar = "\n" if sys.stdout.isatty() else ""  # Keras' is not at its end yet
+            print(
+                f"{bar}The loss jumped in epoch {epoch + 1}: {self._before:.2f}, then {value:.2f} "
+                "bits/dim. The model may end worse than it could. Against it may help, in a new "
+                f"--workdir: {_steadier(self._train)}.",
+                flush=True,
+            )
+        self._before = value
+
+
+def _steadier(train: TrainConfig) -> str:
+    """What may keep a training from jumps and NaN, of what it does not do yet."""
     advice = ["a lower config.train.learning_rate"]
     if train.decay != "steps":  # which allows none
         advice.append("more config.train.warmup_steps")
@@ -60,7 +91,8 @@ def _steadier(train: TrainConfig) -> list[str]:
     advice.append(lower if train.clip_norm else "config.train.clip_norm=100")
     if train.precision != "float32":
         advice.append("config.train.precision=float32")
-    return advice
+    *first, last = advice
+    return f"{', '.join(first)}, or {last}"
 
 
 @contextlib.contextmanager

@@ -20,7 +20,12 @@ from tfp_ood.data import manifest, pipeline
 from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.training import backups, cluster, kept, optimizers
-from tfp_ood.training.callbacks import StopOnNonFinite, StopWhenAsked, ValidateWithAverage
+from tfp_ood.training.callbacks import (
+    SayWhenLossJumps,
+    StopOnNonFinite,
+    StopWhenAsked,
+    ValidateWithAverage,
+)
 from tfp_ood.training.mutation import mutated
 from tfp_ood.training.strategy import connect, distribute, errors_named
 from tfp_ood.training.tensorboard import dashboard
@@ -274,6 +279,7 @@ def _callbacks(job: _Job, resumed: bool) -> list[keras.callbacks.Callback]:
         *scoring,
         ValidateWithAverage(images),
         StopOnNonFinite(config.train),
+        *([SayWhenLossJumps(config.train)] if is_chief else []),
         *dashboard(config, job.workdir, shown, is_chief),
         backup,
         StopWhenAsked(backup if job.process.num_workers == 1 else None, _epochs(config.train)[0]),
