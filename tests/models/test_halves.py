@@ -11,7 +11,7 @@ from tfp_ood.models.halves import in_halves, sums_in_halves
 
 @pytest.fixture(scope="module", name="model")
 def _model():
-    model = small_model()
+    model = small_model(num_levels=2)
     model.initialize(random_images())
     return model
 

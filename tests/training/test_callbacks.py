@@ -1,5 +1,6 @@
 """Callbacks: a NaN ends the training with advice, validation sees the averaged weights."""
 
+import sys
 import types
 
 import numpy as np
@@ -34,13 +35,18 @@ def test_non_finite_validation_ends_the_training_before_the_backup():
         callback.on_epoch_end(1, {"bits_per_dim": 3.0, "val_bits_per_dim": float("nan")})
 
 
-def test_a_jump_of_the_loss_is_told_with_advice(capsys):
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_jump_of_the_loss_is_told_with_advice(is_terminal, capsys, monkeypatch):
+    """Of the validation: what steps of the same epoch make good is none."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
     callback = callbacks.SayWhenLossJumps(TrainConfig(clip_norm=0.0))
-    for epoch, value in enumerate([6.96, 6.3, 6.5, 9.15, 6.06]):
-        callback.on_epoch_end(epoch, {"bits_per_dim": value})
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("The loss jumped in epoch 4: 6.50, then 9.15 bits/dim.")
-    assert "a lower config.train.learning_rate" in line
+    found = [(6.96, 6.33), (6.3, 5.86), (9.15, 5.9), (9.15, 6.75), (6.06, 5.9)]
+    for epoch, (value, validation) in enumerate(found):
+        callback.on_epoch_end(epoch, {"bits_per_dim": value, "val_bits_per_dim": validation})
+    *empty, line = capsys.readouterr().out.splitlines()
+    assert empty == [""] * is_terminal  # a progress bar is not at its end
+    said = "The loss jumped in epoch 4: validation had 5.90 and has 6.75 bits/dim."
+    assert line.startswith(said) and "a lower config.train.learning_rate" in line
     assert line.endswith("or config.train.clip_norm=100.")
 
 

@@ -23,7 +23,7 @@ from tfp_ood.config import (
 )
 from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError, TrainingError, UserError
-from tfp_ood.training import fit, kept, optimizers
+from tfp_ood.training import callbacks, fit, kept, optimizers
 from tfp_ood.workdir import WorkDir, open_workdir
 
 
@@ -70,15 +70,18 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights(finished, data_dir,
     assert (workdir.report / "notes.txt").exists()
 
 
-def test_another_seed_trains_other_weights(finished, data_dir, tmp_path, monkeypatch):
+def test_another_seed_trains_other_weights(finished, data_dir, tmp_path, monkeypatch, capsys):
     """The same one trains the same: a run that was killed, above, ends with the same weights.
 
-    And the model is handed on to stages that follow in the same process, as it was saved.
+    And the model is handed on to stages that follow in the same process, as it was saved. A jump of
+    the loss is told, and it goes on; here any change is a jump.
     """
+    monkeypatch.setattr(callbacks, "_JUMP", -1.0)
     other = open_workdir(tmp_path / "other")
     config = dataclasses.replace(CONFIG, evaluate=EvaluateConfig(num_trajectory=0), seed=1)
     with kept.between_stages():
         fit.train(config, other, data_dir)
+        assert "The loss jumped in epoch 2: " in capsys.readouterr().out
         with monkeypatch.context() as patch:
             patch.delattr(models, "build")
             model = fit.load_trained(config, other)

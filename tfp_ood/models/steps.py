@@ -152,7 +152,8 @@ class SteppedModel(keras.Model):
         return {"log_prob": self._training_log_prob(images, labels, seed)}
 
     def _of_batch(self, parts: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Nats per image `[B]` whose mean is trained, from the parts of a whole batch."""
+        """Nats per image `[B]` whose mean is trained, from the parts of a batch: of a whole one if
+        `couples_images`, else of any part of it."""
         return parts["log_prob"]
 
     def _training_log_prob(

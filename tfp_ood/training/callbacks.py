@@ -15,8 +15,8 @@ from tfp_ood.errors import TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.models import LikelihoodModel
 
-_JUMP = 1.05
-"""Times the loss of the epoch before: means over many steps, which hardly ever rise."""
+_JUMP = 0.05
+"""The share by which the validation of an epoch is above that of the one before."""
 
 
 def steps_done(model: keras.Model) -> int:
@@ -55,10 +55,11 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
 
 class SayWhenLossJumps(keras.callbacks.Callback):
-    """Says it, with advice, where an epoch's loss is far above that of the epoch before.
+    """Says it, with advice, where validation is far above that of the epoch before.
 
-    A single step can throw a model back from where it does not come all the way again, and its
-    likelihoods are then those of a worse model: something else than what it was trained to show.
+    A few steps can throw a model back from where it does not come all the way again, and its
+    likelihoods are then those of a worse model. A jump that is made good before the epoch's end is
+    none here. After a resume the first epoch has none before it.
 
     Args:
       train: what the advice is to change.
@@ -69,14 +70,14 @@ class SayWhenLossJumps(keras.callbacks.Callback):
         self._train, self._before = train, math.inf
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Compares the means of bits/dim."""
-        value = float((logs or {})["bits_per_dim"])
-        if value > _JUMP * self._before:
+        """Compares bits/dim of the validation images."""
+        value = float((logs or {}).get("val_bits_per_dim", math.inf))
+        if value - self._before > _JUMP * abs(self._before):
             bar = "\n" if sys.stdout.isatty() else ""  # Keras' is not at its end yet
             print(
-                f"{bar}The loss jumped in epoch {epoch + 1}: {self._before:.2f}, then {value:.2f} "
-                "bits/dim. The model may end worse than it could. Against it may help, in a new "
-                f"--workdir: {_steadier(self._train)}.",
+                f"{bar}The loss jumped in epoch {epoch + 1}: validation had {self._before:.2f} and "
+                f"has {value:.2f} bits/dim. The model may end worse than it could. Against it may "
+                f"help, in a new --workdir: {_steadier(self._train)}.",
                 flush=True,
             )
         self._before = value

@@ -15,6 +15,7 @@ from tfp_ood.keras import keras
 from tfp_ood.models import dequantize, whiteness
 from tfp_ood.models.vae.build import VAE
 from tfp_ood.training import fused
+from tfp_ood.training.weights import write_weights
 
 tfd = tfp.distributions
 
@@ -290,3 +291,13 @@ def test_weights_are_a_function_of_the_seed():
 def test_networks_in_bfloat16_train():
     bits = fit(build(precision="mixed_bfloat16"), 20, random_images(64, SHAPE))
     assert bits[-1] < bits[0]
+
+
+def test_weights_are_saved_by_the_names_of_keras_own(tmp_path):
+    """By which those are read that were saved when the stacks were Keras' own."""
+    model = build()
+    write_weights(model, tmp_path / "weights")
+    names = {name for name, _ in tf.train.list_variables(str(tmp_path / "weights"))}
+    for part, size in (("encoder", 10), ("decoder", 12)):
+        found = [name for name in names if name.startswith(f"{part}/convolutions/layer_with_")]
+        assert len(found) == size, sorted(names)
