@@ -10,7 +10,10 @@ import shutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tfp_ood import devices
 from tfp_ood.families import MODEL_CONFIGS
+
+devices.leave_out_keras_3()  # as the command line does
 
 CONTRACT = "tests/models/test_contract.py"
 SHARE_A_RUN = (
@@ -34,8 +37,6 @@ def pytest_configure(config):
     """Starts TensorFlow where tests run; what shares them out can do without."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         import tensorflow as tf
-
-        from tfp_ood import devices
 
         cpu = tf.config.list_physical_devices("CPU")[0]
         two = [tf.config.LogicalDeviceConfiguration()] * 2

@@ -43,6 +43,20 @@ def test_start_is_quiet_and_shares_the_cores():
     assert has_tensorfloat == "False"
 
 
+def test_the_command_line_spares_the_import_of_keras_3():
+    """And nothing else imports it, from the start to the last stage that computes."""
+    done = _run(
+        "import os, sys\nfrom tfp_ood import cli\n"
+        "os.environ.pop('TF_USE_LEGACY_KERAS', None)\n"
+        "def main():\n"
+        "    from tfp_ood.training import fit\n"
+        "    from tfp_ood.evaluation import evaluate, samples\n"
+        "    print([name for name in ('tensorflow', 'keras.src') if name in sys.modules])\n"
+        "cli.main = main\ncli.console_main()"
+    )
+    assert done.stdout == "['tensorflow']\n"
+
+
 def test_memory_of_gpus_grows_unless_told(monkeypatch):
     """By TensorFlow's own variable, which whoever starts the program may set too."""
     name = "TF_FORCE_GPU_ALLOW_GROWTH"

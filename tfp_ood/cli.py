@@ -57,7 +57,7 @@ from absl import flags
 from ml_collections import config_flags
 from ml_collections.config_flags import tuple_parser
 
-from tfp_ood import options, paths, signals, stages
+from tfp_ood import devices, options, paths, signals, stages
 from tfp_ood.atomic import full_disk_named
 from tfp_ood.data import places
 from tfp_ood.errors import DiskFullError, UserError, WorkerLostError, first_line
@@ -313,6 +313,7 @@ def console_main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     # Graphs are a million objects that stay: to look through them again and again takes seconds.
     gc.set_threshold(50_000, 10, 10)
+    devices.leave_out_keras_3()
     try:
         code = main()
         sys.stdout.flush()

@@ -38,6 +38,15 @@ def start_tensorflow(in_halves: bool = True, look_for_devices: bool = True) -> N
             tf.config.list_logical_devices()  # looks for drivers, once more with notes
 
 
+def leave_out_keras_3() -> None:
+    """Spares TensorFlow's first import that of Keras 3: a third of its time, for nothing.
+
+    For programs of this package's own, before they import TensorFlow: `tf.keras` is tf_keras in
+    them, as the models are. What the environment says already holds.
+    """
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+
+
 def share_cores() -> None:
     """On a CPU, gives each operation half of the cores, since two run beside each other.
 

@@ -28,9 +28,10 @@ RATE = 0.1
 NAMES = list({case.family: name for name, case in CASES.items()}.values())  # of each the last
 ELSEWHERE = pathlib.Path(__file__).with_name("elsewhere.py")
 FORBIDDEN = ("tensorflow_probability", "tf_keras", "tfp_ood")
+OURS = ("PYTHONPATH", "TF_USE_LEGACY_KERAS")
 QUIET = {
-    # Without the path on which this package may lie.
-    **{key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+    # Without the path on which this package may lie, and the Keras that it uses.
+    **{key: value for key, value in os.environ.items() if key not in OURS},
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "CUDA_VISIBLE_DEVICES": "",
 }

@@ -20,6 +20,7 @@ def main(words: Sequence[str]) -> None:
     from tests.gpu import machine, parts
     from tfp_ood import devices
 
+    devices.leave_out_keras_3()
     devices.share_gpus()
     if name in parts.NEEDS_TWO:
         from tests.gpu import mirrored

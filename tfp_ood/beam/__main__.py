@@ -103,6 +103,7 @@ def _run(argv: Sequence[str]) -> str:
     import tfp_ood.beam.extra  # noqa: F401 - says what to install, before anything slow
 
     options = beam_options(rest)
+    devices.leave_out_keras_3()
     devices.start_tensorflow()
     from apache_beam.io.filesystems import FileSystems
 
