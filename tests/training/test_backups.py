@@ -7,13 +7,16 @@ import pytest
 import tensorflow as tf
 
 from tests.nasty import ALL
-from tests.training.small import CONFIG
+from tests.training import small
 from tfp_ood import models, paths
 from tfp_ood.errors import TrainingError
 from tfp_ood.training import backups, fit, optimizers
 from tfp_ood.training.weights import read_weights, write_weights
 from tfp_ood.workdir import open_workdir
 
+CONFIG = dataclasses.replace(
+    small.CONFIG, model=dataclasses.replace(small.CONFIG.model, num_steps=2)
+)
 OTHERS = {"more": {"num_steps": 3}, "fewer": {"num_steps": 1}, "larger": {"num_hidden": 5}}
 
 
