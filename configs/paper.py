@@ -27,7 +27,8 @@ RealNVP of cifar10 2.
 VAEs with K = 50 and --config.data.num_test=1000; on fashion_mnist with
 --config.model.decoder=logistic 4 minutes, 3.51, 2.30, AUROC 0.15.
 
-On arrays that stand for the sets, 7,207 faces and 10,000 images of Tiny ImageNet, judged on SVHN:
+On arrays that stand for the sets, 7,207 faces and 10,000 images of Tiny ImageNet, judged on SVHN,
+beside other work:
 
   glow,celeb_a                9      3.95    2.80     0.02
   real_nvp,celeb_a            4      4.29    3.18     0.03

@@ -18,8 +18,6 @@ from tfp_ood.keras import keras
 from tfp_ood.models.pixel_cnn import heads, layers, networks
 from tfp_ood.models.pixel_cnn.layers import MakeConv, ShiftedConv, Taps, WholeImage
 
-_OUTPUT_SCALE = 0.1
-
 
 class Colours(NamedTuple):
     """How a layer meets its own pixel: the colour of each input, -1 for what all see, and of each
@@ -78,7 +76,7 @@ class MaskedNetwork(keras.layers.Layer):
 
         # The vertical stream sees no row of a pixel's own.
         self.above = conv(num_channels + 1, size, Taps(-3, -1, -3, 3))
-        self.verticals = stack(size, double, Taps(-1, 0, -1, 1))
+        self.verticals = stack(size, double, networks._ABOVE)
         self.hints = stack(double, double)
         self.left = conv(Colours(pixel, hidden, own=False), Taps(0, 0, -3, 0))
         self.horizontals = stack(Colours(hidden, both), Taps(0, 0, -1, 0))
@@ -97,7 +95,7 @@ class MaskedHead(heads.CategoricalHead):
         wide = np.repeat(np.arange(num_channels), model.num_filters)
         values = np.repeat(np.arange(num_channels), units.NUM_PIXEL_VALUES)
         self.hidden_layer = conv(Colours(hidden, wide))
-        self.output_layer = conv(Colours(wide, values), init_scale=_OUTPUT_SCALE)
+        self.output_layer = conv(Colours(wide, values), init_scale=heads._OUTPUT_SCALE)
 
     def _by_channel(
         self, run: WholeImage, features: tf.Tensor, images: tf.Tensor

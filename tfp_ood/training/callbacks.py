@@ -16,7 +16,7 @@ from tfp_ood.keras import keras
 from tfp_ood.models import LikelihoodModel
 
 _JUMP = 0.05
-"""The share by which the validation of an epoch is above that of the one before."""
+"""The share by which an epoch's validation may be above that of the one before."""
 
 
 def steps_done(model: keras.Model) -> int:
@@ -59,7 +59,7 @@ class SayWhenLossJumps(keras.callbacks.Callback):
 
     A few steps can throw a model back from where it does not come all the way again, and its
     likelihoods are then those of a worse model. A jump that is made good before the epoch's end is
-    none here. After a resume the first epoch has none before it.
+    none here. After a resume the first whole epoch has none before it.
 
     Args:
       train: what the advice is to change.
