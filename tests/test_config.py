@@ -114,6 +114,19 @@ def test_resolutions_of_a_pixel_cnn_halve_the_image():
     from_config_dict(given)
 
 
+def test_each_colour_of_a_gated_pixel_cnn_has_filters():
+    given = config_lib.defaults("pixel_cnn").to_dict()
+    given["model"] |= {"output": "categorical", "num_filters": 2}
+    from_config_dict(given)  # of gray images
+    given["data"]["image_shape"] = (28, 28, 3)
+    with pytest.raises(
+        ConfigError, match=r"config\.model\.num_filters: got 2; .* at least 3: each"
+    ):
+        from_config_dict(given)
+    given["model"]["output"] = "logistic_mixture"
+    from_config_dict(given)
+
+
 def test_an_epoch_longer_than_the_training_is_fine():
     config = from_config_dict(changed(config_lib.defaults("glow"), "train.num_steps", 300))
     assert config.train.num_steps == 300

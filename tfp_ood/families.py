@@ -136,9 +136,8 @@ class PixelCNNConfig(ModelConfig):
 
     family: str = option("pixel_cnn", choices=("pixel_cnn",))
     output: str = option("logistic_mixture", choices=("logistic_mixture", "categorical"))
-    """`logistic_mixture` is PixelCNN++; `categorical` is the paper's 256-way softmax on a stack of
-    gated layers, with the colours of a pixel conditioned on each other in a head of two layers and
-    not by masks in every layer."""
+    """`logistic_mixture` is PixelCNN++; `categorical` is the paper's gated PixelCNN, a 256-way
+    softmax on a stack of gated layers whose filters are divided among the colours."""
     num_hierarchies: int = option(2, low=1, high=6)
     """Resolutions (PixelCNN++ only); height and width must divide by 2**(num_hierarchies - 1)."""
     num_layers: int = option(1, low=1)
@@ -161,6 +160,9 @@ class PixelCNNConfig(ModelConfig):
         if self.output == "logistic_mixture":
             count = self.num_hierarchies
             _check_scales("num_hierarchies", count, 1, image_shape, "between them")
+        elif self.num_filters < image_shape[2]:
+            valid = f"at least {image_shape[2]}: each colour has filters of its own"
+            raise ConfigError("model.num_filters", self.num_filters, valid)
 
 
 @dataclasses.dataclass(frozen=True)

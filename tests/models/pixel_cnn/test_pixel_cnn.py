@@ -149,7 +149,7 @@ def test_softmax_of_a_channel_is_given_those_before_it():
     features = model.network.horizontal(run)
     expected = 0.0
     for channel in range(3):
-        logits = model.head.logits(run, features, pixels[..., :channel], channel)
+        logits = model.head.logits(run, features, channel)
         values = pixels[..., channel].astype(np.int32)
         expected += tf.gather(tf.nn.log_softmax(logits), values, batch_dims=3)
     np.testing.assert_allclose(model.log_prob(pixels), tf.reshape(expected, [-1]), rtol=1e-5)
@@ -217,6 +217,23 @@ def test_training_computes_no_normal_scores(options, monkeypatch):
     monkeypatch.delattr(whiteness, "tests")
     monkeypatch.setattr(type(model.head), "conditionals", None)
     assert np.all(np.isfinite(model._training_log_prob(images, None, tf.constant([0, 0]))))
+
+
+def test_each_value_depends_on_those_before_it_alone():
+    """Of the gated PixelCNN, whose masks between colours are in every layer."""
+    tiny = case(GATED, (3, 4, 3), num_filters=18)
+    model, images = wild(contracts.initialized(tiny)), contracts.random_images(tiny, 2)
+    expected = model._normal_scores(tf.constant(images))[0].numpy()
+    for number, place in enumerate(np.ndindex(3, 4, 3)):
+        changed = images.copy()
+        changed[(slice(None), *place)] ^= 128
+        change = np.abs(model._normal_scores(tf.constant(changed))[0].numpy() - expected)
+        found = np.any(change > 1e-5, axis=0).ravel()
+        assert not found[:number].any()
+        # Its own, and all later ones of its pixel.
+        assert found[number : number - number % 3 + 3].all()
+        if number == 0:
+            assert found.reshape(3, 4, 3)[:2, :2].all(), "beside and below too"
 
 
 @OPTIONS

@@ -24,10 +24,12 @@ def slow_sample(model, noise, temperature):
     height, width, channels = model.image_shape
     images = np.zeros([noise.shape[2], height, width, channels], np.uint8)
     for row, column in np.ndindex(height, width):
-        run = WholeImage(network_inputs(images))
-        model.network.vertical(run)
-        features = model.network.horizontal(run)[:, row, column]
-        images[:, row, column] = model.head.draw(run, features, noise[row, column], temperature)
+        drawn = tf.zeros([len(images), 0], tf.int32)
+        while drawn.shape[-1] < channels:
+            run = WholeImage(network_inputs(images))
+            features = model._features(run)[:, row, column]
+            drawn = model.head.draw(run, features, drawn, noise[row, column], temperature)
+            images[:, row, column, : drawn.shape[-1]] = drawn
     return images
 
 

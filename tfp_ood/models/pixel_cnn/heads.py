@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_ood import units
@@ -10,6 +11,7 @@ from tfp_ood.keras import keras
 from tfp_ood.models.pixel_cnn import logistic_mixture
 from tfp_ood.models.pixel_cnn.layers import MakeConv, WholeImage
 from tfp_ood.models.pixel_cnn.logistic_mixture import LogisticMixture
+from tfp_ood.models.pixel_cnn.networks import colours
 from tfp_ood.models.pixel_cnn.pixels import CategoricalPixels
 
 _OUTPUT_SCALE = 0.1
@@ -32,9 +34,25 @@ class Head(Protocol):
         probability of all smaller values: `[..., C]` each."""
 
     def draw(
-        self, run: WholeImage, features: tf.Tensor, noise: tf.Tensor, temperature: tf.Tensor
+        self,
+        run: WholeImage,
+        features: tf.Tensor,
+        drawn: tf.Tensor,
+        noise: tf.Tensor,
+        temperature: tf.Tensor,
     ) -> tf.Tensor:
-        """Pixels, int32 `[..., C]`, from noise `[..., num_noise]`, uniform on [0, 1)."""
+        """The next channels of pixels of which the network has seen those that are drawn.
+
+        Args:
+          run: how layers are run.
+          features: as of `log_prob`; the network saw any values of the channels that are not drawn.
+          drawn: int32 `[..., k]`, the first channels, of which there may be none.
+          noise: `[..., num_noise]`, uniform on [0, 1).
+          temperature: `[]`.
+
+        Returns:
+          int32 `[..., more than k]`: `drawn`, and at least one channel more.
+        """
 
 
 class LogisticHead(keras.layers.Layer):
@@ -64,14 +82,21 @@ class LogisticHead(keras.layers.Layer):
         return self.distribution(run, features).conditionals(images)
 
     def draw(
-        self, run: WholeImage, features: tf.Tensor, noise: tf.Tensor, temperature: tf.Tensor
+        self,
+        run: WholeImage,
+        features: tf.Tensor,
+        drawn: tf.Tensor,
+        noise: tf.Tensor,
+        temperature: tf.Tensor,
     ) -> tf.Tensor:
-        """See `Head`; the temperature scales the logistics."""
+        """See `Head`: all channels at once; the temperature scales the logistics."""
+        del drawn
         return self.distribution(run, features).draw(noise, temperature)
 
 
 class CategoricalHead(keras.layers.Layer):
-    """A softmax over the 256 values of each channel, given the features and the channels before.
+    """A softmax over the 256 values of each channel, by two layers that see the features of that
+    colour and of those before it, which know of the pixel's channels before.
 
     Its arguments are those of `networks.Network`.
     """
@@ -79,18 +104,17 @@ class CategoricalHead(keras.layers.Layer):
     def __init__(self, model: PixelCNNConfig, num_channels: int, conv: MakeConv):
         super().__init__()
         self.num_noise, size = num_channels, model.num_filters
-        self.hidden_layers = [conv(size + k, size) for k in range(num_channels)]
+        numbers = colours(size, num_channels)
+        self._seen = [np.sum(numbers <= channel) for channel in range(num_channels)]
+        self.hidden_layers = [conv(seen, size) for seen in self._seen]
         self.output_layers = [
             conv(size, units.NUM_PIXEL_VALUES, init_scale=_OUTPUT_SCALE)
             for _ in range(num_channels)
         ]
 
-    def logits(
-        self, run: WholeImage, features: tf.Tensor, before: tf.Tensor, channel: int
-    ) -> tf.Tensor:
-        """Logits `[..., 256]` of a channel's values, given those before, `[..., channel]`."""
-        scaled = tf.cast(before, tf.float32) * (2.0 / (units.NUM_PIXEL_VALUES - 1)) - 1.0
-        inputs = tf.concat([tf.nn.relu(features), scaled], axis=-1)
+    def logits(self, run: WholeImage, features: tf.Tensor, channel: int) -> tf.Tensor:
+        """Logits `[..., 256]` of a channel's values."""
+        inputs = tf.nn.relu(features[..., : self._seen[channel]])
         hidden = tf.nn.relu(run.conv(self.hidden_layers[channel], inputs))
         return run.conv(self.output_layers[channel], hidden)
 
@@ -108,20 +132,23 @@ class CategoricalHead(keras.layers.Layer):
         return tf.stack([t.log_prob for t in told], -1), tf.stack([t.below for t in told], -1)
 
     def draw(
-        self, run: WholeImage, features: tf.Tensor, noise: tf.Tensor, temperature: tf.Tensor
+        self,
+        run: WholeImage,
+        features: tf.Tensor,
+        drawn: tf.Tensor,
+        noise: tf.Tensor,
+        temperature: tf.Tensor,
     ) -> tf.Tensor:
-        """See `Head`; the temperature divides the logits."""
-        pixels = tf.zeros_like(noise[..., :0], tf.int32)
-        for channel in range(self.num_noise):
-            logits = self.logits(run, features, pixels, channel)
-            drawn = logistic_mixture.choose(_cooled(logits, temperature), noise[..., channel])
-            pixels = tf.concat([pixels, drawn[..., tf.newaxis]], axis=-1)
-        return pixels
+        """See `Head`: one channel; the temperature divides the logits."""
+        channel = drawn.shape[-1]
+        logits = _cooled(self.logits(run, features, channel), temperature)
+        values = CategoricalPixels().draw(logits, noise[..., channel])
+        return tf.concat([drawn, values[..., tf.newaxis]], axis=-1)
 
     def _by_channel(self, run, features, images):
-        """For each channel of uint8 images, its logits given those before, and its values."""
+        """For each channel of uint8 images its logits, and its values."""
         for channel, values in enumerate(tf.unstack(tf.cast(images, tf.int32), axis=-1)):
-            yield self.logits(run, features, images[..., :channel], channel), values
+            yield self.logits(run, features, channel), values
 
 
 def _cooled(logits, temperature):

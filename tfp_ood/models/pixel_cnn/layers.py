@@ -2,7 +2,8 @@
 
 Autoregressive networks are often made of masked 3x3 kernels. Here a kernel has just the live taps
 and the image is shifted: nothing to mask, so that no step of an optimizer, average of weights or
-restored file can make a pixel see its future, and no tap is computed to be thrown away.
+restored file can make a pixel see its future, and no tap is computed to be thrown away. Only
+between the colours of one pixel is there a mask, which is part of how a kernel is made of weights.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_ood import units
@@ -60,6 +62,8 @@ class ShiftedConv(keras.layers.Layer):
       level: halvings of the image where the *input* is; for the sampler.
       init_scale: standard deviation of the output after `initialize`.
       policy: tf_keras dtype policy.
+      own: which outputs see which inputs of the pixel itself, bool `[num_inputs, num_outputs]`; all
+        of them by default. The kernel's last tap has to be that pixel.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class ShiftedConv(keras.layers.Layer):
         level: int = 0,
         init_scale: float = 1.0,
         policy: str = "float32",
+        own: np.ndarray | None = None,
     ):
         super().__init__(autocast=False)
         self.taps, self.stride, self.level, self.init_scale = taps, stride, level, init_scale
@@ -82,6 +87,11 @@ class ShiftedConv(keras.layers.Layer):
         self.direction = self.add_weight("direction", shape, initializer=start)
         self.gain = self.add_weight("gain", [num_outputs], initializer="ones")
         self.bias = self.add_weight("bias", [num_outputs], initializer="zeros")
+        self._mask = None
+        if own is not None:
+            mask = np.ones(shape, np.float32)
+            mask[-1, -1] = own
+            self._mask = tf.constant(mask)
 
     def kernel(self) -> tf.Tensor:
         """g v / |v|, float32 `[height, width, num_inputs, num_outputs]`."""
@@ -109,8 +119,9 @@ class ShiftedConv(keras.layers.Layer):
         self.bias.assign(-mean * gain)
 
     def _kernel(self, gain):
-        square = tf.reduce_sum(tf.square(self.direction), axis=[0, 1, 2])
-        return self.direction * (gain * tf.math.rsqrt(square))
+        direction = self.direction if self._mask is None else self._mask * self.direction
+        square = tf.reduce_sum(tf.square(direction), axis=[0, 1, 2])
+        return direction * (gain * tf.math.rsqrt(square))
 
     def _convolve(self, inputs, kernel):
         inputs, kernel = tf.cast(inputs, self._compute), tf.cast(kernel, self._compute)

@@ -9,6 +9,7 @@ but the runner works on the last axis only.
 import functools
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_ood.families import PixelCNNConfig
@@ -170,26 +171,36 @@ class PlusPlusNetwork(keras.layers.Layer):
 
 
 class GatedNetwork(keras.layers.Layer):
-    """Gated PixelCNN (van den Oord et al., "Conditional image generation", 2016, figure 2), but for
-    its masks between the colours of a pixel: `heads.CategoricalHead` conditions those.
+    """Gated PixelCNN (van den Oord et al., "Conditional image generation", 2016, figure 2).
 
-    The first layer sees three pixels to each side and above (a masked 7x7), the others one. Its
-    arguments are those of `Network`.
+    The first layer sees three pixels to each side and above (a masked 7x7), the others one. The
+    horizontal stream's channels are divided among the colours (van den Oord et al., "Pixel
+    recurrent neural networks", 2016, section 3.4): at its own pixel a colour sees those before it,
+    and from the second layer on what the first ones told its own channels. Its arguments are those
+    of `Network`.
     """
 
     def __init__(self, model: PixelCNNConfig, num_channels: int, conv: MakeConv):
         super().__init__()
         num_filters, double = model.num_filters, 2 * model.num_filters
 
-        def layers(*how):
-            return [conv(*how) for _ in range(model.num_layers)]
+        def layers(*args, **how):
+            return [conv(*args, **how) for _ in range(model.num_layers)]
 
+        hidden = colours(num_filters, num_channels)[:, np.newaxis]
+        both = np.tile(hidden, [2, 1])  # values and gates
+        # The channel of ones, which is the same of all own pixels, is of no colour.
+        pixel = np.arange(num_channels + 1)[:, np.newaxis]
         self.above = conv(num_channels + 1, num_filters, Taps(-3, -1, -3, 3))
-        self.left = conv(num_channels + 1, num_filters, Taps(0, 0, -3, -1))
+        if num_channels == 1:
+            self.left = conv(2, num_filters, Taps(0, 0, -3, -1))
+        else:
+            taps = Taps(0, 0, -3, 0)
+            self.left = conv(num_channels + 1, num_filters, taps, own=pixel < hidden.T)
         self.verticals = layers(num_filters, double, _ABOVE)
-        self.horizontals = layers(num_filters, double, Taps(0, 0, -1, 0))
+        self.horizontals = layers(num_filters, double, Taps(0, 0, -1, 0), own=hidden <= both.T)
         self.hints = layers(double, double)
-        self.mixers = layers(num_filters, num_filters)
+        self.mixers = layers(num_filters, num_filters, own=hidden <= hidden.T)
 
     def vertical(self, run: WholeImage) -> None:
         """See `Network`."""
@@ -206,6 +217,11 @@ class GatedNetwork(keras.layers.Layer):
             gated = run.drop(_gate(run.conv(layer, x) + run.told(hint)))
             x += run.conv(mixer, gated)
         return x
+
+
+def colours(num_filters: int, num_channels: int) -> np.ndarray:
+    """The colour whose each filter is, in order: int `[num_filters]`, 0 to num_channels - 1."""
+    return np.arange(num_filters) * num_channels // num_filters
 
 
 def _gate(hidden):

@@ -162,21 +162,24 @@ class _Pixel(_Place):
     """Runs the horizontal stream on one pixel of all images; the place before is to the left.
 
     Attributes:
-      left: what the network saw of the pixels to the left, `[L, B, num_inputs]`.
+      seen: of the pixels to the left, and last of this one, of which only channels that are drawn
+        matter: what the network sees, `[L + 1, B, num_inputs]`.
       column: int32 `[]`, its column.
       hints: what the vertical stream left, of the whole row.
       from_above: by layer, what enters from the row above, of the whole row.
       rows: what the row above left, of the whole row.
     """
 
-    left: tf.Tensor
+    seen: tf.Tensor
     column: tf.Tensor
     hints: Memory
     from_above: Memory
     rows: Memory | None
 
     def first(self, layer: ShiftedConv) -> tf.Tensor:
-        pixels = tf.concat(tf.unstack(self.left)[layer.taps.left :], axis=-1)
+        taps, own = layer.taps, self.seen.shape[0] - 1
+        pixels = tf.unstack(self.seen)[own + taps.left : own + taps.right + 1]
+        pixels = tf.concat(pixels, axis=-1)
         weights = self.weights[layer.name]
         return pixels @ weights.all_rows + weights.bias
 
@@ -213,7 +216,7 @@ class _Sampler:
     def __init__(self, network, head, noise, temperature, num_channels):
         self._network, self._head = network, head
         self._noise, self._temperature = noise, temperature
-        self._num_inputs = num_channels + 1
+        self._num_channels = num_channels
         layers = [*network.submodules, *head.submodules]
         self._layers = {layer.name: layer for layer in layers if isinstance(layer, ShiftedConv)}
         self._weights = {name: _weights(layer) for name, layer in self._layers.items()}
@@ -244,9 +247,14 @@ class _Sampler:
         from_above = self._from_above(rows)
 
         def body(column, left, memory, kept, pixels):
-            run = _Pixel(self._weights, row, memory, left, column, hints, from_above, rows)
-            features = self._network.horizontal(run)
-            pixel = self._head.draw(run, features, noise[column], self._temperature)
+            own_noise = noise[column]
+            pixel = tf.zeros_like(own_noise[:, :0], tf.int32)
+            while unknown := self._num_channels - pixel.shape[-1]:
+                own = network_inputs(tf.pad(pixel, [[0, 0], [0, unknown]]))
+                seen = tf.concat([left, own[tf.newaxis]], 0)
+                run = _Pixel(self._weights, row, memory, seen, column, hints, from_above, rows)
+                features = self._network.horizontal(run)
+                pixel = self._head.draw(run, features, pixel, own_noise, self._temperature)
             left = tf.concat([left[1:], network_inputs(pixel)[tf.newaxis]], 0)
             kept = {name: kept[name].write(column, value) for name, value in run.new.items()}
             return column + 1, left, run.new, kept, pixels.write(column, pixel)
@@ -268,10 +276,10 @@ class _Sampler:
 
     def _empty(self, above):
         """The memories above the first row: zeros, in the shapes of what a first pixel leaves."""
-        zero, left = tf.constant(0), self._padding([self._num_left])
+        zero, seen = tf.constant(0), self._padding([self._num_left + 1])
         run = _Row(self._weights, zero, None, above)
         self._network.vertical(run)
-        pixel = _Pixel(self._weights, zero, None, left, zero, run.new, {}, None)
+        pixel = _Pixel(self._weights, zero, None, seen, zero, run.new, {}, None)
         self._network.horizontal(pixel)
         width = above.shape[1]
         horizontal = {}
@@ -291,7 +299,7 @@ class _Sampler:
 
     def _padding(self, shape):
         """What the network sees outside of the image."""
-        return tf.zeros([*shape, tf.shape(self._noise)[2], self._num_inputs])
+        return tf.zeros([*shape, tf.shape(self._noise)[2], self._num_channels + 1])
 
 
 def _convolve(
