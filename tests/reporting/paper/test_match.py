@@ -99,7 +99,7 @@ def test_both_budgets_are_said():
 def test_what_no_config_says_of_the_architecture_is_said():
     for given, words in (
         (run("glow"), "no floor of the scales of couplings and split prior, where ours have one"),
-        (run("pixel_cnn"), "ours do so in a head of two layers"),
+        (run("pixel_cnn"), "ours has weight normalization, and two last layers"),
     ):
         assert words in paper_match.differences(given)[-1]
 

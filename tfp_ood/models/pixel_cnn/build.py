@@ -70,7 +70,7 @@ class PixelCNN(LikelihoodModel):
 
     def _differentiable(self, images):
         """Of the pixels as the network reads them, for all that come after; the pixel that a
-        likelihood is of, and what its head reads of the pixel's channels, are constants."""
+        likelihood is of, also what a mixture of logistics reads of it, is constant."""
         pixels = tf.cast(images, tf.float32)
         by_pixel = self._pixel_log_probs(network_inputs(pixels), images)
         return pixels, tf.reduce_sum(by_pixel, axis=[1, 2])

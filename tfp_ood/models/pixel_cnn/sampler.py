@@ -5,7 +5,8 @@ Here the inputs of every layer are kept for one row and one pixel back (Ramachan
 "Fast generation for convolutional autoregressive models"), so that the cost of an image is
 O(H W * live taps * layers), that of about one pass of the network. The vertical stream is run a
 whole row at a time. So is, for the horizontal stream, all that comes from the row above. Layers of
-lower resolution run where a pixel of theirs begins, at each second row and column.
+lower resolution run where a pixel of theirs begins, at each second row and column. Where a network
+sees colours of its own pixel, the horizontal stream runs once for each colour.
 
 `_Row` and `_Pixel` have the methods of `layers.WholeImage`, and run the same networks.
 Rows are `[W, B, C]` and pixels `[B, C]`, all in float32. XLA would make it three times as fast, but

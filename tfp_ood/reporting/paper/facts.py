@@ -95,8 +95,8 @@ SETUPS = {
         "gated PixelCNN with a 256-way softmax; recalled",
         {"model.num_layers": 5, "model.num_filters": 32, **_PIXEL_CNN},
         {"model.num_layers": 15, "model.num_filters": 128, **_PIXEL_CNN},
-        "as published, masks in every layer condition the colours of a pixel on each other; ours "
-        "do so in a head of two layers",
+        "ours has weight normalization, and two last layers for each colour; masks between the "
+        "colours of a pixel are in all layers before, as published",
     ),
     "vae": Setup(
         "VAE of Rosca et al. 2018 with a 256-way softmax; recalled",
