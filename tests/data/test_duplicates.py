@@ -107,6 +107,54 @@ def test_all_copies_of_an_image_are_on_one_side(num_different, copies):
     assert abs(len(parts[2]) - len(groups) / 10) <= copies
 
 
+@pytest.mark.parametrize("num_images", [400, 1_000, 10_000])
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.6])
+@pytest.mark.parametrize("num_blank", [1, 3])
+def test_one_image_many_times_leaves_no_part_empty_or_full_of_it(num_images, share, num_blank):
+    """Blank pages, say, or a few different ones."""
+    groups = np.arange(num_images)
+    blank = np.random.default_rng(3).permutation(num_images)[: int(share * num_images)]
+    for kind in range(num_blank):
+        groups[blank[kind::num_blank]] = blank[kind::num_blank].min()
+    data = DataConfig(num_validation=num_images // 20)
+    parts = {
+        role: division.chosen("mine", num_images, role, data, groups)
+        for role in ("train", "validation", "test")
+    }
+    assert sum(map(len, parts.values())) == num_images
+    for role, wanted in (("test", num_images / 10), ("validation", num_images / 20)):
+        assert 0.7 * wanted <= len(parts[role]) <= 1.3 * wanted
+    kinds = {role: set(groups[part]) for role, part in parts.items()}
+    assert not kinds["train"] & (kinds["test"] | kinds["validation"])
+    assert not kinds["test"] & kinds["validation"]
+
+
+def test_copies_are_held_out_as_often_as_other_images():
+    held_out = {role: 0 for role in ("train", "validation", "test")}
+    data = DataConfig(num_validation=100)
+    for draw in range(200):
+        groups = np.arange(1_000)
+        copies = np.random.default_rng(draw).permutation(1_000)[:20]
+        groups[copies] = copies.min()
+        for role in held_out:
+            chosen = division.chosen("mine", 1_000, role, data, groups)
+            held_out[role] += copies.min() in groups[chosen]
+    assert sum(held_out.values()) == 200
+    # 20 are expected in either, with a standard deviation of 4.
+    assert 6 < held_out["test"] < 34 and 6 < held_out["validation"] < 34
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 58), (58, 1, 1), (1, 1, 1, 57), (20, 20, 20)])
+def test_three_different_images_are_one_for_each_part(sizes):
+    groups = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    parts = [
+        division.chosen("mine", 60, role, DataConfig(), groups)
+        for role in ("train", "validation", "test")
+    ]
+    assert all(map(len, parts)) and sum(map(len, parts)) == 60
+    assert len(parts[0]) >= 20
+
+
 def test_a_set_without_copies_is_divided_as_ever():
     data = DataConfig(num_validation=30)
     for role in ("train", "validation", "test"):
@@ -115,12 +163,15 @@ def test_a_set_without_copies_is_divided_as_ever():
             division.chosen("mine", 99, role, data, np.arange(99)), expected
         )
     assert division.mark(500, data, np.arange(500)) == ""
-    assert division.mark(500, data, np.zeros(500, np.int64)) == "-copies"
+    assert division.mark(500, data, np.zeros(500, np.int64)) == "-copies2"
 
 
 def test_copies_of_one_image_are_no_set_to_train_on():
-    with pytest.raises(DataError, match="mine: of its 60 images so many are copies of one"):
-        division.chosen("mine", 60, "train", DataConfig(), np.zeros(60, np.int64))
+    for groups in (np.zeros(60, np.int64), np.arange(60) % 2):
+        with pytest.raises(
+            DataError, match=r"mine: its 60 images are copies of [12] different one"
+        ):
+            division.chosen("mine", 60, "train", DataConfig(), groups)
 
 
 @pytest.mark.parametrize("kind", ["folder", "array"])
@@ -142,7 +193,7 @@ def test_sixty_images_that_are_twenty_in_three_copies(kind, tmp_path):
     assert train and test and not train & test
     found = splits[0].preprocessing["duplicates"]
     assert found["num_images"] == 60 and found["num_copies"] == 40
-    assert splits[0].version.endswith("-copies")
+    assert splits[0].version.endswith("-copies2")
     (said,) = duplicates.cautions("photos", splits[0].preprocessing)
     assert "40 of the 60 images of photos are exact copies of others" in said
     (told,) = image_files.remarks([data.in_distribution, "mnist"], "error")

@@ -46,17 +46,18 @@ def chosen(
             f"{name}: {num_images} images are too few to train on; at least 3 are needed "
             "(one each for training, validation and test)."
         )
-    num_test, num_validation = _share(num_images), _num_validation(num_images, data)
+    sizes = _share(num_images), _num_validation(num_images, data)
     order = np.random.default_rng(_SEED).permutation(num_images)
-    ends = [num_test, num_test + num_validation]
     if _has_copies(groups):
-        order, ends = _together(order, ends, groups)
-    test, validation, train = np.split(order, ends)
-    if not len(train):
-        raise DataError(
-            f"{name}: of its {num_images:,} images so many are copies of one that nothing is left "
-            "to train on; at least 3 different ones are needed."
-        )
+        num_different = len(np.unique(groups))
+        if num_different < 3:
+            raise DataError(
+                f"{name}: its {num_images:,} images are copies of {num_different} different "
+                f"one{'s' * (num_different > 1)}; at least 3 are needed (one each for training, "
+                "validation and test)."
+            )
+        order, sizes = _together(order, sizes, groups)
+    test, validation, train = np.split(order, np.cumsum(sizes))
     if role == "test":
         return test[judged(len(test), data)]
     return train if role == "train" else validation
@@ -67,17 +68,23 @@ def _has_copies(groups: np.ndarray | None) -> bool:
 
 
 def _together(
-    order: np.ndarray, ends: list[int], groups: np.ndarray
-) -> tuple[np.ndarray, list[int]]:
-    """The order with all copies of an image where the first of them is, and the ends of its parts
-    moved up to where no group of copies is divided."""
-    places = np.argsort(order)
-    first = np.full(len(order), len(order))
-    np.minimum.at(first, groups, places)
-    order = order[np.lexsort((np.arange(len(order)), first[groups[order]]))]
-    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
-    starts = np.append(starts, len(order))
-    return order, [int(starts[np.searchsorted(starts, end)]) for end in ends]
+    order: np.ndarray, sizes: tuple[int, int], groups: np.ndarray
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """The order with all copies of an image together, and about the same sizes of the parts for
+    test and validation, so that no group of copies is divided and none of the three parts is empty.
+
+    A group is where one fixed member of it was, so that images with copies are held out as often as
+    others. One that would be more than half of a part is trained on.
+    """
+    place = np.argsort(order)[groups]  # of the group's first image
+    counts = np.bincount(groups)[groups]
+    late = np.where(counts > min(sizes) / 2, counts, 0)
+    order = np.lexsort((np.arange(len(order)), place, late))
+    ends = np.append(np.flatnonzero(np.diff(groups[order])) + 1, len(order))
+    test = np.clip(np.argmin(np.abs(ends - sizes[0])), 0, len(ends) - 3)
+    both = np.argmin(np.abs(ends - ends[test] - sizes[1]))
+    both = np.clip(both, test + 1, len(ends) - 2)
+    return order, (int(ends[test]), int(ends[both] - ends[test]))
 
 
 def mark(num_images: int, data: DataConfig, groups: np.ndarray | None = None) -> str:
@@ -85,7 +92,7 @@ def mark(num_images: int, data: DataConfig, groups: np.ndarray | None = None) ->
     so that their training images are not taken for held-out ones: "" for others."""
     count = _num_validation(num_images, data)
     of_few = f"-{count}" if count > _share(num_images) else ""
-    return of_few + ("-copies" if _has_copies(groups) else "")
+    return of_few + ("-copies2" if _has_copies(groups) else "")
 
 
 def fewest_images(num_validation: int) -> int:
