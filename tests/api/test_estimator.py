@@ -89,6 +89,14 @@ WRONG = {
     ),
     "no shape": ({"image_shape": (8, 8)}, OWN, r"image_shape: got \(8, 8\); valid is \(height"),
     "one image": ({}, OWN[:1], "1 sample"),
+    "long rows": (
+        {},
+        np.zeros((60, 784), np.uint8),
+        r"image_shape: got None for rows of 784 values; valid is .*, such as \(28, 28, 1\)",
+    ),
+    "long rows of colours": ({}, np.zeros((60, 3072)), r"3,072 values; .* as \(32, 32, 3\)"),
+    "long rows of no square": ({}, np.zeros((60, 70)), r"70 values; .*\(height, width, channels\)"),
+    "fractions": ({}, OWN / 255.0, r"X: got fractions, at most 0\.2.*value_range=\(0, 1\)"),
     "no images": ({}, "OWN", "array"),
 }
 

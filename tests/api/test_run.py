@@ -254,6 +254,8 @@ def test_default_configs_fit_images_of_any_shape(tmp_path):
         (33, 30, 1): ((32, 32, 1), 3, "resize"),
         (1, 7, 1): ((2, 8, 1), 1, "resize"),
         (200, 100, 3): ((32, 32, 3), 3, "crop"),
+        (128, 1000, 1): ((32, 32, 3), 3, "resize"),
+        (1000, 300, 1): ((32, 32, 3), 3, "resize"),
     }
     for shape, expected in shapes.items():
         config = tfp_ood.default_config(np.zeros((3, *shape), np.uint8))

@@ -1,6 +1,7 @@
 """The detector as an outlier estimator of scikit-learn."""
 
 import dataclasses
+import math
 import pathlib
 import tempfile
 import weakref
@@ -18,6 +19,7 @@ from tfp_ood.api.run import Run
 from tfp_ood.config import Config
 
 _WHITE = 255
+_LONGEST_ROW = 64
 _FEWEST = 3  # one each for training, validation and test
 _MOST_SEED = 2**31 - 1
 
@@ -31,7 +33,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
 
     Args:
       image_shape: (H, W, C) of the images, which flat rows are brought to. By default images
-        [N, H, W, C] are taken as they are, and a flat row as an image that is one pixel high.
+        [N, H, W, C] are taken as they are, and a flat row of up to 64 values as an image that is
+        one pixel high.
       value_range: the values of black and white; those between are rounded to 256 levels, and
         others refused. None for the lowest and highest that `fit` sees, beyond which others are
         cut off.
@@ -85,6 +88,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         low, high = self.value_range or (float(values.min()), float(values.max()))
         self.value_range_ = (low, high)
         images = self._images(values)
+        self._check_values(values)
         given = (
             fit_lib.default_config(images) if self.config is None else fit_lib.typed(self.config)
         )
@@ -151,6 +155,28 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
             raise ImageError(
                 f"X: got images {list(own)}, but image_shape is {list(sizes)}; "
                 "leave it out for images that have a shape."
+            )
+
+    def _check_values(self, values: np.ndarray) -> None:
+        """Refuses images that would not be what somebody means: one pixel high, or black.
+
+        Raises:
+          ImageError: says what would be right.
+        """
+        size = self.n_features_in_
+        if not (self.image_shape or self._own_shape) and size > _LONGEST_ROW:
+            sides = {channels: math.isqrt(size // channels) for channels in (1, 3)}
+            square = [(n, n, c) for c, n in sides.items() if n * n * c == size]
+            such = f", such as {square[0]}" if square else ""
+            raise ImageError(
+                f"image_shape: got None for rows of {size:,} values; valid is the (height, width, "
+                f"channels) of their images{such}."
+            )
+        most = values.max()
+        if values.dtype.kind == "f" and self.value_range_ == (0, _WHITE) and 0 < most <= 1:
+            raise ImageError(
+                f"X: got fractions, at most {most:g}, which are black with value_range=(0, "
+                f"{_WHITE}); valid is value_range=(0, 1)."
             )
 
     def _values(self, X: Any, reset: bool) -> np.ndarray:

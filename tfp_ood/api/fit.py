@@ -171,8 +171,11 @@ def _native_shape(images: Images) -> tuple[int | None, ...]:
 
 def _model_shape(native: tuple[int | None, ...]) -> tuple[tuple[int, int, int], str]:
     """The shape of a model of images of this shape, and how other sizes are brought to it."""
-    if None in native or max(native[:2]) > _LARGEST:
+    if None in native:
         return _SMALL_SHAPE, "crop"
+    if max(native[:2]) > _LARGEST:
+        # A crop is the middle of an image, which is to be at least half of it.
+        return _SMALL_SHAPE, "crop" if max(native[:2]) <= 2 * min(native[:2]) else "resize"
     units = [4 if side >= 8 else 2 for side in native[:2]]
     sides = [max(u, round(side / u) * u) for side, u in zip(native[:2], units, strict=True)]
     # Where a side has to change, all of the image is to be seen.
