@@ -2,8 +2,11 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
+from tests import disk
 from tfp_ood import atomic
 from tfp_ood.errors import DiskFullError
 
@@ -83,6 +86,33 @@ def test_a_full_disk_is_named(number):
         raise OSError(number, os.strerror(number))
 
 
-def test_other_errors_are_not_called_a_full_disk():
-    with pytest.raises(FileNotFoundError), atomic.full_disk_named():
-        raise FileNotFoundError("a")
+def test_tensorflow_s_words_for_a_full_disk_are_known():
+    full = tf.errors.ResourceExhaustedError(None, None, "a/b.index; No space left on device")
+    with pytest.raises(DiskFullError, match=r"a/b\.index; No space"), atomic.full_disk_named():
+        raise full
+    with disk.files_up_to(10), pytest.raises(DiskFullError), atomic.full_disk_named():
+        tf.io.write_file("full", "more than ten bytes")
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError("a"), tf.errors.InternalError(None, None, "a"), ValueError("a")]
+)
+def test_other_errors_are_not_called_a_full_disk(error):
+    with pytest.raises(type(error)), atomic.full_disk_named():
+        raise error
+
+
+# Of 3,000 bytes what is missing is still in a buffer when the file is closed.
+@pytest.mark.parametrize("size", [3_000, 100_000, 10_000_000])
+def test_an_array_is_whole_or_the_disk_is_full(size, tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (size // 10, 10)).astype(np.uint8)
+    for missing in (1, size // 3):
+        with (
+            pytest.raises(DiskFullError),
+            atomic.full_disk_named(),
+            disk.files_up_to(size - missing),
+        ):
+            atomic.save_array(tmp_path / "a.npy", array)
+    for one in (array, array.T, array[::2], array[:0]):
+        atomic.save_array(tmp_path / "a.npy", one)
+        np.testing.assert_array_equal(np.load(tmp_path / "a.npy", mmap_mode="r"), one)

@@ -136,6 +136,14 @@ def test_disk_full_while_a_backup_is_written(tmp_path, data_dir):
     assert (tmp_path / "run" / "model" / "training.json").exists()
 
 
+def test_disk_full_while_exporting(workdir, data_dir):
+    argv = command(workdir, data_dir, "--config.export.false_alarm_rate=0.5")
+    assert run([*argv, "--mode=evaluate"])[0] == 0
+    code, said = run([*argv, "--mode=export"], **with_small_files(20_000))
+    assert code == 75 and said.strip().splitlines()[-1].startswith("tfp_ood: the disk is full")
+    assert not (workdir / "export").exists() and not leftovers(workdir)
+
+
 def test_kill_9_while_exporting(workdir, data_dir):
     flags = ["--config.export.false_alarm_rate=0.5"]  # of four validation images
     argv = command(workdir, data_dir, *flags)

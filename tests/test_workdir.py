@@ -1,6 +1,7 @@
 """A work directory belongs to one training config."""
 
 import dataclasses
+import errno
 import json
 import os
 import pathlib
@@ -11,9 +12,10 @@ import sys
 
 import pytest
 
+from tests import disk
 from tfp_ood import atomic, cli
 from tfp_ood.config import Config, DataConfig, VAEConfig
-from tfp_ood.errors import UserError
+from tfp_ood.errors import DiskFullError, UserError
 from tfp_ood.workdir import open_workdir
 
 QUICKSTART = pathlib.Path(__file__).parents[1] / "configs" / "quickstart.py"
@@ -111,6 +113,19 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="--workdir"):
         open_workdir(tmp_path / "file" / "run").claim(Config())
+
+
+def test_a_full_disk_is_no_place_that_cannot_be_written(tmp_path, monkeypatch):
+    full = pytest.raises(DiskFullError, match="the disk is full")
+    with full, atomic.full_disk_named(), disk.files_up_to(10):
+        open_workdir(tmp_path / "claimed").claim(Config())
+
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic, "held", no_room)
+    with full, atomic.full_disk_named(), open_workdir(tmp_path / "locked").locked():
+        pass
 
 
 def test_images_that_changed_are_refused(tmp_path):

@@ -9,12 +9,23 @@ import pathlib
 import re
 import shutil
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
-from tfp_ood.errors import DiskFullError
+import numpy as np
+
+from tfp_ood.errors import DiskFullError, first_line
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Numbers of the OSErrors that mean that there is no room: of the disk, of a quota, of a limit."""
+
+
+def means_full(error: Exception) -> bool:
+    """Whether an error means that there is no room, TensorFlow's by what they say."""
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    is_tensorflow_s = type(error).__module__.startswith("tensorflow.")
+    return is_tensorflow_s and any(os.strerror(number) in str(error) for number in FULL)
 
 
 @contextlib.contextmanager
@@ -22,16 +33,16 @@ def full_disk_named() -> Iterator[None]:
     """Says what to do where there is no room.
 
     Raises:
-      DiskFullError: in the place of an OSError that means this.
+      DiskFullError: in the place of an error that means this.
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in FULL:
+    except Exception as error:
+        if not means_full(error):
             raise
         raise DiskFullError(
-            f"the disk is full, or a quota is used up ({error}). What was finished is kept: make "
-            "room and run the same again."
+            f"the disk is full, or a quota is used up ({first_line(error)}). What was finished is "
+            "kept: make room and run the same again."
         ) from error
 
 
@@ -60,6 +71,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def save_array(path: str | os.PathLike[str], array: np.ndarray) -> None:
+    """`np.save`, which writes past Python: of a full disk its errors have no number, and of the
+    last few bytes there is none.
+
+    Raises:
+      OSError: the array cannot be written.
+    """
+    with open(path, "wb") as file:
+        np.lib.format.write_array(SimpleNamespace(write=file.write), array, allow_pickle=False)
 
 
 def write_json(path: str | os.PathLike[str], facts: Any) -> None:

@@ -131,6 +131,8 @@ class WorkDir:
                     "Wait until it has ended, or use another --workdir."
                 ) from None
             except OSError as error:
+                if atomic.means_full(error):
+                    raise
                 raise UserError(f"--workdir: {self.root} cannot be written ({error}).") from error
             try:
                 yield
@@ -270,6 +272,8 @@ class WorkDir:
                 path.write_text(version + "\n")
             atomic.write_json(self.config, config.training_facts())
         except OSError as error:
+            if atomic.means_full(error):
+                raise
             raise UserError(f"--workdir: {self.root} cannot be written ({error}).") from error
 
 

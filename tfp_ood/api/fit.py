@@ -263,7 +263,7 @@ def _kept(
         new = [path for path in arrays if not path.exists()]
         for path in new:
             with atomic.replacing(path) as temporary:
-                np.save(temporary, arrays[path])
+                atomic.save_array(temporary, arrays[path])
     try:
         yield
     except UserError:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tqdm import tqdm
 
-from tfp_ood import devices, paths
+from tfp_ood import atomic, devices, paths
 from tfp_ood.data import by_hand, mirrors
 from tfp_ood.data.specs import DatasetSpec, parse
 from tfp_ood.errors import DataError, first_line
@@ -175,6 +175,8 @@ def _locked(root: str) -> Iterator[None]:
         with tempfile.TemporaryFile(dir=root):  # the only test that also holds for root users
             pass
     except OSError as error:
+        if atomic.means_full(error):
+            raise
         raise DataError(f"The data directory {root} cannot be written ({error}).") from error
     handle = os.open(root, os.O_RDONLY)
     try:
@@ -217,6 +219,8 @@ def _prepare_one(spec: DatasetSpec, root: str) -> None:
         # A download can fail in any way its libraries please; each one becomes a line of the
         # message, and the next route is tried.
         except Exception as error:
+            if atomic.means_full(error):  # as it is for every route
+                raise
             failures.append(f"- {description}: {first_line(error)}")
         finally:
             shutil.rmtree(work, ignore_errors=True)

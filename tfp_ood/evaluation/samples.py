@@ -53,7 +53,7 @@ def sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
         made[workdir.reconstructions] = _reconstructions(model, sets)
     with atomic.replacing_folder(workdir.samples) as folder:
         for path, array in made.items():
-            np.save(folder / path.name, array)
+            atomic.save_array(folder / path.name, array)
         (folder / workdir.sample_facts.name).write_text(json.dumps(facts) + "\n")
     print(f"drew {config.sample.num_images} samples: {workdir.sample_images}")
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -147,15 +146,12 @@ def _gpus() -> list[tf.config.LogicalDevice]:
 
 @contextlib.contextmanager
 def errors_named(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Tells TensorFlow's many errors that mean a full disk, as Python does, or a lost worker."""
+    """Tells which of TensorFlow's many errors mean a lost worker."""
     try:
         yield
     except tf.errors.OpError as error:
-        for number in atomic.FULL:
-            if os.strerror(number) in str(error):
-                raise OSError(number, os.strerror(number)) from error
         several = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-        if not several or not isinstance(error, _OF_LOST_WORKERS):
+        if atomic.means_full(error) or not several or not isinstance(error, _OF_LOST_WORKERS):
             raise
         number = signals.requested()
         if number is not None:  # all of them are being stopped
