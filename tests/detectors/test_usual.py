@@ -76,6 +76,30 @@ def test_heavy_tails_surprise_less_than_light_ones():
     assert told["heavy"] < 8 < 20 < told["light"]
 
 
+@pytest.mark.parametrize("outlier", [100.0, 1e5, 1e7, 1e12])
+@pytest.mark.parametrize("count", [60, 200, 500])
+def test_one_odd_image_does_not_say_what_is_rare(count, outlier):
+    """A broken picture among the held-out ones: others stay about as rare."""
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        scores = rng.chisquare(17, count)
+        with_it = np.append(scores, outlier)
+        asked = np.array([17.0, 30.0, 40.0])
+        alone, told = (usual.surprise(values)(asked, np) for values in (scores, with_it))
+        assert np.all(np.diff(told) > 0) and np.all(told[1:] > 0.4 * np.minimum(alone[1:], 8))
+
+
+@pytest.mark.parametrize("fit", [usual.distance, usual.density])
+def test_one_odd_image_does_not_say_what_is_usual(fit):
+    rng = np.random.default_rng(0)
+    columns = {name: rng.normal(size=300) for name in "abcde"}
+    asked = {name: np.array([0.0, 1.0, 3.0, 5.0]) for name in "abcde"}
+    alone = fit(columns)(asked, np)
+    for outlier in (30.0, 1e4, 1e9):
+        with_it = {name: np.append(values, outlier) for name, values in columns.items()}
+        np.testing.assert_allclose(fit(with_it)(asked, np), alone, rtol=0.25, atol=0.5)
+
+
 def test_the_distance_of_usual_images_is_the_number_of_statistics():
     mixed = RNG.normal(size=(4000, 3)) @ RNG.normal(size=(3, 3))
     columns = {f"s{i}": np.exp(values) for i, values in enumerate(mixed.T)}

@@ -24,6 +24,11 @@ _TAIL = 0.1
 """The share of held-out images that the tail of a score is learnt from."""
 _NARROWEST = 1e-6
 """The least spread, relative to the values."""
+_FARTHEST = 8.0
+"""Normal scores beyond which a held-out image is no further away to what is fitted to all of them.
+Among images that are usual there are none; one broken picture would say what is usual."""
+_LONGEST = 20.0
+"""The same of excesses, in medians: of exponential ones one in a million is longer."""
 _COMPONENTS = (1, 2, 4)
 _PER_COMPONENT = 25  # images
 
@@ -72,13 +77,18 @@ def normal_scores(values: np.ndarray) -> Interpolation:
       values: [N], of held-out images.
     """
     median = float(np.median(values))
-    least = _NARROWEST * (1.0 + np.max(np.abs(values)))
+    least = _least(values)
     knots, targets = np.quantile(values, _SHARES), stats.norm.ppf(_SHARES)
     below, above = (
         float(target / np.copysign(max(abs(knot - median), least), target))
         for knot, target in ((knots[0], targets[0]), (knots[-1], targets[-1]))
     )
     return _interpolation(knots, targets, least, below, above)
+
+
+def _least(values: np.ndarray) -> float:
+    """The least spread of values [N], whatever the size of a few of them."""
+    return _NARROWEST * (1.0 + float(np.quantile(np.abs(values), 1.0 - _TAIL)))
 
 
 def _interpolation(
@@ -116,7 +126,7 @@ class Distance:
 def distance(columns: Mapping[str, np.ndarray]) -> Distance:
     """Learns what is usual of statistics [N] of held-out images."""
     maps = {name: normal_scores(values) for name, values in columns.items()}
-    found = LedoitWolf().fit(_at_least_two(_mapped(maps, columns, np)))
+    found = LedoitWolf().fit(_near(maps, columns))
     return Distance(maps, found.location_, found.precision_)
 
 
@@ -149,8 +159,8 @@ def density(columns: Mapping[str, np.ndarray], seed: int = 0) -> Density:
     The number of Gaussians is that of the least Bayesian information criterion.
     """
     maps = {name: normal_scores(values) for name, values in columns.items()}
-    scores = _mapped(maps, columns, np)
-    most, scores = max(1, len(scores) // _PER_COMPONENT), _at_least_two(scores)
+    num_images = min(map(len, columns.values()))
+    most, scores = max(1, num_images // _PER_COMPONENT), _near(maps, columns)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         fits = [
@@ -165,8 +175,10 @@ def density(columns: Mapping[str, np.ndarray], seed: int = 0) -> Density:
     return Density(maps, np.log(best.weights_) + constants, best.means_, factors)
 
 
-def _at_least_two(scores: np.ndarray) -> np.ndarray:
-    """The scores [N, D]; of one image, which has no spread, it twice."""
+def _near(maps: Mapping[str, Interpolation], columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Normal scores [N, D] to fit to, none of them far; of one image, which has no spread, it
+    twice."""
+    scores = np.clip(_mapped(maps, columns, np), -_FARTHEST, _FARTHEST)
     return scores if len(scores) > 1 else np.concatenate([scores, scores])
 
 
@@ -203,12 +215,14 @@ class Surprise:
 def surprise(scores: np.ndarray) -> Surprise:
     """Learns how rare scores [N] of held-out images are."""
     scores = np.asarray(scores, np.float64)
-    least = _NARROWEST * (1.0 + np.max(np.abs(scores)))
+    least = _least(scores)
     shares = np.linspace(0.0, 1.0 - _TAIL, 46)
     knots, targets = np.quantile(scores, shares), -np.log1p(-shares)
     body = _interpolation(knots, targets, least)
     threshold = float(body.knots[-1])
     excess = np.sort(scores[scores > threshold] - threshold)
+    if len(excess):
+        excess = np.minimum(excess, _LONGEST * np.quantile(excess, 0.5, method="lower"))
     mean = max(float(np.mean(excess)) if len(excess) else 0.0, least)
     # Probability-weighted moments (Hosking & Wallis, 1987), which exist wherever the mean does.
     ranks = (np.arange(len(excess)) + 0.65) / max(len(excess), 1)
