@@ -1,6 +1,7 @@
 """Files and folders that are either whole or absent, and files that one process holds."""
 
 import contextlib
+import datetime
 import errno
 import fcntl
 import json
@@ -8,6 +9,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -165,6 +167,21 @@ def held(path: str | os.PathLike[str], note: str) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)  # before it is given back: nobody else's file
         os.close(handle)
+
+
+def this_process() -> str:
+    """A note for `held` of who holds a file."""
+    started = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
+    return json.dumps({"process": os.getpid(), "host": socket.gethostname(), "started": started})
+
+
+def described(note: str) -> str:
+    """Words for what `this_process` gave, "" for a file that is not written yet."""
+    try:
+        found = json.loads(note)
+        return f": process {found['process']} on {found['host']}, since {found['started']}"
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _hold(path: pathlib.Path) -> int:

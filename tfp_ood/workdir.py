@@ -2,14 +2,12 @@
 
 import contextlib
 import dataclasses
-import datetime
 import hashlib
 import json
 import os
 import pathlib
 import re
 import shutil
-import socket
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -81,8 +79,8 @@ class WorkDir:
     """Folder of the run's page and its figures (`reporting.run`), or of several runs' page."""
     summary = _Place("report/summary.json")
     """The figures of the report (`reporting.summary`), JSON."""
-    guard = _Place("guard.json")
-    """What rate of false alarms `tfp_ood.fit` was asked for, where it left no report, JSON."""
+    asked = _Place("asked.json")
+    """What the last evaluation and report were asked (`evaluation.asked`), JSON."""
     export = _Place("export")
     """Folder of what is shipped: `model`, `model_card.md`, `client.py` (`export.bundle`)."""
     audit = _Place("audit")
@@ -122,18 +120,15 @@ class WorkDir:
         is_new = not self.root.exists()
         with contextlib.ExitStack() as stack:
             try:
-                self.root.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(atomic.held(self.root / _LOCK, _who()))
-                atomic.remove_leftovers(self.root)
+                with self._writable():
+                    self.root.mkdir(parents=True, exist_ok=True)
+                    stack.enter_context(atomic.held(self.root / _LOCK, atomic.this_process()))
+                    atomic.remove_leftovers(self.root)
             except atomic.HeldError as error:
                 raise UserError(
-                    f"{self.root} is in use by another run{_describe(str(error))}. "
+                    f"{self.root} is in use by another run{atomic.described(str(error))}. "
                     "Wait until it has ended, or use another --workdir."
                 ) from None
-            except OSError as error:
-                if atomic.means_full(error):
-                    raise
-                raise UserError(f"--workdir: {self.root} cannot be written ({error}).") from error
             try:
                 yield
             finally:
@@ -261,7 +256,7 @@ class WorkDir:
         """
         self.check(config)
         self.check_images(version)
-        try:
+        with self._writable():
             if not self.config.exists() and (others := self._results()):
                 raise UserError(
                     f"{self.root} is no work directory of a training (it lacks {self.config.name}) "
@@ -271,6 +266,12 @@ class WorkDir:
             with atomic.replacing(self.images) as path:
                 path.write_text(version + "\n")
             atomic.write_json(self.config, config.training_facts())
+
+    @contextlib.contextmanager
+    def _writable(self) -> Iterator[None]:
+        """Names a directory that cannot be written; a full disk is another thing."""
+        try:
+            yield
         except OSError as error:
             if atomic.means_full(error):
                 raise
@@ -301,21 +302,6 @@ def weights_id(folder: pathlib.Path) -> str | None:
             while part := file.read(1 << 20):
                 whole.update(part)
     return whole.hexdigest()[:16]
-
-
-def _who() -> str:
-    """This process, for the lock's file."""
-    started = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
-    return json.dumps({"process": os.getpid(), "host": socket.gethostname(), "started": started})
-
-
-def _describe(who: str) -> str:
-    """Words for what `_who` wrote, "" for a file that is not written yet."""
-    try:
-        found = json.loads(who)
-        return f": process {found['process']} on {found['host']}, since {found['started']}"
-    except (ValueError, KeyError, TypeError):
-        return ""
 
 
 def slug(text: str) -> str:

@@ -18,11 +18,11 @@ from sklearn.base import clone
 
 import tfp_ood
 from tests.api.tiny import CONFIG, FOREIGN, OWN
-from tfp_ood import EvaluationError, ImageError, TrainingError, UserError, signals
+from tfp_ood import EvaluationError, ImageError, TrainingError, UserError, signals, stages
 from tfp_ood import config as config_lib
 from tfp_ood.api import fit as fit_lib
 from tfp_ood.api import recorded
-from tfp_ood.evaluation import tables
+from tfp_ood.evaluation import asked, tables
 from tfp_ood.workdir import open_workdir
 
 LIGHT = """
@@ -307,10 +307,44 @@ def test_the_estimator_s_scores_and_decisions_are_those_of_the_run(run):
     assert again.run_ == fitted.run_ and again.offset_ == fitted.offset_
 
 
-def test_a_run_without_report_is_loaded_with_the_rate_that_was_asked(own_copy):
-    recorded.write_rate(own_copy, dataclasses.replace(CONFIG, export=config_lib.ExportConfig(0.4)))
-    assert tfp_ood.load_run(own_copy.root).config.export.false_alarm_rate == 0.25
+def test_a_run_is_loaded_with_what_was_asked_last(own_copy):
+    """Whether or not there is a guard at that rate, or a report at all."""
+
+    def told():
+        config = tfp_ood.load_run(own_copy.root).config
+        names = tuple(sorted(config.data.out_of_distribution))
+        return config.export.false_alarm_rate, config.data.num_test, names
+
+    sets = told()[2]
+    assert told() == (0.25, 0, sets) and sets
+    asked.note(own_copy, {"false_alarm_rate": 0.001, "out_of_distribution": ["noise"]})
+    assert told() == (0.001, 0, ("noise",))
     shutil.rmtree(own_copy.report)
-    assert tfp_ood.load_run(own_copy.root).config.export.false_alarm_rate == 0.4
-    own_copy.guard.write_text('{"weights": "others", "false_alarm_rate": 0.4}')
-    assert tfp_ood.load_run(own_copy.root).config.export.false_alarm_rate == 0.05
+    asked.note(own_copy, {"num_test": 7})
+    assert told() == (0.001, 7, ("noise",))
+    # Of other weights, and of an earlier version.
+    own_copy.asked.write_text('{"weights": "others", "false_alarm_rate": 0.4}')
+    assert told() == (0.05, 0, sets)
+    own_copy.asked.unlink()
+    assert told() == (0.05, 0, sets)
+
+
+def test_what_was_scored_otherwise_before_does_not_change_a_run(own_copy, monkeypatch):
+    """A set that was dropped, and one that was only monitored."""
+    own_copy.asked.unlink()
+    path = own_copy.score_table(tfp_ood.load_run(own_copy.root).sets[0][0], "validation")
+    facts = tables.facts_of(path)
+    other = {**facts, "dataset": "anything", "num_images": 3}
+    other["preprocessing"] = {**facts["preprocessing"], "chosen_at_random_of": 9}
+    true_facts = recorded._facts
+    monkeypatch.setattr(recorded, "_facts", lambda places: [other, *true_facts(places)])
+    assert tfp_ood.load_run(own_copy.root).config.data.num_test == 0
+
+
+def test_images_to_monitor_are_none_to_judge_against(own_copy, tmp_path):
+    before = tfp_ood.load_run(own_copy.root).config
+    np.save(tmp_path / "new.npy", FOREIGN)
+    monitor = config_lib.MonitorConfig(images=f"array:{tmp_path / 'new.npy'}")
+    config = dataclasses.replace(before, monitor=monitor).monitoring()
+    stages.run(stages.LIKELIHOOD, config, own_copy, None, "evaluate")
+    assert tfp_ood.load_run(own_copy.root).config == before

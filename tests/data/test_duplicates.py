@@ -97,7 +97,7 @@ def test_all_copies_of_an_image_are_on_one_side(num_different, copies):
     groups = np.tile(np.arange(num_different), copies)
     data = DataConfig(num_validation=30)
     parts = [
-        division.chosen("mine", len(groups), role, data, groups)
+        division.playing("mine", len(groups), role, data, groups)
         for role in ("train", "validation", "test")
     ]
     assert sorted(np.concatenate(parts)) == list(range(len(groups)))
@@ -118,7 +118,7 @@ def test_one_image_many_times_leaves_no_part_empty_or_full_of_it(num_images, sha
         groups[blank[kind::num_blank]] = blank[kind::num_blank].min()
     data = DataConfig(num_validation=num_images // 20)
     parts = {
-        role: division.chosen("mine", num_images, role, data, groups)
+        role: division.playing("mine", num_images, role, data, groups)
         for role in ("train", "validation", "test")
     }
     assert sum(map(len, parts.values())) == num_images
@@ -137,7 +137,7 @@ def test_copies_are_held_out_as_often_as_other_images():
         copies = np.random.default_rng(draw).permutation(1_000)[:20]
         groups[copies] = copies.min()
         for role in held_out:
-            chosen = division.chosen("mine", 1_000, role, data, groups)
+            chosen = division.playing("mine", 1_000, role, data, groups)
             held_out[role] += copies.min() in groups[chosen]
     assert sum(held_out.values()) == 200
     # 20 are expected in either, with a standard deviation of 4.
@@ -148,7 +148,7 @@ def test_copies_are_held_out_as_often_as_other_images():
 def test_three_different_images_are_one_for_each_part(sizes):
     groups = np.repeat(np.cumsum(sizes) - sizes, sizes)
     parts = [
-        division.chosen("mine", 60, role, DataConfig(), groups)
+        division.playing("mine", 60, role, DataConfig(), groups)
         for role in ("train", "validation", "test")
     ]
     assert all(map(len, parts)) and sum(map(len, parts)) == 60
@@ -158,9 +158,9 @@ def test_three_different_images_are_one_for_each_part(sizes):
 def test_a_set_without_copies_is_divided_as_ever():
     data = DataConfig(num_validation=30)
     for role in ("train", "validation", "test"):
-        expected = division.chosen("mine", 99, role, data)
+        expected = division.playing("mine", 99, role, data)
         np.testing.assert_array_equal(
-            division.chosen("mine", 99, role, data, np.arange(99)), expected
+            division.playing("mine", 99, role, data, np.arange(99)), expected
         )
     assert division.mark(500, data, np.arange(500)) == ""
     assert division.mark(500, data, np.zeros(500, np.int64)) == "-copies2"
@@ -171,7 +171,7 @@ def test_copies_of_one_image_are_no_set_to_train_on():
         with pytest.raises(
             DataError, match=r"mine: its 60 images are copies of [12] different one"
         ):
-            division.chosen("mine", 60, "train", DataConfig(), groups)
+            division.playing("mine", 60, "train", DataConfig(), groups)
 
 
 @pytest.mark.parametrize("kind", ["folder", "array"])

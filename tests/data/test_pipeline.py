@@ -104,6 +104,13 @@ def test_num_test_images_of_an_ordered_folder_are_of_all_its_classes(tmp_path):
     data = DataConfig(image_shape=(8, 8, 1), num_test=30)
     _, labels = load(open_split(f"folder:{tmp_path}", "out", data, None))
     assert len(labels) == 30 and np.min(np.bincount(labels, minlength=4)) >= 3
+    for role, total, num_test in (("out", 120, 30), ("test", 12, 5)):
+        split = open_split(f"folder:{tmp_path}", role, DataConfig("", (), (8, 8, 1)), None)
+        assert "chosen_at_random_of" not in split.preprocessing and split.num_images == total
+        data = DataConfig(image_shape=(8, 8, 1), num_test=num_test)
+        split = open_split(f"folder:{tmp_path}", role, data, None)
+        assert split.preprocessing["chosen_at_random_of"] == total
+        assert split.num_images == num_test
 
 
 @pytest.mark.parametrize(("num", "expected"), [(3, [0, 8, 16]), (10, list(range(0, 23, 3)))])

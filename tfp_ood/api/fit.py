@@ -14,12 +14,12 @@ import ml_collections
 import numpy as np
 
 from tfp_ood import atomic, paths, signals, stages
-from tfp_ood.api import recorded
 from tfp_ood.api.images import ImageError, as_images
 from tfp_ood.api.run import Run
 from tfp_ood.config import Config, DataConfig, defaults, from_config_dict
 from tfp_ood.data import places, specs
 from tfp_ood.errors import UserError
+from tfp_ood.evaluation import asked
 from tfp_ood.workdir import WorkDir, open_workdir
 
 ARRAYS = "arrays"
@@ -105,7 +105,8 @@ def fit(
         experiment, mode = (stages.LIKELIHOOD, "run") if names else (_FIT, "fit")
         stages.run(experiment, made, place, root, mode)
         if not names:
-            recorded.write_rate(place, made)
+            rate = {"false_alarm_rate": made.export.false_alarm_rate}
+            asked.note(place, {"out_of_distribution": (), **asked.noted(place), **rate})
     return Run(made, place.root, place.weights or "")
 
 

@@ -1,18 +1,20 @@
 """The whole config of a run, as far as its work directory tells.
 
-`config.json` has what the model depends on. The rest is in what the other stages left: the report,
-the metadata of the score tables, the record of the samples.
+`config.json` has what the model depends on. The rest is in what the other stages left: what they
+were asked, the metadata of the score tables, the record of the samples. Earlier versions left no
+record of what they were asked, of which the report and the score tables tell most.
 """
 
 import contextlib
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from tfp_ood import atomic, options
+from tfp_ood import options
 from tfp_ood.config import Config, EvaluateConfig, from_config_dict
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import tables
+from tfp_ood.evaluation import asked, tables
 from tfp_ood.reporting import summary as summary_lib
 from tfp_ood.workdir import WorkDir
 
@@ -22,36 +24,28 @@ _RATE = Config().export.false_alarm_rate
 def config(places: WorkDir, facts: dict[str, Any]) -> Config:
     """What a run was trained with, and how its tables and its report were made."""
     own = facts.get("data", {}).get("in_distribution")
-    names, rate = [], _RATE
+    found = {**_told(places), **asked.noted(places)}
+    names = dict.fromkeys(name for name in found["out_of_distribution"] if name != own)
+    given = {
+        "evaluate": _evaluate(places, own),
+        "export": {"false_alarm_rate": found["false_alarm_rate"]},
+        "sample": _sampled(places),
+        "data": {"out_of_distribution": tuple(names), "num_test": found["num_test"]},
+    }
+    return from_config_dict(options.merged(facts, given))
+
+
+def _told(places: WorkDir) -> dict[str, Any]:
+    """What the report and the score tables tell of what `asked` notes."""
+    rate = _RATE
     try:
         found = summary_lib.read(places.summary)
         names = [key.rpartition("/")[0] for key in found.datasets]
         rate = found.false_alarm_rate or rate
     except (OSError, ValueError, KeyError, TypeError):  # no report, which `Run.summary` says
-        names, rate = [name for name, _ in scored(places)], _asked_rate(places)
-    others = tuple(dict.fromkeys(name for name in names if name != own))
-    given = {
-        "evaluate": _evaluate(places, own),
-        "export": {"false_alarm_rate": rate},
-        "sample": _sampled(places),
-        "data": {"out_of_distribution": others, "num_test": _num_test(places)},
-    }
-    return from_config_dict(options.merged(facts, given))
-
-
-def write_rate(places: WorkDir, config: Config) -> None:
-    """Leaves the rate of false alarms of a run that has no report to tell it."""
-    facts = {"weights": places.weights, "false_alarm_rate": config.export.false_alarm_rate}
-    atomic.write_json(places.guard, facts)
-
-
-def _asked_rate(places: WorkDir) -> float:
-    """What `write_rate` left of the trained weights, or the default."""
-    try:
-        facts = json.loads(places.guard.read_text())
-        return float(facts["false_alarm_rate"]) if facts["weights"] == places.weights else _RATE
-    except (OSError, ValueError, KeyError, TypeError):  # the command line, without a report
-        return _RATE
+        names = [name for name, _ in scored(places)]
+    num_test = _num_test(places, names)
+    return {"out_of_distribution": names, "num_test": num_test, "false_alarm_rate": rate}
 
 
 def _evaluate(places: WorkDir, own: Any) -> dict[str, Any]:
@@ -78,9 +72,10 @@ def scored(places: WorkDir) -> list[tuple[str, str]]:
     return [(facts["dataset"], facts["split"]) for facts in _facts(places)]
 
 
-def _num_test(places: WorkDir) -> int:
-    """How many images of every set were chosen to be scored; 0 for all."""
-    current = (one for one in _facts(places) if one["weights"] == places.weights)
+def _num_test(places: WorkDir, names: Sequence[str]) -> int:
+    """How many images of every set of these names were chosen to be scored; 0 for all."""
+    known = (one for one in _facts(places) if one["dataset"] in names)
+    current = (one for one in known if one["weights"] == places.weights)
     chosen = (one for one in current if "chosen_at_random_of" in one["preprocessing"])
     return next((one["num_images"] for one in chosen), 0)
 

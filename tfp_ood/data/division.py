@@ -24,23 +24,23 @@ def judged(num_images: int, data: DataConfig) -> np.ndarray:
     return np.sort(order[: data.num_test])
 
 
-def chosen(
+def playing(
     name: str, num_images: int, role: str, data: DataConfig, groups: np.ndarray | None = None
 ) -> np.ndarray:
-    """Which images of a set without splits play a role: indices, int64.
+    """Which images of a set without splits have a role: indices, int64; see `judged` too.
 
     Args:
       name: of the set.
       num_images: it has.
       role: see `splits.open_split`.
-      data: says how many are held out, and judged.
-      groups: equal for copies of an image (`duplicates.groups`), which all play one role.
+      data: says how many are held out.
+      groups: equal for copies of an image (`duplicates.groups`), which all have one role.
 
     Raises:
       DataError: there are too few to train on, validate and test.
     """
     if role == "out":
-        return judged(num_images, data)
+        return np.arange(num_images)
     if num_images < 3:
         raise DataError(
             f"{name}: {num_images} images are too few to train on; at least 3 are needed "
@@ -57,10 +57,8 @@ def chosen(
                 "validation and test)."
             )
         order, sizes = _together(order, sizes, groups)
-    test, validation, train = np.split(order, np.cumsum(sizes))
-    if role == "test":
-        return test[judged(len(test), data)]
-    return train if role == "train" else validation
+    parts = np.split(order, np.cumsum(sizes))
+    return dict(zip(("test", "validation", "train"), parts, strict=True))[role]
 
 
 def _has_copies(groups: np.ndarray | None) -> bool:

@@ -1,7 +1,7 @@
 """Images that a set holds several times: exact copies, and others that look alike.
 
 A copy of a training image among the test images makes a model look better than it is; hence copies
-are kept on one side of the division (`division.chosen`). Those that only look alike, such as the
+are kept on one side of the division (`division.playing`). Those that only look alike, such as the
 same picture saved twice as JPEG, are counted and no more: simple drawings, such as digits, look
 alike to the hash that is compared without being copies.
 """

@@ -101,9 +101,7 @@ def _open_tfds(spec: DatasetSpec, role: str, data: DataConfig, data_dir: str | N
     plan = shaping.plan(spec.name, spec.native_shape, spec.native_shape[:2], data)
     builder = _builder(spec, data_dir)
     split, start, stop = _tfds_range(spec, builder, role, data)
-    chosen = (
-        division.judged(stop - start, data) if role in ("test", "out") else np.arange(stop - start)
-    )
+    chosen = _judged(role, stop - start, data)
 
     def decode(encoded: tf.Tensor) -> tf.Tensor:
         image = builder.info.features[spec.image_key].decode_example(encoded)
@@ -168,6 +166,12 @@ def _tfds_range(
             f"{data.num_validation} for validation; lower --config.data.num_validation."
         )
     return (spec.train_split, 0, end) if role == "train" else (spec.train_split, end, num_images)
+
+
+def _judged(role: str, num_images: int, data: DataConfig) -> np.ndarray:
+    """Which of the images that have a role are read: all, or those to judge."""
+    is_judged = role in ("test", "out")
+    return division.judged(num_images, data) if is_judged else np.arange(num_images)
 
 
 def _choice(chosen: np.ndarray, num_images: int) -> dict[str, Any]:
@@ -298,8 +302,8 @@ def _of_items(
 ) -> Split:
     """Some images of a set without splits: `items` are the records of all, `labels` theirs; groups
     of copies, if any, are as `duplicates.groups` gives them."""
-    chosen = division.chosen(source.name, len(items), role, data, groups)
-    further = _choice(chosen, len(items)) if role == "out" else {}
+    playing = division.playing(source.name, len(items), role, data, groups)
+    chosen = playing[_judged(role, len(playing), data)]
     if version and role != "out":
         version += division.mark(len(items), data, groups)
     return Split(
@@ -307,7 +311,7 @@ def _of_items(
         out_split(source) if role == "out" else role,
         len(chosen),
         plan.native_shape,
-        {**plan.record(), "transposed": False, **further},
+        {**plan.record(), "transposed": False, **_choice(chosen, len(playing))},
         plan.image_shape,
         lambda: tf.data.Dataset.from_tensor_slices((items[chosen], labels[chosen])),
         decode,

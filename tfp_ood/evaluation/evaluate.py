@@ -12,6 +12,7 @@ from tfp_ood.config import Config, fingerprint
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import (
+    asked,
     codecs,
     images,
     likelihood,
@@ -38,6 +39,10 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     """
     workdir.check(config)
     sets = _open_sets(config, workdir, data_dir)
+    names = config.data.out_of_distribution
+    if names != (config.monitor.images,):  # new images are none to judge a model against
+        judged = {"out_of_distribution": names} if names else {}
+        asked.note(workdir, {"num_test": config.data.num_test, **judged})
     wanted = [one for one in sets if not _is_current(*one[1:])]
     _, in_path, in_facts = sets[0]
     wants_slopes = config.model.has_constant_volume and not second_order.read(

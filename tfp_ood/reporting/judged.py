@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation.images import Kept, read_kept
 from tfp_ood.evaluation.tables import ScoreTable, read_score_table
-from tfp_ood.reporting.summary import SetSummary, Summary
+from tfp_ood.reporting.summary import SetSummary, Summary, check_tables
 from tfp_ood.workdir import WorkDir
 
 
@@ -76,14 +76,24 @@ def read_tables(workdir: WorkDir, sets: Sequence[tuple[str, str]]) -> list[Score
 def read_held_out(workdir: WorkDir, in_table: ScoreTable) -> list[ScoreTable]:
     """The table of the in-distribution images that were held out of the training, in a list.
 
-    The list is empty where there is none of the model of `in_table`.
+    The list is empty where there is none of the weights of `in_table`.
 
     Raises:
-      EvaluationError: it is damaged.
+      EvaluationError: it is damaged, or was asked otherwise than `in_table`, as where an evaluation
+        was stopped.
     """
     path = workdir.score_table(in_table.dataset, "validation")
     found = [read_score_table(path)] if path.exists() else []
-    return [table for table in found if table.model_facts() == in_table.model_facts()]
+    own = [one for one in found if all(_same(key, one, in_table) for key in _TRAINING)]
+    check_tables([in_table], own)
+    return own
+
+
+_TRAINING = ("config_hash", "weights")
+
+
+def _same(key: str, one: ScoreTable, other: ScoreTable) -> bool:
+    return one.metadata[key] == other.metadata[key]
 
 
 def judged_sets(

@@ -46,6 +46,7 @@ HELD_OUT = of_flow(
 )
 MNIST = of_flow(table(RNG.normal(2, 0.2, 30), "mnist"), RNG.normal(5, 1, 30), 50.0)
 GRAY = of_flow(table(np.linspace(1, 4, 256), "constant", "all"), 3.0, 50.0)
+GRAY = with_columns(GRAY, pixel_mean=np.arange(256.0))
 HALF = of_flow(reduced(OWN, "dimmed", 0.5), RNG.normal(size=40))
 
 

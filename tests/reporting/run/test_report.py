@@ -8,6 +8,7 @@ import pytest
 
 from tests.evaluation.fakes import write
 from tfp_ood.errors import EvaluationError
+from tfp_ood.evaluation import asked
 from tfp_ood.reporting.audit.page import write_audit
 from tfp_ood.reporting.run import report
 from tfp_ood.reporting.run.report import write_report
@@ -33,7 +34,7 @@ def config(num_draws=2, num_test=0):
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"num_draws": 7}, "num_draws was 2, now 7"), ({"num_test": 40}, "num_test was not 40")],
+    [({"num_draws": 7}, "num_draws was 2, now 7"), ({"num_test": 40}, "num_test is now 40")],
 )
 def test_scores_of_other_settings_are_refused(workdir, changes, said):
     with pytest.raises(EvaluationError, match=f"fashion_mnist/test .*{said}.*--mode=evaluate"):
@@ -106,6 +107,32 @@ def test_a_run_with_held_out_images_has_a_guard(workdir):
 def test_held_out_images_of_another_training_are_not_asked(workdir):
     write(workdir, np.linspace(2, 4, 99), "fashion_mnist", "validation", config_hash="other")
     assert "guard" not in write_report(workdir, SETS).verdict[0]
+
+
+def test_held_out_images_that_were_asked_otherwise_are_refused(workdir):
+    """As where an evaluation was stopped before them: the page would lack a guard."""
+    write(workdir, np.linspace(2, 4, 99), "fashion_mnist", "validation", symmetries=True)
+    said = "fashion_mnist/test and fashion_mnist/validation .*symmetries is .*--mode=evaluate"
+    with pytest.raises(EvaluationError, match=said):
+        write_report(workdir, SETS)
+    assert not (workdir / "report").exists()
+
+
+@pytest.mark.parametrize("num_test", [0, 29, 40, 100])
+def test_scores_of_another_choice_of_images_are_refused(workdir, num_test):
+    chosen = {"preprocessing": {"chosen_at_random_of": 60}}
+    write(workdir, np.linspace(2, 4, 30), "fashion_mnist", **chosen)
+    write_report(workdir, SETS, config(num_test=30))
+    said = f"fashion_mnist/test .*num_test is now {num_test}: they are of 30 of 60 images"
+    with pytest.raises(EvaluationError, match=said):
+        write_report(workdir, SETS, config(num_test=num_test))
+
+
+def test_a_report_leaves_what_it_was_asked(workdir):
+    given = {**config(), "export": {"false_alarm_rate": 0.0001}}  # too low for a guard
+    write_report(workdir, SETS, given)
+    expected = {"out_of_distribution": ["mnist"], "num_test": 0, "false_alarm_rate": 0.0001}
+    assert asked.noted(open_workdir(workdir)) == expected
 
 
 def test_without_samples_an_older_grid_goes(workdir):

@@ -7,7 +7,7 @@ from typing import Any
 
 from tfp_ood import trajectory
 from tfp_ood.errors import EvaluationError
-from tfp_ood.evaluation import second_order
+from tfp_ood.evaluation import asked, second_order
 from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.reporting import html, names
 from tfp_ood.reporting.html import ReportResult
@@ -56,6 +56,13 @@ def write_report(
     parts = [one.html for one in made.values()]
     page = html.write(evidence.workdir.report, title, outcome(summary), parts)
     write(evidence.workdir.summary, summary)
+    if config is not None:
+        was_asked = {
+            "out_of_distribution": [name for name, _ in sets[1:]],
+            "num_test": config["data"]["num_test"],
+            "false_alarm_rate": _rate(config),
+        }
+        asked.note(evidence.workdir, was_asked)
     return page
 
 
@@ -86,8 +93,7 @@ def _evidence(
     if config is not None:
         _check_config(tables, config)
     held_out = read_held_out(workdir, tables[0])
-    rate = (config or {}).get("export", {}).get("false_alarm_rate", _FALSE_ALARM_RATE)
-    panel, summary = judge(tables[0], tables[1:], held_out, rate)
+    panel, summary = judge(tables[0], tables[1:], held_out, _rate(config))
     return Evidence(
         workdir,
         judged_sets(workdir, tables, summary),
@@ -97,6 +103,11 @@ def _evidence(
         trajectory.read(workdir.trajectory),
         config,
     )
+
+
+def _rate(config: Mapping[str, Any] | None) -> float:
+    """Of false alarms."""
+    return (config or {}).get("export", {}).get("false_alarm_rate", _FALSE_ALARM_RATE)
 
 
 def _check_existing(workdir: WorkDir, sets: Sequence[tuple[str, str]]) -> None:
@@ -131,8 +142,12 @@ def _check_config(tables: Sequence[ScoreTable], config: Mapping[str, Any]) -> No
                 differs = f"config.evaluate.{name} is now {wanted!r}"
         if is_there and facts.get("reference") and facts["reference"]["weights"] != weights:
             differs = f"config.evaluate.reference is now {reference!r}, or that was trained again"
-        if num_test and table.num_images > num_test:
-            differs = f"config.data.num_test was not {num_test}: they are of {table.num_images:,}"
+        all_images = facts["preprocessing"].get("chosen_at_random_of", table.num_images)
+        if table.num_images != min(num_test or all_images, all_images):
+            differs = (
+                f"config.data.num_test is now {num_test}: they are of {table.num_images:,} of "
+                f"{all_images:,} images"
+            )
         if differs:
             raise EvaluationError(
                 f"The scores of {table.key} were made with other settings ({differs}); "

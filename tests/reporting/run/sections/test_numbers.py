@@ -6,19 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.evaluation.fakes import NUM_DIMS, table
+from tests.evaluation.fakes import NUM_DIMS, judged, table, with_columns
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting.run.sections.complexity import complexity
 from tfp_ood.reporting.run.sections.contrast import sweeps
-from tfp_ood.reporting.run.sections.gray_levels import gray_levels
+from tfp_ood.reporting.run.sections.gray_levels import draw, gray_levels
 from tfp_ood.reporting.run.sections.terms import decomposition
 
 RNG = np.random.default_rng(0)
 OWN = table(RNG.normal(3, 0.2, 40), "fashion_mnist")
-
-
-def with_columns(made, **columns):
-    return dataclasses.replace(made, statistics={**made.statistics, **columns})
 
 
 def reduced(bits, kind, factor, of="fashion_mnist"):
@@ -83,7 +79,14 @@ def test_a_sweep_of_other_images_is_refused():
 
 def test_gray_levels():
     bits = np.linspace(1, 5, 256)
-    found = gray_levels(table(bits, "constant", "all"), OWN)
+    given = with_columns(table(bits, "constant", "all"), pixel_mean=np.arange(256.0))
+    found = gray_levels(given, OWN)
     assert (found["likeliest"], found["unlikeliest"]) == (0, 255)
     assert found["share_above_own"] == pytest.approx(np.mean(bits < np.median(OWN.bits_per_dim)))
+    # Of a choice of them (`data.num_test`) the table counts the images, not the levels.
+    chosen = dataclasses.replace(given.take(np.arange(7, 250, 3)), index=np.arange(81))
+    found = gray_levels(chosen, OWN)
+    assert (found["likeliest"], found["unlikeliest"]) == (7, 247)
+    (line,) = draw(chosen, judged([OWN])[0]).axes[0].lines
+    np.testing.assert_array_equal(line.get_xdata(), np.arange(7, 250, 3))
     assert gray_levels(OWN, OWN) is None

@@ -29,7 +29,7 @@ def gray_levels(table: ScoreTable, in_table: ScoreTable) -> dict[str, float] | N
     """How likely constant images are.
 
     Args:
-      table: of the set `constant`, whose image i has the value i everywhere; others give None.
+      table: of the set `constant`, or of some of its images; others give None.
       in_table: the in-distribution table.
 
     Returns:
@@ -39,10 +39,15 @@ def gray_levels(table: ScoreTable, in_table: ScoreTable) -> dict[str, float] | N
     if table.dataset != "constant":
         return None
     return {
-        "likeliest": int(table.index[np.argmax(table.log_prob)]),
-        "unlikeliest": int(table.index[np.argmin(table.log_prob)]),
+        "likeliest": int(_levels(table)[np.argmax(table.log_prob)]),
+        "unlikeliest": int(_levels(table)[np.argmin(table.log_prob)]),
         "share_above_own": float(np.mean(table.log_prob > np.median(in_table.log_prob))),
     }
+
+
+def _levels(table: ScoreTable) -> np.ndarray:
+    """The value that each image has everywhere, int64 [N], ascending."""
+    return np.rint(table.statistics["pixel_mean"]).astype(np.int64)
 
 
 def draw(table: ScoreTable, in_set: JudgedSet) -> Figure:
@@ -51,7 +56,8 @@ def draw(table: ScoreTable, in_set: JudgedSet) -> Figure:
     low, high = np.percentile(in_set.table.log_prob, (5, 95))
     label = f"{in_set.label}, 90 % of images"
     axes.axhspan(low, high, color=figures.OWN_COLOR, alpha=0.4, label=label)
-    axes.plot(table.index, table.log_prob, **figures.style(1), linewidth=2, label="constant images")
+    levels = _levels(table)
+    axes.plot(levels, table.log_prob, **figures.style(1), linewidth=2, label="constant images")
     axes.set(xlim=(0, 255), xlabel="gray level", ylabel="log p(x)  [nats per image]")
     axes.yaxis.set_major_formatter("{x:,.0f}")
     figures.finish(figure)
