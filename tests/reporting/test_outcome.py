@@ -41,6 +41,14 @@ def test_caught():
     assert sentence.endswith("AUROC 1.00; likelihood alone would catch it (FPR95 0.00).")
 
 
+@pytest.mark.parametrize(("count", "words"), [(1, "one image"), (29, "29 images"), (30, "")])
+def test_a_handful_of_images_is_cautioned_against(count, words):
+    """Whose intervals are too narrow; of one image it is a point."""
+    said = judge(OWN_BITS[:count])[1:]
+    expected = f"Caution: MNIST has {words}: intervals, which tell how much"
+    assert len(said) == bool(words) and all(one.startswith(expected) for one in said)
+
+
 @pytest.mark.parametrize(
     ("auroc", "words"),
     [
@@ -129,10 +137,10 @@ OTHERS = {"num_files": 6, "num_images": 2, "files": [["a.avif", "AVIF"], ["notes
 
 def test_files_that_are_not_what_they_seem_are_a_caution():
     """Of each folder once: own images that were changed on purpose are of the same files."""
-    own = table([3.0], "folder:/x/scans", preprocessing={"sixteen_bit": SEEN})
+    own = table([3.0] * 30, "folder:/x/scans", preprocessing={"sixteen_bit": SEEN})
     corruption = {"corruption": {"of": own.dataset, "kind": "blurred", "strength": 1.0}}
-    blurred = table([2.0], "blurred:1", preprocessing={"sixteen_bit": SEEN, **corruption})
-    foreign = table([2.0], "folder:/x/photos", "all", {"not_looked_at": OTHERS})
+    blurred = table([2.0] * 30, "blurred:1", preprocessing={"sixteen_bit": SEEN, **corruption})
+    foreign = table([2.0] * 30, "folder:/x/photos", "all", {"not_looked_at": OTHERS})
     sentences = outcome(summarize(own, [blurred, foreign]))
     assert [sentence.startswith("Caution") for sentence in sentences] == [False] * 2 + [True] * 2
     *_, deep, others = sentences
@@ -142,7 +150,7 @@ def test_files_that_are_not_what_they_seem_are_a_caution():
 
 def test_other_files_that_are_no_images_are_no_caution():
     others = {"num_files": 1, "num_images": 0, "files": [["notes.txt", ""]]}
-    assert len(judge([2.0], "folder:/x/photos", {"not_looked_at": others})) == 1
+    assert len(judge([2.0] * 30, "folder:/x/photos", {"not_looked_at": others})) == 1
 
 
 def test_own_images_with_less_contrast_are_no_confound_and_no_foreign_set():

@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from tfp_ood.errors import EvaluationError
-from tfp_ood.rotated import predictions
+from tfp_ood.rotated import plots, predictions
 from tfp_ood.rotated.config import VARIANTS
 from tfp_ood.rotated.predictions import Predictions
 from tfp_ood.rotated.report import write_report
@@ -16,6 +17,11 @@ from tfp_ood.workdir import weights_id
 ANGLES = np.linspace(0, 180, 7)
 DIGITS = (3, 9)
 NUM = 2  # images of each digit
+SETTINGS = {
+    "seed": 0,
+    "data": {"digits": DIGITS, "num_rotated": NUM, "num_angles": len(ANGLES)},
+    "evaluate": {"num_draws": 50},
+}
 
 
 def certain(classes, probability):
@@ -68,7 +74,8 @@ def _workdir(tmp_path):
     for variant in VARIANTS:
         for kind, make in TABLES.items():
             predictions.write(predictions.table_path(tmp_path, variant, kind), make(variant))
-    pictures = np.zeros((len(DIGITS), len(ANGLES), 28, 28, 1), np.uint8)
+    pictures = np.zeros((len(DIGITS), NUM, len(ANGLES), 28, 28, 1), np.uint8)
+    pictures[:, 1] = 200
     np.save(tmp_path / predictions.PICTURES, pictures)
     return tmp_path
 
@@ -117,7 +124,7 @@ def test_sentences_name_angles_classes_and_variants():
 
 
 def test_the_page_holds_everything_and_asks_for_nothing(workdir):
-    result = write_report(workdir, VARIANTS, 0, {"seed": 0})
+    result = write_report(workdir, VARIANTS, 0, SETTINGS)
     path, page = result.path, result.path.read_text()
     assert page.count("data:image/png;base64,") == len(DIGITS) + 2
     assert "http" not in page.replace("http-equiv", "") and 'src="data' in page
@@ -130,6 +137,42 @@ def test_the_page_holds_everything_and_asks_for_nothing(workdir):
     summary = json.loads((path.parent / "summary.json").read_text())
     assert rotated_outcome(summary) == result.verdict
     assert summary["variants"]["mnf"]["weights"] == {"mnf_0": "0123"}
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_pictures_are_of_the_image_that_is_drawn(index, workdir, monkeypatch):
+    seen = []
+
+    def figure(tables, pictures, digit):
+        seen.append((int(tables["softmax"].keys["index"][0]), int(pictures.max())))
+        return Figure()
+
+    monkeypatch.setattr(plots, "digit_figure", figure)
+    write_report(workdir, VARIANTS, index, SETTINGS)
+    assert seen == [(5 + index, 200 * index), (7 + index, 200 * index)]
+
+
+@pytest.mark.parametrize(
+    ("group", "changes"),
+    [
+        ("data", {"digits": (3, 8)}),
+        ("data", {"num_rotated": 20}),
+        ("data", {"num_angles": 13}),
+        ("evaluate", {"num_draws": 99}),
+    ],
+)
+def test_predictions_of_other_settings_are_refused(group, changes, workdir):
+    (key,) = changes
+    with pytest.raises(EvaluationError, match=rf"config\.{group}\.{key} was .*--mode=evaluate"):
+        write_report(workdir, VARIANTS, 0, {**SETTINGS, group: {**SETTINGS[group], **changes}})
+
+
+def test_pictures_of_an_earlier_version_are_made_again(workdir):
+    np.save(workdir / predictions.PICTURES, np.zeros((2, len(ANGLES), 28, 28, 1), np.uint8))
+    with pytest.raises(
+        EvaluationError, match=r"as an earlier version left them\); --mode=evaluate"
+    ):
+        write_report(workdir, VARIANTS, 0)
 
 
 def test_some_variants_alone_can_be_shown(workdir):

@@ -48,7 +48,9 @@ def intervals(
     """Bootstrap intervals of `metrics.detection_metrics`, at the level `LEVEL`.
 
     They tell how much the figures owe to which images were scored. The model is taken as given:
-    how much they owe to its training, only more training seeds can tell.
+    how much they owe to its training, only more training seeds can tell. Of a handful of images
+    they are too narrow: with 500 and 1, 3, 5, 12 normal scores that of an AUROC of 0.71 held it in
+    6, 69, 85 and 91 % of 150 draws.
 
     Args:
       in_scores: [N] scores of in-distribution images, higher = more out-of-distribution.

@@ -8,6 +8,8 @@ from tfp_ood.reporting.summary import SetSummary, Summary
 
 _INDISTINCT = (0.45, 0.55)  # AUROC closer to a coin's 0.5 than anyone would build on
 _CAUGHT, _MISSED = 0.95, 0.5
+_HANDFUL = 30
+"""Images, of fewer of which bootstrap intervals are narrower than they should be."""
 _SAME_BITS = 0.005  # differences that round to 0.00 bits/dim
 _UNCHANGED = "none"
 _DONE = {"resize": "resized", "crop": "cropped and resized", "pad": "padded"}
@@ -18,7 +20,7 @@ def outcome(summary: Summary) -> list[str]:
 
     A set has one entry, of a sentence on likelihood and, where there is a combined detector, one on
     the guard. Each set that was prepared in another way than the own one has a caution, and so have
-    folders with files that may not be what they seem.
+    sets of a handful of images, and folders with files that may not be what they seem.
     """
     in_set = summary.in_set
     # A sweep over contrast has a figure of its own.
@@ -35,6 +37,7 @@ def outcome(summary: Summary) -> list[str]:
         for one in out_sets
     ]
     sentences += [_caution(in_set, out_set) for out_set in unequal]
+    sentences += [_of_few(one) for one in (in_set, *out_sets) if one.num_images < _HANDFUL]
     return sentences + file_cautions(summary.datasets.values())
 
 
@@ -133,6 +136,14 @@ def changes(entry: SetSummary) -> str:
 
 def _from_to(arrow: str) -> str:
     return "from " + arrow.replace(" -> ", " to ")
+
+
+def _of_few(one: SetSummary) -> str:
+    number = "one image" if one.num_images == 1 else f"{one.num_images} images"
+    return (
+        f"Caution: {one.label} has {number}: intervals, which tell how much a figure owes to which "
+        f"images were scored, are too narrow with fewer than {_HANDFUL}."
+    )
 
 
 def _caution(in_set: SetSummary, out_set: SetSummary) -> str:

@@ -29,7 +29,7 @@ def evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> N
     data, settings = config.data, config.evaluate
     shape = (len(data.digits), data.num_rotated, data.num_angles, *data.image_shape)
     with atomic.replacing(workdir.root / predictions.PICTURES) as path:
-        atomic.save_array(path, turned.images.reshape(shape)[:, data.digit_index])
+        atomic.save_array(path, turned.images.reshape(shape))
     for variant in config.model.variants:
         networks = classify.networks(variant, config)
         facts = {

@@ -66,7 +66,8 @@ def write_report(
       config: nested settings to list on the page.
 
     Raises:
-      EvaluationError: a table is missing or damaged, or they do not fit together.
+      EvaluationError: a table is missing or damaged, they do not fit together, or were made with
+        other settings.
     """
     workdir = open_workdir(workdir)
     rotated, sets = (
@@ -78,12 +79,14 @@ def write_report(
     for table in (*rotated.values(), *sets.values()):
         _check_networks(table, workdir)
     pictures = _read_pictures(workdir.root / predictions.PICTURES)
+    if config is not None:
+        _check_config(config, pictures, rotated)
     summary = summarize(rotated, sets, digit_index)
     outcome = rotated_outcome(summary)
     folder = workdir.report
     figures = [
         _digit_figure(drawn(rotated, int(digit), digit_index), turned, digit, folder)
-        for digit, turned in zip(summary["digits"], pictures, strict=True)
+        for digit, turned in zip(summary["digits"], pictures[:, digit_index], strict=True)
     ]
     networks = "The ensemble's first network is the plain softmax one"
     sections = [
@@ -130,9 +133,36 @@ def _check_networks(table: predictions.Predictions, workdir: WorkDir) -> None:
             )
 
 
+def _check_config(config: Mapping[str, Any], pictures: np.ndarray, rotated: Tables) -> None:
+    """Refuses predictions that were made with other settings than those that the page will show.
+
+    Raises:
+      EvaluationError: names the first setting that differs.
+    """
+    data = config["data"]
+    asked = {
+        "data.num_rotated": (data["num_rotated"], pictures.shape[1]),
+        "data.num_angles": (data["num_angles"], pictures.shape[2]),
+    }
+    for table in rotated.values():
+        digits = np.unique(table.keys["label"]).tolist()
+        asked["data.digits"] = (sorted(data["digits"]), digits)
+        asked["evaluate.num_draws"] = (config["evaluate"]["num_draws"], table.metadata["num_draws"])
+        for key, (now, was) in asked.items():
+            if now != was:
+                raise EvaluationError(
+                    f"The predictions were made with other settings (config.{key} was {was}, now "
+                    f"{now}); run --mode=evaluate first, which makes them again."
+                )
+
+
 def _read_pictures(path: pathlib.Path) -> np.ndarray:
+    """Of each digit, each image at each angle: uint8 [digits, images, angles, H, W, C]."""
     try:
-        return np.load(path, allow_pickle=False)
+        found = np.load(path, allow_pickle=False)
+        if found.ndim != 6:
+            raise ValueError(f"they are {list(found.shape)}, as an earlier version left them")
+        return found
     except (OSError, ValueError, EOFError) as error:
         raise EvaluationError(
             f"The digits {path} cannot be read ({error}); --mode=evaluate makes them."
