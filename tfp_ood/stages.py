@@ -113,6 +113,7 @@ def run(
         wanted = tuple(stage for stage in wanted if stage in ("prepare", "train"))
     with contextlib.ExitStack() as stack:
         stack.enter_context(kept.between_stages())
+        stack.enter_context(specs.arrays_kept_in(workdir.arrays))
         if mode != "prepare":  # which needs no work directory
             workdir.check(config)
             if process.is_chief:

@@ -15,7 +15,7 @@ from tfp_ood import atomic, options, paths
 from tfp_ood.errors import UserError
 
 _LOCK = ".lock"
-_KEPT = {"backup", "manifests", "model"}  # by trainings that start from nothing
+_KEPT = {"arrays", "backup", "manifests", "model"}  # by trainings that start from nothing
 
 
 class TrainedConfig(Protocol):
@@ -47,6 +47,8 @@ class WorkDir:
 
     config = _Place("config.json")
     """The config that the model is trained with, JSON."""
+    arrays = _Place("arrays")
+    """Folder of the arrays in memory that `tfp_ood.fit` was given, which their content names."""
     images = _Place("images.txt")
     """The version of the files that the model is trained on."""
     manifests = _Place("manifests")

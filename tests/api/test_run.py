@@ -25,6 +25,29 @@ from tfp_ood.api import recorded
 from tfp_ood.evaluation import asked, tables
 from tfp_ood.workdir import open_workdir
 
+
+def test_a_run_that_was_moved_goes_on(run, tmp_path, stored_sets):
+    """With the arrays that it keeps, whose names are of where they were."""
+    moved = tmp_path / "moved"
+    shutil.move(run.workdir, moved)
+    try:
+        loaded = tfp_ood.load_run(moved)
+        assert loaded.weights == run.weights and loaded.workdir == moved
+        assert (loaded.export(stored_sets) / "model_card.md").exists()
+        training, tables_before = moved / "model" / "training.json", loaded.sets
+        before = training.stat().st_mtime_ns
+        others = ["mnist", FOREIGN]
+        again = tfp_ood.fit(
+            OWN, out_of_distribution=others, workdir=moved, config=CONFIG, data_dir=stored_sets
+        )
+        assert training.stat().st_mtime_ns == before and again.sets == tables_before
+        assert len(list((moved / "arrays").iterdir())) == 2
+        with pytest.raises(UserError, match="holds a model of another array of images"):
+            tfp_ood.fit(OWN[:-1], workdir=moved, config=CONFIG)
+    finally:
+        shutil.move(moved, run.workdir)
+
+
 LIGHT = """
 import sys
 import tfp_ood
@@ -202,7 +225,7 @@ def test_the_same_call_does_what_is_left_and_no_more(run):
     before = weights.stat().st_mtime_ns
     again = tfp_ood.fit(OWN, workdir=run.workdir, config=CONFIG)
     assert again.weights == run.weights and weights.stat().st_mtime_ns == before
-    assert len(list((run.workdir / fit_lib.ARRAYS).iterdir())) == 2
+    assert len(list((run.workdir / "arrays").iterdir())) == 2
 
 
 def test_other_images_in_the_same_place_are_refused(run):
@@ -210,7 +233,7 @@ def test_other_images_in_the_same_place_are_refused(run):
         tfp_ood.fit(OWN[:-1], workdir=run.workdir, config=CONFIG)
     with pytest.raises(UserError, match=r"trained with another config: config\.seed was 0, now 1"):
         tfp_ood.fit(OWN, workdir=run.workdir, config=dataclasses.replace(CONFIG, seed=1))
-    assert len(list((run.workdir / fit_lib.ARRAYS).iterdir())) == 2
+    assert len(list((run.workdir / "arrays").iterdir())) == 2
 
 
 WRONG_FITS = {

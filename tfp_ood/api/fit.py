@@ -22,9 +22,6 @@ from tfp_ood.errors import UserError
 from tfp_ood.evaluation import asked
 from tfp_ood.workdir import WorkDir, open_workdir
 
-ARRAYS = "arrays"
-"""The folder in a work directory of arrays that were given in memory."""
-
 _LARGEST = 64  # pixels: larger images are cropped and resized, as in configs/audit.py
 _SMALL_SHAPE = (32, 32, 3)
 _BUFFER = 1 << 20
@@ -210,8 +207,13 @@ def _name(images: Images, place: WorkDir) -> tuple[str, dict[pathlib.Path, np.nd
     flat = found.reshape(-1)
     for start in range(0, flat.size, _BUFFER):
         digest.update(flat[start : start + _BUFFER])
-    path = place.root / ARRAYS / f"{digest.hexdigest()[:16]}.npy"
-    return f"array:{path}", {path: found}
+    path = place.arrays / f"{digest.hexdigest()[:16]}.npy"
+    # In a directory that was moved, it is still called as when it was trained on or judged.
+    facts = place.trained_facts() or {}
+    known = [facts.get("data", {}).get("in_distribution", "")]
+    known += asked.noted(place).get("out_of_distribution", [])
+    name = next((one for one in known if specs.kept_array(one) == path.name), f"array:{path}")
+    return name, {path: found}
 
 
 def _set_name(images: Any) -> str:
@@ -240,8 +242,7 @@ def _check_array(place: WorkDir, own: str) -> None:
     """
     facts = place.trained_facts() or {}
     theirs = facts.get("data", {}).get("in_distribution", own)
-    folder = f"array:{place.root / ARRAYS}{os.sep}"
-    if theirs != own and all(name.startswith(folder) for name in (theirs, own)):
+    if theirs != own and all(map(specs.kept_array, (theirs, own))):
         raise UserError(
             f"{place.root} holds a model of another array of images than the one given now; use "
             "another workdir, or the images that it was trained on."
@@ -272,7 +273,7 @@ def _kept(
             for path in new:
                 path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # other things are in there
-                (place.root / ARRAYS).rmdir()
+                place.arrays.rmdir()
                 place.root.rmdir()
         raise
 

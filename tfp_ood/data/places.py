@@ -1,5 +1,6 @@
 """Whether the images of a config, and the run that reads them, keep out of each other's way."""
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -7,6 +8,7 @@ from typing import TypeVar
 
 from tfp_ood import paths
 from tfp_ood.config import ConfigError, DataConfig
+from tfp_ood.data import specs
 from tfp_ood.data.specs import ArraySource, FolderSource, Source, parse
 from tfp_ood.errors import UserError
 from tfp_ood.workdir import WorkDir
@@ -39,13 +41,11 @@ def check(data: DataConfig, workdir: WorkDir | None = None, key: str = _OUT) -> 
       ConfigError: a name does not stand for a set; or two of the sets are, or hold, the same files.
       UserError: what a run writes would be among the images.
     """
-    own = _parse(data.in_distribution, _IN)
-    try:
-        sources = [own, *(_parse(name, key) for name in data.out_of_distribution)]
-    except ConfigError as error:
-        if len(data.out_of_distribution) > 1 and any(map(_is_path, data.out_of_distribution)):
-            raise ConfigError(f"{str(error).rstrip('.')}; {_COMMA}.") from error
-        raise
+    with contextlib.ExitStack() as stack:
+        if workdir is not None:
+            stack.enter_context(specs.arrays_kept_in(workdir.arrays))
+        sources = _sources(data, key)
+    own = sources[0]
     files = [one for one in sources if isinstance(one, _Files)]
     for one, other in itertools.combinations(files, 2):
         if paths.place(one.path) == paths.place(other.path):
@@ -59,6 +59,17 @@ def check(data: DataConfig, workdir: WorkDir | None = None, key: str = _OUT) -> 
         for one in files:
             if isinstance(one, FolderSource):
                 _check_run(one, workdir)
+
+
+def _sources(data: DataConfig, key: str) -> list[Source]:
+    """What the names of the sets stand for, the own one first."""
+    own = _parse(data.in_distribution, _IN)
+    try:
+        return [own, *(_parse(name, key) for name in data.out_of_distribution)]
+    except ConfigError as error:
+        if len(data.out_of_distribution) > 1 and any(map(_is_path, data.out_of_distribution)):
+            raise ConfigError(f"{str(error).rstrip('.')}; {_COMMA}.") from error
+        raise
 
 
 def _is_path(name: str) -> bool:

@@ -5,9 +5,14 @@ A name is a row of `SPECS` (a TFDS data set), `folder:PATH`, `array:PATH.npy`, a
 TensorFlow or TFDS: a wrong name must be refused in a second.
 """
 
+import contextlib
+import contextvars
 import dataclasses
 import difflib
 import os
+import pathlib
+import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -167,6 +172,30 @@ _MAX_CHANNELS = 4  # no image is as narrow as this: it is the last axis of one w
 Source = DatasetSpec | SyntheticSpec | ChangedSource | FolderSource | ArraySource
 
 
+_KEPT = re.compile(r"(?s)array:.*/arrays/(?P<file>[0-9a-f]{16}\.npy)")
+_kept_in: contextvars.ContextVar[pathlib.Path | None] = contextvars.ContextVar(
+    "arrays", default=None
+)
+
+
+def kept_array(name: str) -> str:
+    """The name of the file of an array that a run keeps, the same for the same images wherever the
+    run is; "" for the name of any other set."""
+    found = _KEPT.fullmatch(name)
+    return found["file"] if found else ""
+
+
+@contextlib.contextmanager
+def arrays_kept_in(folder: pathlib.Path) -> Iterator[None]:
+    """Within this context, kept arrays that are not where their names say are taken from here: a
+    run's directory may have been moved, or copied to another machine."""
+    token = _kept_in.set(folder)
+    try:
+        yield
+    finally:
+        _kept_in.reset(token)
+
+
 def parse(name: str, key: str) -> Source:
     """What `name`, given as the value of `config.<key>`, stands for.
 
@@ -236,6 +265,9 @@ def _folder(name: str, path: str, key: str) -> FolderSource:
 
 
 def _array(name: str, path: str, key: str) -> ArraySource:
+    folder, file = _kept_in.get(), kept_array(name)
+    if folder and file and not os.path.isfile(path):
+        path = str(folder / file)
     if not os.path.isfile(path):
         raise ConfigError(key, name, "the path of an existing .npy file after `array:`")
     wanted = "a .npy file of uint8 [N, H, W, C] or [N, H, W] with N, H, W >= 1 and C = 1 or 3"
