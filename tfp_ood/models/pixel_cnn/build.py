@@ -85,7 +85,8 @@ class PixelCNN(LikelihoodModel):
         return self.head.log_prob(run, self._features(run), images)
 
     def _features(self, run):
-        """What the network tells of each pixel by those before it, float32 `[B, H, W, F]`."""
+        """What the network tells of each pixel by those before it, and by its own first channels
+        where it sees these: float32 `[B, H, W, F]`."""
         self.network.vertical(run)
         return tf.cast(self.network.horizontal(run), tf.float32)
 

@@ -25,7 +25,8 @@ class Head(Protocol):
     """Uniform numbers that a draw of a pixel takes."""
 
     def log_prob(self, run: WholeImage, features: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        """Nats of uint8 pixels `[..., C]` given features `[..., F]` of those before: `[...]`."""
+        """Nats of uint8 pixels `[..., C]` given features `[..., F]` of those before, and of their
+        own first channels where the network sees these: `[...]`."""
 
     def conditionals(
         self, run: WholeImage, features: tf.Tensor, images: tf.Tensor
