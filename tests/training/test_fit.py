@@ -32,7 +32,7 @@ def test_a_training_from_the_start_forgets_what_an_earlier_one_left(finished):
     assert list(trajectory.read(finished.trajectory)) == list(range(0, 13, 2))
     assert [name for name in OLD if (finished.root / name).exists()] == []
     assert {pathlib.PurePath(name).parts[0] for name in OLD} == WorkDir.folders() - {
-        *("backup", "manifests", "model")
+        *("arrays", "backup", "manifests", "model")
     }
 
 
