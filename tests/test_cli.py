@@ -318,9 +318,9 @@ def test_again_does_nothing_but_the_report(workdir, data_dir, capsys):
     before = [p.stat().st_mtime_ns for p in kept]
     assert cli.main(command(workdir, data_dir)) == 0
     assert [p.stat().st_mtime_ns for p in kept] == before
-    *_, verdict, few, fewer, path = capsys.readouterr().out.strip().splitlines()
+    *_, verdict, caution, path = capsys.readouterr().out.strip().splitlines()
     assert "MNIST gets" in verdict and "AUROC" in verdict
-    assert few.startswith("Caution: FashionMNIST has 7 images") and "MNIST has 7" in fewer
+    assert caution.startswith("Caution: there are few images of FashionMNIST (7), MNIST (7). ")
     assert path == f"report: {workdir / 'report' / 'index.html'}"
 
 

@@ -89,6 +89,19 @@ def test_one_odd_image_does_not_say_what_is_rare(count, outlier):
         assert np.all(np.diff(told) > 0) and np.all(told[1:] > 0.4 * np.minimum(alone[1:], 8))
 
 
+@pytest.mark.parametrize("rounding", [0.0, 1e-15, 1e-7])
+@pytest.mark.parametrize("share", [0.06, 0.09, 0.12, 0.3])
+def test_images_that_are_alike_do_not_make_all_others_rare(share, rounding):
+    """Copies whose score is about the 90th percentile of all: the tail is of the others."""
+    for draw in range(20):
+        rng = np.random.default_rng(draw)
+        scores = rng.chisquare(17, 200)
+        alike = rng.permutation(200)[: int(200 * share)]
+        scores[alike] = np.quantile(scores, 0.9) * (1 + rounding * rng.normal(size=len(alike)))
+        told = usual.surprise(scores)(np.array([26.0, 40.0, 60.0]), np)
+        assert np.all(np.diff(told) > 0) and told[0] > 0.5 and told[1] < 40
+
+
 @pytest.mark.parametrize("fit", [usual.distance, usual.density])
 def test_one_odd_image_does_not_say_what_is_usual(fit):
     rng = np.random.default_rng(0)

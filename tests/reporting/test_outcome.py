@@ -41,12 +41,16 @@ def test_caught():
     assert sentence.endswith("AUROC 1.00; likelihood alone would catch it (FPR95 0.00).")
 
 
-@pytest.mark.parametrize(("count", "words"), [(1, "one image"), (29, "29 images"), (30, "")])
-def test_a_handful_of_images_is_cautioned_against(count, words):
-    """Whose intervals are too narrow; of one image it is a point."""
-    said = judge(OWN_BITS[:count])[1:]
-    expected = f"Caution: MNIST has {words}: intervals, which tell how much"
-    assert len(said) == bool(words) and all(one.startswith(expected) for one in said)
+def test_a_handful_of_images_is_cautioned_against_once():
+    """Whose intervals are too narrow; own images that were changed are the same ones again."""
+    assert len(judge(OWN_BITS[:30])) == 1
+    (_, said) = judge(OWN_BITS[:29])
+    assert said.startswith("Caution: there are few images of MNIST (29). Intervals")
+    own = table(OWN_BITS[:7], "fashion_mnist")
+    changed = {"corruption": {"of": "fashion_mnist", "kind": "blurred", "strength": 1.0}}
+    blurred = table(OWN_BITS[:7], "blurred:1", preprocessing=changed)
+    *_, said = sentences = outcome(summarize(own, [blurred, table([1.0], "mnist")]))
+    assert len(sentences) == 3 and "images of FashionMNIST (7), MNIST (1). " in said
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ from tfp_ood.workdir import weights_id
 ANGLES = np.linspace(0, 180, 7)
 DIGITS = (3, 9)
 NUM = 2  # images of each digit
+ASKED = {"digits": DIGITS, "num_rotated": NUM, "num_angles": len(ANGLES), "num_test": 0}
 SETTINGS = {
     "seed": 0,
-    "data": {"digits": DIGITS, "num_rotated": NUM, "num_angles": len(ANGLES)},
+    "data": {**ASKED, "out_of_distribution": ("array:/x/letters.npy",)},
     "evaluate": {"num_draws": 50},
 }
 
@@ -52,7 +53,7 @@ def rotated_table(variant):
     fooled = (labels == 3) & (angle >= 60) & (angle <= 120)
     told = np.where(fooled, 4, labels)
     probabilities = certain(told, 0.95 if variant == "softmax" else 0.5)
-    return Predictions(keys, probabilities, facts(variant))
+    return Predictions(keys, probabilities, {**facts(variant), **ASKED})
 
 
 def sets_table(variant):
@@ -63,7 +64,9 @@ def sets_table(variant):
         "index": np.concatenate([np.arange(20), np.arange(10)]),
     }
     own = certain(np.arange(20) % 10, 0.9)
-    return Predictions(keys, np.concatenate([own, certain([0] * 10, 0.4)]), facts(variant))
+    names = {"sets": [["mnist", "test", 20], ["array:/x/letters.npy", "all", 10]]}
+    probabilities = np.concatenate([own, certain([0] * 10, 0.4)])
+    return Predictions(keys, probabilities, {**facts(variant), **names})
 
 
 TABLES = {"rotated": rotated_table, "sets": sets_table}
@@ -158,6 +161,8 @@ def test_pictures_are_of_the_image_that_is_drawn(index, workdir, monkeypatch):
         ("data", {"digits": (3, 8)}),
         ("data", {"num_rotated": 20}),
         ("data", {"num_angles": 13}),
+        ("data", {"num_test": 100}),
+        ("data", {"out_of_distribution": ("array:/x/letters.npy", "fashion_mnist")}),
         ("evaluate", {"num_draws": 99}),
     ],
 )

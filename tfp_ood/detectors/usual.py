@@ -220,7 +220,8 @@ def surprise(scores: np.ndarray) -> Surprise:
     knots, targets = np.quantile(scores, shares), -np.log1p(-shares)
     body = _interpolation(knots, targets, least)
     threshold = float(body.knots[-1])
-    excess = np.sort(scores[scores > threshold] - threshold)
+    # Ties with the threshold, but for rounding, are no excess.
+    excess = np.sort(scores[scores > threshold + least] - threshold)
     if len(excess):
         excess = np.minimum(excess, _LONGEST * np.quantile(excess, 0.5, method="lower"))
     mean = max(float(np.mean(excess)) if len(excess) else 0.0, least)

@@ -37,8 +37,8 @@ def outcome(summary: Summary) -> list[str]:
         for one in out_sets
     ]
     sentences += [_caution(in_set, out_set) for out_set in unequal]
-    sentences += [_of_few(one) for one in (in_set, *out_sets) if one.num_images < _HANDFUL]
-    return sentences + file_cautions(summary.datasets.values())
+    cautions = [few_caution([in_set, *out_sets]), *file_cautions(summary.datasets.values())]
+    return sentences + [sentence for sentence in cautions if sentence]
 
 
 def file_cautions(sets: Iterable[SetSummary]) -> list[str]:
@@ -138,11 +138,18 @@ def _from_to(arrow: str) -> str:
     return "from " + arrow.replace(" -> ", " to ")
 
 
-def _of_few(one: SetSummary) -> str:
-    number = "one image" if one.num_images == 1 else f"{one.num_images} images"
+def few_caution(sets: Iterable[SetSummary]) -> str:
+    """What to know of sets of a handful of images, in a sentence; "" where there are none."""
+    few = [
+        f"{one.label} ({one.num_images})"
+        for one in sets
+        if one.num_images < _HANDFUL and not is_changed(one.preprocessing)  # the own ones again
+    ]
+    if not few:
+        return ""
     return (
-        f"Caution: {one.label} has {number}: intervals, which tell how much a figure owes to which "
-        f"images were scored, are too narrow with fewer than {_HANDFUL}."
+        f"Caution: there are few images of {', '.join(few)}. Intervals, which tell how much a "
+        f"figure owes to which images were scored, are too narrow with fewer than {_HANDFUL}."
     )
 
 

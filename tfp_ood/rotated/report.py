@@ -1,5 +1,6 @@
 """Prediction tables of a work directory -> the report on rotated digits."""
 
+import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,9 @@ has an independent Gaussian for every weight; <b>multiplicative flows</b> (Louiz
 each other.</li>
 </ul>"""
 
+_ASKED = ("digits", "num_rotated", "num_angles", "num_test")
+"""What predictions of turned digits say of `config.data`."""
+
 # Column -> what of a variant's entry in the summary stands there.
 _TURNED_CELLS = {
     "wrong class at 0.9 or more": "{share_confidently_wrong_all:.1%}",
@@ -57,13 +61,13 @@ def write_report(
 ) -> html.ReportResult:
     """Writes WORKDIR/report/: index.html, summary.json, and every figure as .png and .pdf.
 
-    Reads only WORKDIR/predictions.
+    Reads only WORKDIR/predictions, and which networks are in WORKDIR/model.
 
     Args:
       workdir: of the run.
       variants: which to show, "softmax" among them.
       digit_index: which image of each digit was drawn.
-      config: nested settings to list on the page.
+      config: nested settings to list on the page, which the tables have to be of.
 
     Raises:
       EvaluationError: a table is missing or damaged, they do not fit together, or were made with
@@ -80,7 +84,7 @@ def write_report(
         _check_networks(table, workdir)
     pictures = _read_pictures(workdir.root / predictions.PICTURES)
     if config is not None:
-        _check_config(config, pictures, rotated)
+        _check_config(config, rotated, sets)
     summary = summarize(rotated, sets, digit_index)
     outcome = rotated_outcome(summary)
     folder = workdir.report
@@ -133,26 +137,25 @@ def _check_networks(table: predictions.Predictions, workdir: WorkDir) -> None:
             )
 
 
-def _check_config(config: Mapping[str, Any], pictures: np.ndarray, rotated: Tables) -> None:
+def _check_config(config: Mapping[str, Any], rotated: Tables, sets: Tables) -> None:
     """Refuses predictions that were made with other settings than those that the page will show.
 
     Raises:
       EvaluationError: names the first setting that differs.
     """
     data = config["data"]
-    asked = {
-        "data.num_rotated": (data["num_rotated"], pictures.shape[1]),
-        "data.num_angles": (data["num_angles"], pictures.shape[2]),
-    }
-    for table in rotated.values():
-        digits = np.unique(table.keys["label"]).tolist()
-        asked["data.digits"] = (sorted(data["digits"]), digits)
-        asked["evaluate.num_draws"] = (config["evaluate"]["num_draws"], table.metadata["num_draws"])
-        for key, (now, was) in asked.items():
-            if now != was:
+    now = {f"data.{name}": data[name] for name in _ASKED}
+    now |= {"evaluate.num_draws": config["evaluate"]["num_draws"]}
+    now |= {"data.out_of_distribution": data["out_of_distribution"]}
+    for of_rotated, of_sets in zip(rotated.values(), sets.values(), strict=True):
+        was = {f"data.{name}": of_rotated.metadata[name] for name in _ASKED}
+        was |= {"evaluate.num_draws": of_rotated.metadata["num_draws"]}
+        was |= {"data.out_of_distribution": [name for name, *_ in of_sets.metadata["sets"][1:]]}
+        for key, value in json.loads(json.dumps(now)).items():
+            if value != was[key]:
                 raise EvaluationError(
-                    f"The predictions were made with other settings (config.{key} was {was}, now "
-                    f"{now}); run --mode=evaluate first, which makes them again."
+                    f"The predictions were made with other settings (config.{key} was {was[key]}, "
+                    f"now {value}); run --mode=evaluate first, which makes them again."
                 )
 
 

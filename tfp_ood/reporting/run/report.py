@@ -32,16 +32,17 @@ def write_report(
 ) -> ReportResult:
     """Writes WORKDIR/report/: summary.json, index.html, and the figures of the sections.
 
-    Reads only score tables, the trajectory and samples.
+    With a config it leaves what was asked in WORKDIR/asked.json too. Reads only score tables, the trajectory and samples.
 
     Args:
       workdir: of the run.
       sets: (name, split) of the score tables: in-distribution first, then at least one other.
-      config: nested settings to list on the page.
+      config: nested settings to list on the page, which the tables have to be of; the guard's rate
+        of false alarms is among them.
 
     Raises:
-      EvaluationError: a table is missing, damaged or of another model; the samples are damaged;
-        or there is nothing to compare with.
+      EvaluationError: a table is missing, damaged, of another model or of other settings; the
+        samples are damaged; or there is nothing to compare with.
     """
     if len(sets) < 2:
         raise EvaluationError(
