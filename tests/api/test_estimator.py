@@ -96,7 +96,7 @@ WRONG = {
     ),
     "long rows of colours": ({}, np.zeros((60, 3072)), r"3,072 values; .* as \(32, 32, 3\)"),
     "long rows of no square": ({}, np.zeros((60, 70)), r"70 values; .*\(height, width, channels\)"),
-    "fractions": ({}, OWN / 255.0, r"X: got fractions, at most 0\.2.*value_range=\(0, 1\)"),
+    "fractions": ({}, OWN / 255.0, r"X: got floats from 0 to 0\.2.*value_range=\(0, 1\)"),
     "no images": ({}, "OWN", "array"),
 }
 
@@ -113,6 +113,18 @@ def test_images_of_another_shape_than_those_of_the_fit_are_refused():
     fitted = OutlierDetector(false_alarm_rate=RATE).fit(OWN)
     with pytest.raises(ImageError, match=r"X: got images \[4, 16, 1\]; valid is \[8, 8, 1\]"):
         fitted.predict(OWN.reshape(60, 4, 16))
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_fractions_are_refused_after_the_fit_too():
+    fitted = OutlierDetector(false_alarm_rate=RATE).fit(OWN)
+    with pytest.raises(
+        ImageError, match=r"X: got floats from 0 to .* black with value_range=\(0, 2"
+    ):
+        fitted.predict(FOREIGN / 255.0)
+    assert len(fitted.predict(np.ones([2, 8, 8]))) == 2  # dark, but whole numbers
+    with pytest.raises(ImageError, match="X: got floats from 0 to 1, which are black"):
+        fitted.fit((OWN > 30).astype(np.float64))
 
 
 def test_fewer_images_than_the_rate_needs_are_refused_before_training(tmp_path):

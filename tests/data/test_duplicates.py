@@ -144,6 +144,18 @@ def test_copies_are_held_out_as_often_as_other_images():
     assert 6 < held_out["test"] < 34 and 6 < held_out["validation"] < 34
 
 
+@pytest.mark.parametrize("num_validation", [1, 2, 3])
+def test_pairs_are_test_images_where_few_are_held_out_for_validation(num_validation):
+    groups = np.arange(2_000)
+    groups[1_800:] = groups[:200]
+    data = DataConfig(num_validation=num_validation)
+    test, validation = (
+        division.playing("mine", 2_000, role, data, groups) for role in ("test", "validation")
+    )
+    assert 150 < len(test) < 250 and 1 <= len(validation) <= 4
+    assert 5 < np.sum(groups[test] < 200) / 2 < 40  # of 200 pairs 20 are expected
+
+
 @pytest.mark.parametrize("sizes", [(1, 1, 58), (58, 1, 1), (1, 1, 1, 57), (20, 20, 20)])
 def test_three_different_images_are_one_for_each_part(sizes):
     groups = np.repeat(np.cumsum(sizes) - sizes, sizes)

@@ -87,8 +87,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         values = self._values(X, reset=True)
         low, high = self.value_range or (float(values.min()), float(values.max()))
         self.value_range_ = (low, high)
-        images = self._images(values)
-        self._check_values(values)
+        images = self._images(values, fitting=True)
+        self._check_rows()
         given = (
             fit_lib.default_config(images) if self.config is None else fit_lib.typed(self.config)
         )
@@ -157,8 +157,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
                 "leave it out for images that have a shape."
             )
 
-    def _check_values(self, values: np.ndarray) -> None:
-        """Refuses images that would not be what somebody means: one pixel high, or black.
+    def _check_rows(self) -> None:
+        """Refuses long rows of no shape, which would be images one pixel high.
 
         Raises:
           ImageError: says what would be right.
@@ -171,12 +171,6 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
             raise ImageError(
                 f"image_shape: got None for rows of {size:,} values; valid is the (height, width, "
                 f"channels) of their images{such}."
-            )
-        most = values.max()
-        if values.dtype.kind == "f" and self.value_range_ == (0, _WHITE) and 0 < most <= 1:
-            raise ImageError(
-                f"X: got fractions, at most {most:g}, which are black with value_range=(0, "
-                f"{_WHITE}); valid is value_range=(0, 1)."
             )
 
     def _values(self, X: Any, reset: bool) -> np.ndarray:
@@ -201,7 +195,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         """(H, W, C) of an image."""
         return tuple(self.image_shape or self._own_shape or (1, self.n_features_in_, 1))
 
-    def _images(self, values: np.ndarray) -> np.ndarray:
+    def _images(self, values: np.ndarray, fitting: bool = False) -> np.ndarray:
         """Rows as uint8 images [N, H, W, C]."""
         shape, (low, high) = self._shape(), self.value_range_
         if int(np.prod(shape)) != self.n_features_in_:
@@ -213,6 +207,11 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
             raise ImageError(
                 f"X: got values from {values.min():g} to {values.max():g}; valid is from {low:g} "
                 f"to {high:g} (value_range)."
+            )
+        if (low, high) == (0, _WHITE) and _are_shares(values, fitting):
+            raise ImageError(
+                f"X: got floats from {values.min():g} to {values.max():g}, which are black with "
+                f"value_range=(0, {_WHITE}); valid is value_range=(0, 1), from `fit` on."
             )
         if values.dtype == np.uint8 and (low, high) == (0, _WHITE):
             return values.reshape(-1, *shape)
@@ -229,6 +228,12 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         if self.workdir is None:
             weakref.finalize(run, made.cleanup)
         return run
+
+
+def _are_shares(values: np.ndarray, whole_too: bool) -> bool:
+    """Whether floats seem to be shares of white; whole numbers, 0 and 1, only if that is asked."""
+    is_dark = values.dtype.kind == "f" and 0 < values.max() <= 1
+    return bool(is_dark and (whole_too or np.any(values % 1)))
 
 
 def _own_shape(X: Any) -> tuple[int, ...] | None:

@@ -56,8 +56,9 @@ def playing(
                 f"one{'s' * (num_different > 1)}; at least 3 are needed (one each for training, "
                 "validation and test)."
             )
-        order, sizes = _together(order, sizes, groups)
-    parts = np.split(order, np.cumsum(sizes))
+        parts = _together(order, sizes, groups)
+    else:
+        parts = np.split(order, np.cumsum(sizes))
     return dict(zip(("test", "validation", "train"), parts, strict=True))[role]
 
 
@@ -65,24 +66,34 @@ def _has_copies(groups: np.ndarray | None) -> bool:
     return groups is not None and len(np.unique(groups)) < len(groups)
 
 
-def _together(
-    order: np.ndarray, sizes: tuple[int, int], groups: np.ndarray
-) -> tuple[np.ndarray, tuple[int, int]]:
-    """The order with all copies of an image together, and about the same sizes of the parts for
-    test and validation, so that no group of copies is divided and none of the three parts is empty.
+def _together(order: np.ndarray, sizes: tuple[int, int], groups: np.ndarray) -> list[np.ndarray]:
+    """Images for test, validation and training, about as many as `sizes` of the first two, none of
+    the three empty, all copies of an image in one of them.
 
-    A group is where one fixed member of it was, so that images with copies are held out as often as
-    others. One that would be more than half of a part is trained on.
+    A group of copies is where the first of them is in the order, so that images with copies are
+    held out as often as others. One that would be more than half of a part is in a later one.
     """
-    place = np.argsort(order)[groups]  # of the group's first image
-    counts = np.bincount(groups)[groups]
-    late = np.where(counts > min(sizes) / 2, counts, 0)
-    order = np.lexsort((np.arange(len(order)), place, late))
-    ends = np.append(np.flatnonzero(np.diff(groups[order])) + 1, len(order))
-    test = np.clip(np.argmin(np.abs(ends - sizes[0])), 0, len(ends) - 3)
-    both = np.argmin(np.abs(ends - ends[test] - sizes[1]))
-    both = np.clip(both, test + 1, len(ends) - 2)
-    return order, (int(ends[test]), int(ends[both] - ends[test]))
+    firsts, counts = np.unique(groups, return_counts=True)
+    by_place = np.argsort(np.argsort(order)[firsts])
+    firsts, counts = firsts[by_place], counts[by_place]
+    part, left = np.full(len(order), len(sizes)), np.arange(len(firsts))
+    for number, size in enumerate(sizes):
+        taken, left = _taken(left, counts, size, leave=len(sizes) - number)
+        part[firsts[taken]] = number
+    part = part[groups]
+    return [order[part[order] == number] for number in range(len(sizes) + 1)]
+
+
+def _taken(
+    groups: np.ndarray, counts: np.ndarray, size: int, leave: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Groups, in their order, with about `size` images, at least one of them, and the others, at
+    least `leave`; of those with more than half as many the smallest, where no others are left."""
+    late = np.where(counts[groups] > max(1.0, size / 2), counts[groups], 0)
+    order = groups[np.argsort(late, kind="stable")]
+    nearest = np.argmin(np.abs(np.cumsum(counts[order]) - size)) + 1
+    number = np.clip(nearest, 1, len(groups) - leave)
+    return order[:number], np.sort(order[number:])
 
 
 def mark(num_images: int, data: DataConfig, groups: np.ndarray | None = None) -> str:

@@ -32,7 +32,8 @@ def write_report(
 ) -> ReportResult:
     """Writes WORKDIR/report/: summary.json, index.html, and the figures of the sections.
 
-    With a config it leaves what was asked in WORKDIR/asked.json too. Reads only score tables, the trajectory and samples.
+    With a config it leaves what was asked in WORKDIR/asked.json too. Reads only score tables, the
+    trajectory and samples.
 
     Args:
       workdir: of the run.
