@@ -101,7 +101,7 @@ def fit(
         places.check(made.data, place)
         experiment, mode = (stages.LIKELIHOOD, "run") if names else (_FIT, "fit")
         stages.run(experiment, made, place, root, mode)
-        if not names:
+        if not names and stages.LIKELIHOOD.cluster_of(made).is_chief:
             rate = {"false_alarm_rate": made.export.false_alarm_rate}
             asked.note(place, {"out_of_distribution": (), **asked.noted(place), **rate})
     return Run(made, place.root, place.weights or "")
@@ -116,7 +116,8 @@ def default_config(images: Images) -> Config:
     Returns:
       Of images whose sides two levels of the flow can halve, and are at most 64 pixels, their own
       shape; of others one that is near. Folders, and larger images, are cropped and resized to
-      32x32 pixels in colour, as in configs/audit.py. `dataclasses.replace` changes it.
+      32x32 pixels in colour, as in configs/audit.py; of an array, those more than twice as long as
+      wide are resized alone. `dataclasses.replace` changes it.
 
     Raises:
       UserError: the images are none.

@@ -1,8 +1,8 @@
 """The whole config of a run, as far as its work directory tells.
 
 `config.json` has what the model depends on. The rest is in what the other stages left: what they
-were asked, the metadata of the score tables, the record of the samples. Earlier versions left no
-record of what they were asked, of which the report and the score tables tell most.
+were asked, the metadata of the score tables, the record of the samples. Earlier versions did not
+leave what they were asked, of which the report and the score tables tell most.
 """
 
 import contextlib

@@ -39,10 +39,19 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     """
     workdir.check(config)
     sets = _open_sets(config, workdir, data_dir)
+    _score_missing(config, workdir, sets)
     names = config.data.out_of_distribution
     if names != (config.monitor.images,):  # new images are none to judge a model against
         judged = {"out_of_distribution": names} if names else {}
         asked.note(workdir, {"num_test": config.data.num_test, **judged})
+
+
+_Sets = list[tuple[pipeline.Split, pathlib.Path, dict[str, Any]]]
+"""Sets, and of each the path and metadata of its table."""
+
+
+def _score_missing(config: Config, workdir: WorkDir, sets: _Sets) -> None:
+    """Makes what is missing of the tables of sets, the own test images the first of them."""
     wanted = [one for one in sets if not _is_current(*one[1:])]
     _, in_path, in_facts = sets[0]
     wants_slopes = config.model.has_constant_volume and not second_order.read(
@@ -136,10 +145,8 @@ def _serves(path: pathlib.Path, facts: dict[str, Any]) -> bool:
     return tables.is_current(path, {"reference": reference, **facts} if reference else facts)
 
 
-def _open_sets(
-    config: Config, workdir: WorkDir, data_dir: str | None
-) -> list[tuple[pipeline.Split, pathlib.Path, dict[str, Any]]]:
-    """The judged sets and last the held-out images, with the path and metadata of their tables."""
+def _open_sets(config: Config, workdir: WorkDir, data_dir: str | None) -> _Sets:
+    """The judged sets and last the held-out images."""
     sets = pipeline.open_sets(config.data, data_dir)
     workdir.check_images(sets[0].version)
     name = config.data.in_distribution

@@ -140,8 +140,8 @@ def test_mass_of_all_colours_is_one(options):
     assert abs(np.mean(estimates) - 1.0) < 4 * error and error < 0.3
 
 
-def test_softmax_of_a_channel_is_given_those_before_it():
-    """log p = sum over channels c of log softmax(logits given channels < c), written out."""
+def test_the_likelihood_is_the_sum_of_the_channels_log_softmax():
+    """Written out; what each sees, `test_each_value_depends_on_those_before_it_alone` tells."""
     model = wild(contracts.initialized(case(GATED, (1, 1, 3))))
     pixels = np.random.default_rng(0).integers(0, 256, (64, 1, 1, 3)).astype(np.uint8)
     run = WholeImage(pixel_cnn_layers.network_inputs(pixels))
