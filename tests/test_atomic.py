@@ -86,12 +86,12 @@ def test_a_full_disk_is_named(number):
         raise OSError(number, os.strerror(number))
 
 
-def test_tensorflow_s_words_for_a_full_disk_are_known():
+def test_tensorflow_s_words_for_a_full_disk_are_known(tmp_path):
     full = tf.errors.ResourceExhaustedError(None, None, "a/b.index; No space left on device")
     with pytest.raises(DiskFullError, match=r"a/b\.index; No space"), atomic.full_disk_named():
         raise full
     with disk.files_up_to(10), pytest.raises(DiskFullError), atomic.full_disk_named():
-        tf.io.write_file("full", "more than ten bytes")
+        tf.io.write_file(str(tmp_path / "full"), "more than ten bytes")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ A limit of file sizes stands for a full disk: it fails in the same places, and n
 
 import pathlib
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import time
 import pyarrow.parquet as pq
 import pytest
 
+from tests import disk
 from tests.test_cli import QUICKSTART, ROOT, command
 from tfp_ood import cli
 from tfp_ood.config import Config
@@ -36,11 +36,6 @@ def run(argv, **kwargs):
     process = start(argv, **kwargs)
     _, said = process.communicate(timeout=_DEADLINE)
     return process.returncode, said
-
-
-def with_small_files(size):
-    """Arguments of a process none of whose files may be larger than `size` bytes."""
-    return {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))}
 
 
 def kill_when(process, exists):
@@ -120,7 +115,8 @@ def test_kill_9_while_scoring(workdir, data_dir):
 
 def test_disk_full_while_scoring(workdir, data_dir):
     argv = [*command(workdir, data_dir, NOISE), "--mode=evaluate"]
-    code, said = run(argv, **with_small_files(100_000))
+    with disk.files_up_to(100_000):  # which holds for its child too
+        code, said = run(argv)
     assert code == 75 and said.strip().splitlines()[-1].startswith("tfp_ood: the disk is full")
     assert not (workdir / "scores" / "noise.all.parquet").exists() and not leftovers(workdir)
     assert run(argv)[0] == 0
@@ -129,7 +125,8 @@ def test_disk_full_while_scoring(workdir, data_dir):
 
 def test_disk_full_while_a_backup_is_written(tmp_path, data_dir):
     argv = [*command(tmp_path / "run", data_dir, "--config.model.num_hidden=64"), "--mode=train"]
-    code, said = run(argv, **with_small_files(60_000))
+    with disk.files_up_to(60_000):  # which holds for its child too
+        code, said = run(argv)
     assert code == 75 and said.strip().splitlines()[-1].startswith("tfp_ood: the disk is full")
     assert not (tmp_path / "run" / "model").exists()
     assert run(argv)[0] == 0
@@ -139,7 +136,8 @@ def test_disk_full_while_a_backup_is_written(tmp_path, data_dir):
 def test_disk_full_while_exporting(workdir, data_dir):
     argv = command(workdir, data_dir, "--config.export.false_alarm_rate=0.5")
     assert run([*argv, "--mode=evaluate"])[0] == 0
-    code, said = run([*argv, "--mode=export"], **with_small_files(20_000))
+    with disk.files_up_to(20_000):  # which holds for its child too
+        code, said = run([*argv, "--mode=export"])
     assert code == 75 and said.strip().splitlines()[-1].startswith("tfp_ood: the disk is full")
     assert not (workdir / "export").exists() and not leftovers(workdir)
 

@@ -11,7 +11,7 @@ from tfp_ood import units
 from tfp_ood.families import PixelCNNConfig
 from tfp_ood.keras import keras
 from tfp_ood.models.pixel_cnn import heads, networks
-from tfp_ood.models.pixel_cnn.layers import MakeConv, Taps, WholeImage
+from tfp_ood.models.pixel_cnn.layers import MakeConv, Taps, WholeImage, network_inputs
 
 
 class UnmaskedNetwork(keras.layers.Layer):
@@ -55,8 +55,7 @@ class ToldHead(heads.CategoricalHead):
             values = images[..., channel : channel + 1]
             hidden = tf.nn.relu(run.conv(hidden_layer, seen))
             yield run.conv(output_layer, hidden), tf.cast(values[..., 0], tf.int32)
-            scaled = tf.cast(values, tf.float32) * (2.0 / (units.NUM_PIXEL_VALUES - 1)) - 1.0
-            seen = tf.concat([seen, scaled], axis=-1)
+            seen = tf.concat([seen, network_inputs(values)[..., :1]], axis=-1)
 
 
 PARTS = {"categorical": (UnmaskedNetwork, ToldHead)}

@@ -19,7 +19,6 @@ from tfp_ood.api.run import Run
 from tfp_ood.config import Config
 
 _WHITE = 255
-_LONGEST_ROW = 64
 _FEWEST = 3  # one each for training, validation and test
 _MOST_SEED = 2**31 - 1
 
@@ -87,8 +86,8 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         values = self._values(X, reset=True)
         low, high = self.value_range or (float(values.min()), float(values.max()))
         self.value_range_ = (low, high)
-        images = self._images(values, fitting=True)
         self._check_rows()
+        images = self._images(values, fitting=True)
         given = (
             fit_lib.default_config(images) if self.config is None else fit_lib.typed(self.config)
         )
@@ -164,7 +163,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
           ImageError: says what would be right.
         """
         size = self.n_features_in_
-        if not (self.image_shape or self._own_shape) and size > _LONGEST_ROW:
+        if not (self.image_shape or self._own_shape) and size > fit_lib.LARGEST:
             sides = {channels: math.isqrt(size // channels) for channels in (1, 3)}
             square = [(n, n, c) for c, n in sides.items() if n * n * c == size]
             such = f", such as {square[0]}" if square else ""

@@ -22,7 +22,8 @@ from tfp_ood.errors import UserError
 from tfp_ood.evaluation import asked
 from tfp_ood.workdir import WorkDir, open_workdir
 
-_LARGEST = 64  # pixels: larger images are cropped and resized, as in configs/audit.py
+LARGEST = 64
+"""Pixels: images with a longer side are cropped or resized, as in configs/audit.py."""
 _SMALL_SHAPE = (32, 32, 3)
 _BUFFER = 1 << 20
 
@@ -83,7 +84,9 @@ def fit(
     place = open_workdir(workdir)
     given = default_config(images) if config is None else typed(config)
     others = _sets(out_of_distribution)
-    (own, *names), files = zip(*(_name(one, place) for one in (images, *others)), strict=True)
+    known = [_trained_on(place), *asked.noted(place).get("out_of_distribution", [])]
+    named = [_name(one, place, known) for one in (images, *others)]
+    (own, *names), files = zip(*named, strict=True)
     if not names and config is not None:
         names = given.data.out_of_distribution
     data = dataclasses.replace(given.data, in_distribution=own, out_of_distribution=tuple(names))
@@ -172,7 +175,7 @@ def _model_shape(native: tuple[int | None, ...]) -> tuple[tuple[int, int, int], 
     """The shape of a model of images of this shape, and how other sizes are brought to it."""
     if None in native:
         return _SMALL_SHAPE, "crop"
-    if max(native[:2]) > _LARGEST:
+    if max(native[:2]) > LARGEST:
         # A crop is the middle of an image, which is to be at least half of it.
         return _SMALL_SHAPE, "crop" if max(native[:2]) <= 2 * min(native[:2]) else "resize"
     units = [4 if side >= 8 else 2 for side in native[:2]]
@@ -199,8 +202,19 @@ def typed(config: Config | Mapping[str, Any] | ml_collections.ConfigDict) -> Con
     return from_config_dict(given)
 
 
-def _name(images: Images, place: WorkDir) -> tuple[str, dict[pathlib.Path, np.ndarray]]:
-    """The name of a set in a config, and the file that an array is to be kept in."""
+def _trained_on(place: WorkDir) -> str:
+    """The name of the set that a model was, or is being, trained on; "" where there is none."""
+    return (place.trained_facts() or {}).get("data", {}).get("in_distribution", "")
+
+
+def _name(
+    images: Images, place: WorkDir, known: Iterable[str]
+) -> tuple[str, dict[pathlib.Path, np.ndarray]]:
+    """The name of a set in a config, and the file that an array is to be kept in.
+
+    In a directory that was moved, an array is still called as when it was trained on or judged:
+    by one of the names that are `known`.
+    """
     if not isinstance(images, np.ndarray):
         return _set_name(images), {}
     found = np.ascontiguousarray(as_images(images))
@@ -209,10 +223,6 @@ def _name(images: Images, place: WorkDir) -> tuple[str, dict[pathlib.Path, np.nd
     for start in range(0, flat.size, _BUFFER):
         digest.update(flat[start : start + _BUFFER])
     path = place.arrays / f"{digest.hexdigest()[:16]}.npy"
-    # In a directory that was moved, it is still called as when it was trained on or judged.
-    facts = place.trained_facts() or {}
-    known = [facts.get("data", {}).get("in_distribution", "")]
-    known += asked.noted(place).get("out_of_distribution", [])
     name = next((one for one in known if specs.kept_array(one) == path.name), f"array:{path}")
     return name, {path: found}
 
@@ -241,8 +251,7 @@ def _check_array(place: WorkDir, own: str) -> None:
     Raises:
       UserError: it is another.
     """
-    facts = place.trained_facts() or {}
-    theirs = facts.get("data", {}).get("in_distribution", own)
+    theirs = _trained_on(place)
     if theirs != own and all(map(specs.kept_array, (theirs, own))):
         raise UserError(
             f"{place.root} holds a model of another array of images than the one given now; use "

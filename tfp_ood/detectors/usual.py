@@ -159,8 +159,8 @@ def density(columns: Mapping[str, np.ndarray], seed: int = 0) -> Density:
     The number of Gaussians is that of the least Bayesian information criterion.
     """
     maps = {name: normal_scores(values) for name, values in columns.items()}
-    num_images = min(map(len, columns.values()))
-    most, scores = max(1, num_images // _PER_COMPONENT), _near(maps, columns)
+    scores = _near(maps, columns)
+    most = max(1, len(scores) // _PER_COMPONENT)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         fits = [

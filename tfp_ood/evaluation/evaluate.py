@@ -25,6 +25,9 @@ from tfp_ood.evaluation import (
 from tfp_ood.training import fit, strategy
 from tfp_ood.workdir import WorkDir
 
+_Sets = list[tuple[pipeline.Split, pathlib.Path, dict[str, Any]]]
+"""Sets, and of each the path and metadata of its table."""
+
 
 def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     """Scores every set whose table is missing or not current, and the held-out images.
@@ -44,10 +47,6 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     if names != (config.monitor.images,):  # new images are none to judge a model against
         judged = {"out_of_distribution": names} if names else {}
         asked.note(workdir, {"num_test": config.data.num_test, **judged})
-
-
-_Sets = list[tuple[pipeline.Split, pathlib.Path, dict[str, Any]]]
-"""Sets, and of each the path and metadata of its table."""
 
 
 def _score_missing(config: Config, workdir: WorkDir, sets: _Sets) -> None:

@@ -84,16 +84,10 @@ def read_held_out(workdir: WorkDir, in_table: ScoreTable) -> list[ScoreTable]:
     """
     path = workdir.score_table(in_table.dataset, "validation")
     found = [read_score_table(path)] if path.exists() else []
-    own = [one for one in found if all(_same(key, one, in_table) for key in _TRAINING)]
+    keys, facts = ("config_hash", "weights"), in_table.metadata
+    own = [one for one in found if all(one.metadata[key] == facts[key] for key in keys)]
     check_tables([in_table], own)
     return own
-
-
-_TRAINING = ("config_hash", "weights")
-
-
-def _same(key: str, one: ScoreTable, other: ScoreTable) -> bool:
-    return one.metadata[key] == other.metadata[key]
 
 
 def judged_sets(
