@@ -1,10 +1,6 @@
-import concurrent.futures
 import os
 import subprocess
 import sys
-import threading
-
-import pytest
 
 from tfp_ood import devices
 
@@ -86,15 +82,3 @@ def test_what_does_not_compute_in_halves_has_all_cores():
         "tf.ones([3]) + 1\nprint(tf.config.threading.get_intra_op_parallelism_threads())"
     )
     assert int(done.stdout) in (0, len(os.sched_getaffinity(0)))  # 0: TensorFlow's choice, all
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
-def test_only_the_thread_that_gives_way_does():
-    def priority():
-        devices.give_way()
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        first, second = (pool.submit(priority).result() for _ in range(2))
-    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    assert own < first < second or first == 19  # and no lower than that

@@ -31,14 +31,14 @@ from tfp_ood.detectors.base import Detector
 class Toy(Detector):
     """How far the size as a PNG file is from that of held-out images, in bytes."""
 
-    name, title, needs, needs_held_out = "toy", "Toy distance", ("png_bytes",), True
+    name, title, needs, needs_held_out = "toy", "Toy distance", ("code_bits",), True
     mean: float | None = None
 
     def fit(self, held_out):
-        return Toy(float(np.mean(held_out[0].statistics["png_bytes"])))
+        return Toy(float(np.mean(held_out[0].statistics["code_bits"])))
 
     def score(self, tables):
-        return np.abs(tables[0].statistics["png_bytes"] - self.mean)
+        return np.abs(tables[0].statistics["code_bits"] - self.mean)
 '''
 
 NOISE = '''
@@ -89,8 +89,8 @@ tables = []
 for name, split in [*sets, ("fashion_mnist", "validation")]:
     mean, size = (2.0, 6.25) if name == "mnist" else (3.0, 9.0)
     bits, sizes = rng.normal(mean, 0.1, 200), rng.normal(size, 0.2, 200)
-    write(root / "run", bits, name, split, {"png_bytes": sizes})
-    tables.append(with_columns(table(bits, name, split), png_bytes=sizes, webp_bytes=sizes))
+    write(root / "run", bits, name, split, {"code_bits": sizes})
+    tables.append(with_columns(table(bits, name, split), code_bits=8 * sizes))
 train = {"num_steps": 1, "batch_size": 1}
 (root / "run" / "config.json").write_text(json.dumps({"seed": 0, "train": train}))
 write_report(root / "run", sets)

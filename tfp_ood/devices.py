@@ -5,7 +5,6 @@ import os
 import pathlib
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 
 from absl import logging
@@ -113,21 +112,6 @@ def _held_back_stderr() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-
-
-def give_way() -> None:
-    """Lets other threads go first from now on where cores are short, on Linux.
-
-    For threads that work beside a model whose next operation must not wait. They still get a
-    quarter of a core that another process wants too.
-    """
-    if sys.platform == "linux":  # where a thread's number is as good as a process's
-        thread = threading.get_native_id()
-        nice = os.getpriority(os.PRIO_PROCESS, thread) + _NICER
-        os.setpriority(os.PRIO_PROCESS, thread, min(nice, 19))
-
-
-_NICER = 5
 
 
 def memory_bytes() -> int:

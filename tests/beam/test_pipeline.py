@@ -85,7 +85,7 @@ def check(table, pixels, made):
     model, guard, _ = made
     told = guards.columns_of(model, pixels)
     assert table.num_rows == len(pixels)
-    for name in ("log_prob", *model.terms, "png_bytes"):
+    for name in ("log_prob", *model.terms, "code_bits"):
         assert table.schema.field(name).type == pa.float64()
         np.testing.assert_allclose(table[name], told[name], rtol=1e-5, atol=1e-4)
     bits = units.bits_per_dim(table["log_prob"].to_numpy(), model.num_dims)
@@ -141,9 +141,9 @@ def test_a_tfds_set_has_the_numbers_of_this_process(score, made, data_dir, tmp_p
     ]
     assert table.column_names == [
         *("dataset", "split", "index", "label", "log_prob", "bits_per_dim"),
-        *("log_det", "log_prob_latent", "pixel_mean", "pixel_variance", "webp_bytes"),
+        *("log_det", "log_prob_latent", "pixel_mean", "pixel_variance"),
         *("p_value", *sorted(f"p_value.{name}" for name in made[1].reasons)),
-        *("percentile", "png_bytes", "score", "is_out_of_distribution", "reasons", "source"),
+        *("percentile", "code_bits", "score", "is_out_of_distribution", "reasons", "source"),
     ]
     facts = json.loads(table.schema.metadata[rows.METADATA_KEY])
     assert facts["preprocessing"] == {
@@ -463,7 +463,7 @@ def test_an_export_whose_guard_tells_too_little_is_named(score, tmp_path):
     )
     Image.new("L", (28, 28)).save(tmp_path / "a.png")
     code, said, *_ = score(f"--input={tmp_path}/a.png", export=tmp_path / "export")
-    assert code == 2 and "does not tell is_out_of_distribution, p_value, png_bytes, reasons" in said
+    assert code == 2 and "does not tell is_out_of_distribution, p_value, code_bits, reasons" in said
     assert "as those of earlier versions" in said
 
 

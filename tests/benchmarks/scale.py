@@ -74,14 +74,14 @@ def pipeline_part(num_images: int) -> dict[str, float]:
     import tensorflow as tf
 
     from tfp_ood.data import pipeline
-    from tfp_ood.evaluation import codecs, likelihood
+    from tfp_ood.evaluation import code_length, likelihood
 
     split = synthetic_split("synthetic", num_images)
 
     @tf.function(input_signature=[tf.TensorSpec([None, *SHAPE], tf.uint8)], autograph=False)
     def score(images: tf.Tensor) -> dict[str, tf.Tensor]:
         log_prob = -tf.cast(tf.shape(images)[0], tf.float32) * tf.ones(tf.shape(images)[:1])
-        return {"log_prob": log_prob, "png_bytes": codecs.png_bytes(images)}
+        return {"log_prob": log_prob, "code_bits": code_length.code_bits(images)}
 
     score(tf.constant(bank()[:250]))
     before = peak_mib()

@@ -10,7 +10,7 @@ COUNT = 2000
 
 def flow(latent, volume):
     return with_columns(
-        table(np.full(len(latent), 3.0)).without(["png_bytes", "webp_bytes"]),
+        table(np.full(len(latent), 3.0)).without(["code_bits"]),
         log_prob_latent=latent,
         log_det=volume,
     )
@@ -24,11 +24,11 @@ def test_minus_the_log_density_of_the_terms():
 
 
 def test_it_takes_what_the_table_has():
-    every = ("log_prob", "bits_per_dim", "log_det", "log_prob_latent", "png_bytes", "webp_bytes")
-    assert Density().uses(every) == ("log_prob_latent", "log_det", "png_bytes", "webp_bytes")
-    assert Density().uses(("log_prob", "png_bytes", "mean.level_1")) == ("log_prob", "png_bytes")
+    every = ("log_prob", "bits_per_dim", "log_det", "log_prob_latent", "code_bits", "mean.level_1")
+    assert Density().uses(every) == ("log_prob_latent", "log_det", "code_bits")
+    assert Density().uses(("log_prob", "code_bits", "mean.level_1")) == ("log_prob", "code_bits")
     assert Density().uses(("log_prob", "log_prob.red")) == ("log_prob.red",)
-    assert Density().uses(("png_bytes",)) == ()
+    assert Density().uses(("code_bits",)) == ()
 
 
 def test_high_and_low_are_both_unusual():

@@ -13,7 +13,7 @@ from tfp_ood.reporting.summary import summarize
 from tfp_ood.workdir import open_workdir
 
 NUM_DIMS = 12
-IMAGE_COLUMNS = ("pixel_mean", "pixel_variance", "png_bytes", "webp_bytes")
+IMAGE_COLUMNS = ("pixel_mean", "pixel_variance", "code_bits")
 
 
 def fake_split(name="mnist", split="test", num_images=10, **changes):
@@ -81,7 +81,7 @@ def judged(tables, kept=(), summary=None):
 def write(workdir, bits, name="mnist", split="test", columns=None, preprocessing=None, **model):
     """A table on disk with these bits per dimension and further columns, of at most 256 images."""
     made = fake_split(name, split, len(bits), **(preprocessing or {}))
-    columns = {"png_bytes": np.full(len(bits), 70.0), **(columns or {})}
+    columns = {"code_bits": np.full(len(bits), 560.0), **(columns or {})}
     values = units.log_prob_from_bits(np.asarray(bits), NUM_DIMS)
     likelihood.write_score_table(
         open_workdir(workdir).score_table(name, split),

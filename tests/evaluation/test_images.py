@@ -1,8 +1,4 @@
-import contextlib
-import io
-
 import numpy as np
-import PIL.Image
 import pytest
 
 from tests.evaluation.fakes import fake_split, metadata
@@ -21,22 +17,6 @@ def test_columns(channels):
     flat = given.reshape(5, -1).astype(float)
     np.testing.assert_allclose(found["pixel_mean"], flat.mean(1))
     np.testing.assert_allclose(found["pixel_variance"], flat.var(1))
-    file = io.BytesIO()
-    given = given.repeat(3 // channels, -1)
-    PIL.Image.fromarray(given[1]).save(file, "WEBP", lossless=True, quality=0, method=1)
-    assert found["webp_bytes"][1] == len(file.getvalue()) > found["webp_bytes"][0]
-    np.testing.assert_array_equal(np.asarray(PIL.Image.open(file)), given[1])
-
-
-@pytest.mark.parametrize("count", [1, 3, 40])
-def test_columns_are_taken_in_threads_in_order(count):
-    given = RNG.integers(0, 256, (count, 6, 4, 3), np.uint8)
-    with contextlib.closing(images.Measurer()) as measurer:
-        waits = [measurer.start(given), measurer.start(given[::-1])]
-        for wait, expected in zip(waits, (given, given[::-1]), strict=True):
-            found = wait()
-            for name, values in images.columns(expected).items():
-                np.testing.assert_array_equal(found[name], values, name)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100])

@@ -29,7 +29,7 @@ def test_columns_types_values_and_metadata(tmp_path):
     table = pq.ParquetFile(path).read()
     assert table.column_names == [
         "dataset", "split", "index", "label", "log_prob", "bits_per_dim", "log_prob_latent",
-        "log_det", "pixel_mean", "pixel_variance", "webp_bytes",
+        "log_det", "pixel_mean", "pixel_variance",
     ]  # fmt: skip
     assert pa.types.is_dictionary(table.schema.field("dataset").type)
     assert table.schema.field("log_prob").type == pa.float64()

@@ -46,7 +46,7 @@ def columns(count, seed):
         "log_det": log_det,
         "mean_square.level_1": rng.normal(1, 0.1, count),
         **{f"{test}.level_1": rng.gamma(2, size=count) for test in tests},
-        "png_bytes": rng.integers(300, 500, count).astype(float),
+        "code_bits": rng.integers(300, 500, count).astype(float),
     }
 
 
@@ -82,6 +82,6 @@ def test_no_images_have_no_verdicts(guard):
 
 def test_what_is_not_there_is_named(guard):
     given = columns(5, 1)
-    del given["png_bytes"]
-    with pytest.raises(ExportError, match="its detector combined needs png_bytes, which the"):
+    del given["code_bits"]
+    with pytest.raises(ExportError, match="its detector combined needs code_bits, which the"):
         in_a_graph(guard, given)

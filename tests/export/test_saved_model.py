@@ -77,7 +77,7 @@ def test_signatures_have_these_names_types_and_shapes(exported):
     terms = sorted(model.terms)
     floats = {"log_prob": ["bits_per_dim", "log_prob", *terms]}
     alone = [f"p_value.{name}" for name in guard.reasons]
-    floats["guard"] = [*floats["log_prob"], "percentile", "score", "p_value", *alone, "png_bytes"]
+    floats["guard"] = [*floats["log_prob"], "percentile", "score", "p_value", *alone, "code_bits"]
     for name in ("log_prob", "guard"):
         assert loaded.signatures[name].structured_input_signature == ((), {"images": images})
         outputs = dict(loaded.signatures[name].structured_outputs)
@@ -160,15 +160,15 @@ def test_tensorfloat_32_does_not_touch_a_flows_own_signal(tmp_path):
     assert moved_pixels[0] < 0.003 and moved_pixels[1] > 5 * moved_pixels[0]
 
 
-def test_the_images_are_encoded_beside_the_model_and_without_python(exported):
-    """No operation of a PNG encoder's waits for a network, and none calls this process."""
+def test_the_code_is_computed_beside_the_model_and_without_python(exported):
+    """No count waits for a network, and none calls this process."""
     *_, loaded = exported
     functions = loaded.signatures["guard"].graph.as_graph_def().library.function
     found = [{node.name: node for node in function.node_def} for function in functions]
     kinds = {node.op for nodes in found for node in nodes.values()}
-    assert "EncodePng" in kinds and not {kind for kind in kinds if "PyFunc" in kind}
+    assert "DenseBincount" in kinds and not {kind for kind in kinds if "PyFunc" in kind}
     for nodes in found:
-        waiting = [node for node in nodes.values() if node.op == "EncodePng"]
+        waiting = [node for node in nodes.values() if node.op == "DenseBincount"]
         while waiting:
             node = waiting.pop()
             assert "Call" not in node.op and "Conv" not in node.op
@@ -237,7 +237,7 @@ def test_what_calls_python_is_refused(tmp_path, monkeypatch):
         log_prob = tf.numpy_function(lambda x: x, [scores["log_prob"]], tf.float32)
         return {**scores, "log_prob": tf.ensure_shape(log_prob, [None])}
 
-    guard = guard_of({"log_prob": np.arange(80.0), "png_bytes": np.arange(80.0)}, RATE)
+    guard = guard_of({"log_prob": np.arange(80.0), "code_bits": np.arange(80.0)}, RATE)
     monkeypatch.setattr(model, "scoring_function", lambda num_draws, leaves: in_python)
     with pytest.raises(ExportError, match=r"cannot be exported: its log_prob calls back into Pyth"):
         saved_model.write(tmp_path / "m", model, 1, guard)
@@ -246,9 +246,9 @@ def test_what_calls_python_is_refused(tmp_path, monkeypatch):
 
 def test_a_guard_of_what_the_graph_does_not_tell_is_refused(tmp_path):
     model, rng = contracts.initialized(CASES["glow"]), np.random.default_rng(0)
-    names = ("log_prob", "png_bytes", "webp_bytes")
+    names = ("log_prob", "code_bits", "symmetry.flipped")
     guard = guard_of({name: rng.normal(size=80) for name in names}, RATE)
-    with pytest.raises(ExportError, match=r"its detector combined needs webp_bytes, which the exp"):
+    with pytest.raises(ExportError, match=r"its detector combined needs symmetry.flipped, which"):
         saved_model.write(tmp_path / "m", model, 1, guard)
     assert names[2] not in saved_model.computable(model, 1)
     assert {*names[:2], "log_det", "mean.level_1"} <= saved_model.computable(model, 1)

@@ -7,7 +7,7 @@ from tfp_ood.reporting.by_detector import auroc_table
 def sized(made, size):
     """The table with a size of all its images as files."""
     sizes = np.full(made.num_images, size)
-    return with_columns(made, png_bytes=sizes, webp_bytes=sizes)
+    return with_columns(made, code_bits=8 * sizes)
 
 
 OWN = sized(table([3.0, 3.1, 3.2], "fashion_mnist"), 3.0)

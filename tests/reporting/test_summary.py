@@ -101,7 +101,7 @@ def drawn(name, split="test", mean=3.0, size=9.0, **facts):
     """A table of 200 images around this mean, and this size as a file."""
     made = table(RNG.normal(mean, 0.2, 200), name, split, **facts)
     sizes = RNG.normal(size, 0.1, 200)
-    return with_columns(made, png_bytes=sizes, webp_bytes=sizes)
+    return with_columns(made, code_bits=8 * sizes)
 
 
 def test_the_guard_s_figures_are_there_of_the_own_set_too(tmp_path):

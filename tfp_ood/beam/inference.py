@@ -22,7 +22,7 @@ SIGNATURES = ("log_prob", "guard")
 
 _BATCH_SIZE = 250  # of exports that do not tell theirs, as those of earlier versions
 _IN_EVERY_LOG_PROB = {"log_prob", "bits_per_dim"}
-_IN_EVERY_GUARD = {"png_bytes", "p_value", "score", "is_out_of_distribution", "reasons"}
+_IN_EVERY_GUARD = {"code_bits", "p_value", "score", "is_out_of_distribution", "reasons"}
 _NOT_NUMBERS = {"is_out_of_distribution", "reasons"}
 
 
@@ -36,7 +36,7 @@ class Export:
     terms: tuple[str, ...]
     """What it tells beside log_prob and bits_per_dim, sorted: log_det, ..."""
     verdicts: tuple[str, ...]
-    """The numbers that the guard tells further, sorted: p_value, png_bytes, score, ..."""
+    """The numbers that the guard tells further, sorted: code_bits, p_value, score, ..."""
     fingerprint: str
     """TensorFlow's, of the graphs and weights: another one for another model."""
     batch_size: int

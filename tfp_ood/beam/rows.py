@@ -28,7 +28,7 @@ hold one whole set in order, with facts of the training that an exported model d
 SCORED = "scored"
 """The name of the metric that counts rows."""
 
-_IMAGE = ("pixel_mean", "pixel_variance", "webp_bytes")  # of `images.columns`
+_IMAGE = ("pixel_mean", "pixel_variance")  # of `images.columns`
 
 
 def schema(source: Input, export: Export, data: DataConfig) -> pa.Schema:

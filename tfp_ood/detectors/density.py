@@ -11,7 +11,7 @@ from tfp_ood.detectors.base import FittedDetector
 
 _TERMS = ("log_prob_latent", "log_det", "reconstruction", "kl")
 _CHANNELS = ("log_prob.red", "log_prob.green", "log_prob.blue")
-_IMAGE = ("png_bytes", "webp_bytes")
+_IMAGE = "code_bits"
 
 
 class Density(FittedDetector):
@@ -21,20 +21,22 @@ class Density(FittedDetector):
     the image's complexity among the statistics as in Osada et al., "Understanding likelihood of
     normalizing flow and image complexity through the lens of out-of-distribution detection", 2024.
     The statistics are the terms of log p(x) (of a flow log p(z) and log-det, of a VAE the
-    reconstruction and KL, of a PixelCNN its channels, else log p(x) itself) and the sizes of the
-    image as a PNG and a WebP file. It costs nothing beyond the likelihood. High means foreign,
-    whether a statistic is too low or too high. Blind to images whose statistics are all usual.
+    reconstruction and KL, of a PixelCNN its channels, else log p(x) itself) and the length of the
+    image under a lossless code (`evaluation.code_length`). It costs nothing beyond the likelihood.
+    High means foreign, whether a statistic is too low or too high. Blind to images whose statistics
+    are all usual.
     """
 
     name = "density"
     title = "Density of statistics"
+    is_combined = True
 
     def uses(self, names: Collection[str]) -> tuple[str, ...]:
-        """The terms and sizes that the table has."""
+        """The terms that the table has, and the length."""
         if self.columns or "log_prob" not in names:
             return self.columns
         terms = [name for name in (*_TERMS, *_CHANNELS) if name in names] or ["log_prob"]
-        return (*terms, *(name for name in _IMAGE if name in names))
+        return (*terms, _IMAGE) if _IMAGE in names else tuple(terms)
 
     def learn(self, columns: Mapping[str, np.ndarray]) -> None:
         """Fits the mixture."""

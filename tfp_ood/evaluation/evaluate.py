@@ -13,7 +13,7 @@ from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import (
     asked,
-    codecs,
+    code_length,
     images,
     likelihood,
     passes,
@@ -103,7 +103,7 @@ def scorer(
         input_signature=[tf.TensorSpec([None, *model.image_shape], tf.uint8)], autograph=False
     )
     def score(batch: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = {**statistics(batch), "png_bytes": codecs.png_bytes(batch)}
+        found = {**statistics(batch), "code_bits": code_length.code_bits(batch)}
         if of_other:
             found[reference.COLUMN] = of_other(batch)["log_prob"]
         return found

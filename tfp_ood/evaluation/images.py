@@ -5,24 +5,19 @@ NAME.SPLIT.npz with what is no column: the likeliest and unlikeliest images, som
 evenly over the set, and the moments of every pixel (`Kept`).
 """
 
-import concurrent.futures
 import dataclasses
-import io
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import PIL.Image
-import PIL.WebPImagePlugin  # which registers itself in PIL.Image.SAVE
 
-from tfp_ood import atomic, devices
+from tfp_ood import atomic
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import tables
 
 _NUM_EXTREMES = 16
 _NUM_SPREAD = 256  # of 32x32x3 pixels under 1 MB
-_WEBP = {"lossless": True, "quality": 0, "method": 1}  # others are larger, or slower and no smaller
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +48,7 @@ def columns(images: np.ndarray) -> dict[str, np.ndarray]:
 
     Returns:
       float64 [B] each: `pixel_mean` and `pixel_variance` over the values of the image (pixel
-      values and their squares), and `webp_bytes`, the size of the image as a lossless WebP file,
-      a measure of complexity (Serra et al., 2020, "Input complexity and out-of-distribution
-      detection").
+      values and their squares).
     """
     values = images.reshape(len(images), -1).astype(np.float64)  # whose sums are exact
     count, total = values.shape[1], values.sum(1)
@@ -63,44 +56,7 @@ def columns(images: np.ndarray) -> dict[str, np.ndarray]:
     return {
         "pixel_mean": total / count,
         "pixel_variance": (count * squares - total**2) / count**2,
-        "webp_bytes": np.array([_webp_size(image) for image in images], np.float64),
     }
-
-
-class Measurer:
-    """Takes `columns` of batches in threads of its own, while a model computes."""
-
-    def __init__(self) -> None:
-        self._num_threads = devices.num_cores()
-        self._pool = concurrent.futures.ThreadPoolExecutor(
-            self._num_threads, initializer=devices.give_way
-        )
-
-    def start(self, images: np.ndarray) -> Callable[[], dict[str, np.ndarray]]:
-        """Begins with a batch; what is returned waits for its columns."""
-        parts = np.array_split(images, min(self._num_threads, len(images)))
-        futures = [self._pool.submit(columns, part) for part in parts]
-
-        def wait() -> dict[str, np.ndarray]:
-            found = [future.result() for future in futures]
-            return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
-
-        return wait
-
-    def close(self) -> None:
-        """Ends the threads."""
-        self._pool.shutdown(cancel_futures=True)
-
-
-def _webp_size(image: np.ndarray) -> int:
-    """As `picture.save` makes it, a tenth sooner for small images, by the format's own plugin."""
-    height, width, num_channels = image.shape
-    mode = "L" if num_channels == 1 else "RGB"
-    picture = PIL.Image.frombytes(mode, (width, height), image.tobytes())
-    picture.encoderinfo = _WEBP
-    with io.BytesIO() as file:
-        PIL.Image.SAVE["WEBP"](picture, file, "")
-        return file.tell()
 
 
 def spread(num_images: int, most: int) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Model x data set -> score table (see `tables`), streamed."""
 
-import contextlib
 import itertools
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -58,13 +57,12 @@ def write_score_table(
     audit, keeper = _Audit(split), images.Keeper(split.num_images)
     title = f"scoring {audit.key}"
     with (
-        contextlib.closing(images.Measurer()) as measurer,
         atomic.replacing(path) as temporary,
         tqdm.tqdm(
             total=split.num_images, desc=title, unit=" images", leave=False, disable=not progress
         ) as bar,
     ):
-        rows = _scored_rows(scorer, batches, audit, keeper, measurer, bar)
+        rows = _scored_rows(scorer, batches, audit, keeper, bar)
         _write_row_groups(temporary, rows, {tables.METADATA_KEY: tables.encode_metadata(metadata)})
         audit.finish()
         # Before the table: where there is a table, this is there too.
@@ -76,18 +74,16 @@ def _scored_rows(
     batches: Iterable[Mapping[str, Any]],
     audit: "_Audit",
     keeper: images.Keeper,
-    measurer: images.Measurer,
     bar: tqdm.tqdm,
 ) -> Iterator[pa.RecordBatch]:
     """The table's rows, a batch at a time."""
 
     def started(batch: Mapping[str, Any]) -> tuple[Any, ...]:
-        pixels = np.asarray(batch["image"])
-        return batch, pixels, measurer.start(pixels), scorer(batch["image"])
+        return batch, scorer(batch["image"])
 
-    # One batch ahead, so that neither the model nor the measurer waits for the other's last image.
-    for batch, pixels, measures, scores in _ahead(map(started, batches)):
-        index = np.asarray(batch["index"])
+    # One batch ahead, so that an accelerator does not wait for what is done with the last one.
+    for batch, scores in _ahead(map(started, batches)):
+        index, pixels = np.asarray(batch["index"]), np.asarray(batch["image"])
         statistics = {k: np.asarray(v, np.float64) for k, v in scores.items()}
         audit.see(index, statistics)
         log_prob = statistics.pop("log_prob")
@@ -100,7 +96,7 @@ def _scored_rows(
             "log_prob": log_prob,
             "bits_per_dim": units.bits_per_dim(log_prob, pixels[0].size),
             **statistics,
-            **measures(),
+            **images.columns(pixels),
         }
         bar.update(len(index))
         yield pa.RecordBatch.from_pydict(columns)

@@ -9,8 +9,8 @@ The interface between evaluation, which writes it, and every score and report. I
     log_prob      float64                nats per image, of the discrete image
     bits_per_dim  float64
     ...           float64                what else the model tells of an image (nats)
-    png_bytes     float64                size of the image as a PNG file (`codecs.png_bytes`)
-    pixel_mean, pixel_variance, webp_bytes
+    code_bits     float64                length of the image under a code (`code_length.code_bits`)
+    pixel_mean, pixel_variance
                   float64                of the image itself too (`images.columns`)
 
 Models compute in float32; the table holds float64, which is exact for float32 values and lets sums
@@ -45,7 +45,7 @@ SET_KEYS = (
 )
 """Facts of the images. All other metadata are facts of the model and how it was asked."""
 
-FORMAT = 4
+FORMAT = 5
 """The format of the tables that this version writes and reads; others are made again."""
 
 MODEL_KEYS = ("family", "num_parameters", "config_hash", "weights", "kind", "num_draws", "seed")

@@ -154,8 +154,8 @@ def _limits(facts: Facts, in_set: SetSummary) -> list[str]:
         f"{percent(spread)} (one standard deviation). Measured on the test images: "
         f"{percent(measured)}.",
         f"Images must be prepared as those of the training were (here: {changes(in_set)}). Other "
-        "cropping, resizing or compression changes likelihoods and the sizes of files, and with "
-        "them the verdict.",
+        "cropping, resizing or compression changes likelihoods and lengths, and with them the "
+        "verdict.",
         "`reasons` are the detectors whose own score is rare at the same rate. They describe the "
         "scores, not the image: no reason is a cause.",
         _rounding(facts.config.model),
@@ -197,9 +197,9 @@ def _signatures(facts: Facts) -> list[str]:
         f"{further}: float32 [N]",
         "`guard`: images uint8 [N, H, W, C] -> the same, and score (of all detectors together, "
         "higher is more foreign), p_value (of the score), percentile (of the likelihood; 0: "
-        "unlikelier than all held-out images, 100: likelier than all), png_bytes (size as a PNG "
-        f"file), {alone} (of each detector alone): float32 [N]; is_out_of_distribution: bool [N]; "
-        "reasons: string [N]",
+        "unlikelier than all held-out images, 100: likelier than all), code_bits (length under a "
+        f"lossless code), {alone} (of each detector alone): float32 [N]; is_out_of_distribution: "
+        "bool [N]; reasons: string [N]",
         "`sample`: num_images int32 [], seed int32 [], temperature float32 [] -> images uint8 "
         "[num_images, H, W, C]; the same for the same seed",
         "`python client.py IMAGES.npy` asks the guard; it needs tensorflow and numpy alone.",

@@ -8,13 +8,13 @@ import tensorflow as tf
 from tfp_ood import paths, units
 from tfp_ood.detectors.guard import Guard
 from tfp_ood.errors import ExportError
-from tfp_ood.evaluation import codecs
+from tfp_ood.evaluation import code_length
 from tfp_ood.export.guard_graph import judgement_tensors
 from tfp_ood.models import LikelihoodModel
 
 SIGNATURES = ("log_prob", "sample", "guard")
 
-PNG_BYTES = "png_bytes"
+CODE_BITS = "code_bits"
 """The column that the guard tells of the image itself."""
 
 _PROCESS_BOUND = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
@@ -34,7 +34,7 @@ def write(
     """Writes a SavedModel with the signatures `SIGNATURES`.
 
     `log_prob`: images uint8 `[N, H, W, C]` -> bits_per_dim and the columns that `shipped` names,
-    float32 `[N]` each. `guard`: images -> the same, png_bytes (the size as a PNG file, float32
+    float32 `[N]` each. `guard`: images -> the same, code_bits (`code_length.code_bits`, float32
     `[N]`), and all of `guard_graph.judgement_tensors`. `sample`: num_images int32 `[]`, seed int32
     `[]`, temperature float32 `[]` -> images uint8 `[num_images, H, W, C]`, those of
     `LikelihoodModel.sample` where it draws as many at once. N is free, 0 included. Beside the
@@ -67,8 +67,8 @@ def write(
 
     def judged(images: tf.Tensor) -> dict[str, tf.Tensor]:
         # Neither waits for the other.
-        columns = {**score(images), PNG_BYTES: codecs.png_bytes(images)}
-        further = {PNG_BYTES: columns[PNG_BYTES], **judgement_tensors(guard, columns)}
+        columns = {**score(images), CODE_BITS: code_length.code_bits(images)}
+        further = {CODE_BITS: columns[CODE_BITS], **judgement_tensors(guard, columns)}
         return {**told(columns), **further}
 
     images = tf.TensorSpec([None, *model.image_shape], tf.uint8)
@@ -99,7 +99,7 @@ def computable(model: LikelihoodModel, num_draws: int) -> frozenset[str]:
       num_draws: noise draws per image.
     """
     told = model.scoring_function(num_draws, leaves=True).get_concrete_function().structured_outputs
-    return frozenset([*told, PNG_BYTES])
+    return frozenset([*told, CODE_BITS])
 
 
 def _of_any_number(told: _Told) -> _Told:

@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 SETS = [("fashion_mnist", "test"), ("mnist", "test"), ("noise", "all")]
 RATE = 0.1
 ALIKE = {"duplicates": {"num_images": 60, "num_copies": 0, "num_alike": 4}}
-SMALL = {"png_bytes": np.full(199, 3.0)}
+SMALL = {"code_bits": np.full(199, 24.0)}
 
 
 @pytest.fixture(scope="module", name="workdir")
@@ -26,7 +26,7 @@ def _workdir(tmp_path_factory):
     root = tmp_path_factory.mktemp("run")
     write(root, RNG.normal(3.0, 0.1, 199), "fashion_mnist", "validation", SMALL)
     for (name, split), mean in zip(SETS, (3.0, 2.0, 8.0), strict=True):
-        columns = {"png_bytes": np.zeros(60)} if name == "mnist" else SMALL
+        columns = {"code_bits": np.zeros(60)} if name == "mnist" else SMALL
         found = ALIKE if name == "fashion_mnist" else None
         write(root, RNG.normal(mean, 0.1, 60), name, split, columns, found)
     return root

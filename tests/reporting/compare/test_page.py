@@ -29,7 +29,7 @@ def finish(root, seed=0, foreign_bits=2.0, sets=SETS, **facts):
     for name, split in (*sets, *held_out):
         mean = 3.0 if name == sets[0][0] else foreign_bits
         count = 100 if split == "validation" else 60
-        size = {"png_bytes": np.full(count, 5.0 if name == sets[0][0] else 0.0)}
+        size = {"code_bits": np.full(count, 40.0 if name == sets[0][0] else 0.0)}
         bits = rng.normal(mean, 0.3, count)
         write(root, bits, name, split, size, seed=seed, config_hash=root.name, weights=root.name)
     write_report(root, sets)

@@ -29,11 +29,11 @@ def _workdirs(tmp_path_factory):
         facts = from_config_dict(experiment(family, "fashion_mnist", "small")).training_facts()
         (root / "config.json").write_text(json.dumps(facts))
         for (name, split), bits in zip(SETS, (3.0, 2.0), strict=True):
-            size = {"png_bytes": np.full(27, 5.0 if bits == 3.0 else 0.0)}
+            size = {"code_bits": np.full(27, 40.0 if bits == 3.0 else 0.0)}
             write(root, [bits - 0.1, bits, bits + 0.1] * 9, name, split, size, family=family)
         if family == "glow":
             held_out = np.random.default_rng(0).normal(3.0, 0.1, 100)
-            size = {"png_bytes": np.full(100, 5.0)}
+            size = {"code_bits": np.full(100, 40.0)}
             write(root, held_out, "fashion_mnist", "validation", size, family=family)
         write_report(root, SETS)
     return [folder / "glow", folder / "vae"]

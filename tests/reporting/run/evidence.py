@@ -22,7 +22,7 @@ def of_flow(made, volume, spare=0.0):
     """
     terms = {"log_prob_latent": made.log_prob - volume, "log_det": volume + 0 * made.log_prob}
     bits = made.bits_per_dim * NUM_DIMS + RNG.normal(400 - spare, 2, made.num_images)
-    return with_columns(made, **terms, png_bytes=bits / 8, webp_bytes=bits / 8)
+    return with_columns(made, **terms, code_bits=bits)
 
 
 def kept(made, variance):

@@ -27,7 +27,7 @@ def test_it_is_described_to_those_who_cannot_see_it(tmp_path):
 
 
 def test_one_detector_is_no_map(tmp_path):
-    tables = [one.without(["png_bytes"]) for one in (table([3.0], "fashion_mnist"), table([2.0]))]
+    tables = [one.without(["code_bits"]) for one in (table([3.0], "fashion_mnist"), table([2.0]))]
     assert heat_map.section(evidence(tmp_path, tables)) is None
     assert heat_map.section(evidence(tmp_path, [OWN, HALF])) is None
 

@@ -67,7 +67,7 @@ def test_the_section_says_and_shows_it(given):
 def test_nothing_without_a_guard_or_without_mistakes(tmp_path):
     assert mistakes.section(evidence(tmp_path, [OWN, MNIST])) is None
     # All far away, and own images that are those of the held-out half.
-    far = with_columns(MNIST, png_bytes=np.zeros(30), webp_bytes=np.zeros(30))
+    far = with_columns(MNIST, code_bits=np.zeros(30))
     own = HELD_OUT.take(np.argsort(np.abs(HELD_OUT.log_prob - np.median(HELD_OUT.log_prob)))[:3])
     own = type(own)(**{**vars(own), "split": "test", "metadata": OWN.metadata})
     made = mistakes.section(evidence(tmp_path, [own, far], held_out=[HELD_OUT]))

@@ -37,10 +37,10 @@ def test_other_families_have_no_terms():
 
 def test_complexity_is_scipys_correlation():
     size = RNG.integers(60, 90, 40).astype(float)
-    found = complexity(with_columns(OWN, png_bytes=size))
+    found = complexity(with_columns(OWN, code_bits=8 * size))
     assert found["spearman"] == pytest.approx(stats.spearmanr(size, OWN.log_prob)[0])
     assert found["pearson"] == pytest.approx(np.corrcoef(size, OWN.log_prob)[0, 1])
-    assert found["png_bits_per_dim"] == pytest.approx(8 * size.mean() / NUM_DIMS)
+    assert found["code_bits_per_dim"] == pytest.approx(8 * size.mean() / NUM_DIMS)
 
 
 def test_no_correlation_with_what_does_not_vary():

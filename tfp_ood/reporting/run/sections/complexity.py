@@ -1,4 +1,4 @@
-"""Likelihood against complexity: the size of an image as a PNG file."""
+"""Likelihood against complexity: the length of an image under a lossless code."""
 
 from collections.abc import Sequence
 
@@ -22,27 +22,29 @@ def section(evidence: Evidence) -> Section:
     for one in evidence.sets:
         numbers = found[one.key]
         correlations = (_correlation(numbers[name]) for name in ("spearman", "pearson"))
-        rows.append([one.label, *correlations, f"{numbers['png_bits_per_dim']:.2f}"])
-    header = ["Set", "rank correlation", "correlation", "PNG, bits/dim"]
+        rows.append([one.label, *correlations, f"{numbers['code_bits_per_dim']:.2f}"])
+    header = ["Set", "rank correlation", "correlation", "code, bits/dim"]
     caption = "Each mark is an image. What compresses well is likely, whatever it shows."
-    body = evidence.draw("complexity", drawing, "Likelihood against PNG size, by set", caption)
-    body += html.table("log p(x) and the size as a PNG file", header, rows, "metrics")
+    body = evidence.draw(
+        "complexity", drawing, "Likelihood against length under a lossless code, by set", caption
+    )
+    body += html.table("log p(x) and the length under a lossless code", header, rows, "metrics")
     return Section(html.section("Likelihood against complexity", body), found)
 
 
 def complexity(table: ScoreTable) -> dict[str, float | None]:
-    """How log p(x) goes with the size of x as a PNG file, over the images of a set.
+    """How log p(x) goes with the length of x under a lossless code, over the images of a set.
 
     Returns:
-      mean `png_bits_per_dim`, and the correlations `pearson` and `spearman` of log_prob and
-      png_bytes: None where one of them is the same for all images.
+      mean `code_bits_per_dim`, and the correlations `pearson` and `spearman` of log_prob and
+      code_bits: None where one of them is the same for all images.
     """
-    size = table.statistics["png_bytes"]
-    varies = np.ptp(size) > 0 and np.ptp(table.log_prob) > 0
+    length = table.statistics["code_bits"]
+    varies = np.ptp(length) > 0 and np.ptp(table.log_prob) > 0
     return {
-        "png_bits_per_dim": float(8.0 * np.mean(size) / table.num_dims),
-        "pearson": float(stats.pearsonr(size, table.log_prob)[0]) if varies else None,
-        "spearman": float(stats.spearmanr(size, table.log_prob)[0]) if varies else None,
+        "code_bits_per_dim": float(np.mean(length) / table.num_dims),
+        "pearson": float(stats.pearsonr(length, table.log_prob)[0]) if varies else None,
+        "spearman": float(stats.spearmanr(length, table.log_prob)[0]) if varies else None,
     }
 
 
@@ -56,7 +58,7 @@ def draw(sets: Sequence[JudgedSet]) -> Figure:
     for number, one in enumerate(sets):
         step = -(-one.table.num_images // _NUM_DOTS)
         axes.scatter(
-            8.0 * one.table.statistics["png_bytes"][::step] / one.table.num_dims,
+            one.table.statistics["code_bits"][::step] / one.table.num_dims,
             one.table.bits_per_dim[::step],
             s=14,
             marker=figures.MARKERS[number % len(figures.MARKERS)],
@@ -68,7 +70,7 @@ def draw(sets: Sequence[JudgedSet]) -> Figure:
             rasterized=True,
         )
     axes.invert_yaxis()  # likelier is up, as in the other figures
-    axes.set_xlabel("size as a PNG file  [bits/dim]")
+    axes.set_xlabel("length under a lossless code  [bits/dim]")
     axes.set_ylabel("-log p(x)  [bits/dim], likelier is up")
     figures.finish(figure)
     return figure

@@ -1,0 +1,328 @@
+"""The length of images under a fixed lossless code, in a graph that an exported model takes along.
+
+How much an image costs a code that knows of images in general, and of no set, tells how complex it
+is (`detectors/complexity.py`). PNG and WebP are such codes. Their files take half a millisecond of
+a core for 32x32x3 pixels, are made outside of TensorFlow, and small ones are mostly headers and
+tables. This code writes no file: counts tell its length.
+"""
+
+import functools
+import math
+
+import numpy as np
+import tensorflow as tf
+from scipy import special
+
+_NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
+"""Rows above and columns left of a pixel, of what a decoder knows before it."""
+_NEAR = _NEIGHBOURS[:4]
+_OF_OTHERS = 4
+"""How many of the neighbours of a known colour take part in a linear prediction."""
+_FARTHEST = 127.0
+"""From a pixel's prediction, of what takes part in it: sums of a thousand products are exact."""
+_MOST_EXACT = 1024
+_RIDGE = 10.0
+_STEPS = 256.0
+_COEFFICIENT_BITS = 10.0
+"""Coefficients are multiples of 1 / `_STEPS` in [-2, 2)."""
+
+_NUM_SIZES = 16
+"""Of errors: 0, 1, 2, 3 to 4, 5 to 6, 7 to 10, ... 191 to 254, 255."""
+_NUM_ERRORS = 2 * _NUM_SIZES - 1
+"""Classes of errors: none, then of each size the positive and the negative ones."""
+_NUM_ACTIVITIES = 13
+_NUM_CELLS = _NUM_ACTIVITIES * _NUM_ERRORS
+_MOST_ACTIVITY = 192
+"""Of what the prior of the last context is made."""
+_PRIOR_COUNTS = 25.0
+"""How many errors what is expected of them weighs, in each context."""
+_NARROWEST = 0.1
+_UNEXPECTED = 0.02
+"""The share of what is expected that all classes have in common."""
+
+_VALUES = (0, 1, 4, 16, 48, 80, 112, 144, 176, 208, 240, 252, 255, 256)
+"""Where classes of pixel values begin: 0, 1 to 3, ... 252 to 254, 255."""
+_NUM_VALUES = len(_VALUES) - 1
+_NUM_LEVELS = 3
+_OF_PATTERNS = ((0, 1), (1, 0), (1, -1))
+_NUM_PATTERNS = _NUM_LEVELS ** len(_OF_PATTERNS)
+_ALL_MIDDLE = _NUM_PATTERNS // 2
+
+_NUM_PREDICTIONS = 2
+_NUM_WAYS = _NUM_PREDICTIONS + 2
+"""To code the first colour; further ones have the predictions alone."""
+_GROUP = 2**18
+"""Values of pixels that are worked on at once, for memory's sake."""
+_AT_ONCE = 4
+
+
+def code_bits(images: tf.Tensor) -> tf.Tensor:
+    """The length of each image in bits under a fixed lossless code, a measure of complexity.
+
+    Colours are coded one after the other, green first, each in the shortest of these ways:
+
+    - errors of the median prediction of LOCO-I (Weinberger et al., 2000, "The LOCO-I lossless image
+      compression algorithm"), to which red and blue add the error of green, each in the context of
+      the sizes of the errors next to it;
+    - errors of the best linear prediction from neighbours and known colours, whose coefficients are
+      coded too;
+    - green alone: values, in the context of which neighbours are dark or bright;
+    - green alone: values where any neighbour is dark or bright, as in drawings, and errors
+      elsewhere.
+
+    In each context classes are coded by their counts so far (Krichevsky & Trofimov, 1981, "The
+    performance of universal encoding"), and what is left of a value in a class takes the logarithm
+    of how many there are. The length of an adaptive code depends on the last counts alone, in
+    whatever order they came, so that nothing has to be coded. All but a small linear system is
+    exact: an image has the same length in every batch. It is computed on the CPU, beside a model.
+
+    Args:
+      images: uint8 `[B, H, W, 1 or 3]`, of which all but B is known.
+
+    Returns:
+      float32 `[B]`.
+    """
+    size = max(1, _GROUP // math.prod(images.shape[1:]))
+    with tf.device("CPU"):
+        count = tf.maximum(1, (tf.shape(images)[0] + size - 1) // size)
+        found = tf.TensorArray(tf.float32, count, element_shape=[None], infer_shape=False)
+
+        def of_group(number: tf.Tensor, found: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            group = images[number * size : (number + 1) * size]
+            return number + 1, found.write(number, _of_group(group))
+
+        _, found = tf.while_loop(
+            lambda number, _: number < count, of_group, (0, found), parallel_iterations=_AT_ONCE
+        )
+        return found.concat()
+
+
+def _of_group(images: tf.Tensor) -> tf.Tensor:
+    """`code_bits` of a few images."""
+    first, further = ways(images)
+    bits = tf.reduce_min(first, -1) + math.log2(_NUM_WAYS)
+    bits += tf.reduce_sum(tf.reduce_min(further, 1) + math.log2(_NUM_PREDICTIONS), -1)
+    return tf.cast(bits, tf.float32)
+
+
+def ways(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The length of each colour in each way, without the bits that say which.
+
+    Args:
+      images: uint8 `[B, H, W, C]`.
+
+    Returns:
+      float64 `[B, 4]` of gray or green, by median and by linear prediction, by values, by both; and
+      `[B, 2, C - 1]` of red and blue, by median and by linear prediction.
+    """
+    num_colours = images.shape[-1]
+    planes = tf.transpose(images, [0, 3, 1, 2])
+    if num_colours > 1:
+        planes = tf.concat([planes[:, 1:2], planes[:, :1], planes[:, 2:]], 1)
+    values = tf.cast(planes, tf.float32)
+    predicted = tf.clip_by_value(_predictions(values), 0.0, 255.0)
+    errors = tf.tile(values, [1, _NUM_PREDICTIONS, 1, 1]) - predicted
+    classes = _classes_in_context(errors, num_colours)
+    prior = np.stack([_prior(6.0 if colour == 0 else 8.0) for colour in range(num_colours)])
+
+    start = np.arange(errors.shape[1], dtype=np.int32)[:, None, None] * _NUM_CELLS
+    counts = _counts(classes + start, [errors.shape[1], _NUM_ACTIVITIES, _NUM_ERRORS])
+    bits = _bits_of_errors(counts, np.concatenate([prior] * _NUM_PREDICTIONS))
+    costs = [_COEFFICIENT_BITS * len(_taking_part(colour)) for colour in range(num_colours)]
+    bits = tf.reshape(bits, [-1, _NUM_PREDICTIONS, num_colours])
+    bits += np.array([[0.0] * num_colours, costs])
+
+    patterns, drawn = _patterns(planes[:, 0])
+    area = math.prod(planes.shape[2:])
+    of_values = _bits_of_values(_counts(drawn, [_NUM_PATTERNS, _NUM_VALUES]), area)
+    mixed = tf.where(patterns == _ALL_MIDDLE, classes[:, 0], _NUM_CELLS + drawn)
+    counts = _counts(mixed, [_NUM_CELLS + _NUM_PATTERNS * _NUM_VALUES])
+    errors, drawn = counts[:, :_NUM_CELLS], counts[:, _NUM_CELLS:]
+    errors = tf.reshape(errors, [-1, 1, _NUM_ACTIVITIES, _NUM_ERRORS])
+    drawn = tf.reshape(drawn, [-1, _NUM_PATTERNS, _NUM_VALUES])
+    of_both = _bits_of_errors(errors, prior[:1])[:, 0] + _bits_of_values(drawn, area)
+    first = tf.concat([bits[:, :, 0], of_values[:, None], of_both[:, None]], 1)
+    return first, bits[:, :, 1:]
+
+
+def _neighbour(padded: tf.Tensor, rows: int, columns: int, like: tf.Tensor) -> tf.Tensor:
+    """What lies so far above and left; of `[..., 1 + H, 1 + W + 1]` for `like` `[..., H, W]`."""
+    height, width = like.shape[-2:]
+    top, left = 1 - rows, 1 - columns
+    return padded[..., top : top + height, left : left + width]
+
+
+def _padded(planes: tf.Tensor) -> tf.Tensor:
+    """`[..., H, W]` with a row of zeros above, and a column left and right."""
+    margins = [[0, 0]] * (len(planes.shape) - 2)
+    return tf.pad(planes, [*margins, [1, 0], [1, 1]])
+
+
+def _predictions(values: tf.Tensor) -> tf.Tensor:
+    """Of float32 `[B, C, H, W]` by median, then by the best linear map: `[B, 2 * C, H, W]`, which
+    may lie outside of what pixels can be. Smaller images than 3x4 have the first one twice."""
+    padded = _padded(values)
+    left, above, corner = (_neighbour(padded, *place, values) for place in _NEIGHBOURS[:3])
+    low, high = tf.minimum(left, above), tf.maximum(left, above)
+    median = tf.maximum(tf.minimum(left + above - corner, high), low)
+    found = values - median
+    of_green = tf.concat([tf.zeros_like(found[:, :1]), *[found[:, :1]] * (found.shape[1] - 1)], 1)
+    simple = median + of_green
+    height, width = values.shape[-2:]
+    is_large = height > 2 and width > 3
+    best = simple + _correction(values, median, found) if is_large else simple
+    return tf.concat([simple, best], 1)
+
+
+def _taking_part(colour: int) -> list[tuple[int, int]]:
+    """(Neighbour, colour) of what the prediction of a colour is made of; after the neighbours comes
+    the pixel itself, of colours before."""
+    own = [(number, colour) for number in range(len(_NEIGHBOURS))]
+    others = [*range(_OF_OTHERS), len(_NEIGHBOURS)]
+    return own + [(number, other) for other in range(colour) for number in others]
+
+
+def _correction(values: tf.Tensor, median: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
+    """What the best linear map of differences from the median adds: integers, 0 near the edges.
+
+    Differences, their products and the coefficients are integers that float32 holds, so that only
+    the solution of the equations is rounded, in float64.
+    """
+    num_colours, height, width = values.shape[1:]
+    inside = (slice(None), slice(None), slice(2, height), slice(2, width - 1))
+    parts = [
+        values[:, :, 2 - rows : height - rows, 2 - columns : width - 1 - columns] - median[inside]
+        for rows, columns in _NEIGHBOURS
+    ]
+    area = (height - 2) * (width - 3)
+    parts = tf.concat([*parts, found[inside]], 1)
+    parts = tf.reshape(parts, [-1, parts.shape[1], area])
+    parts = tf.clip_by_value(parts, -_FARTHEST, _FARTHEST)
+    exact = parts if area <= _MOST_EXACT else tf.cast(parts, tf.float64)
+    products = tf.cast(tf.matmul(exact, exact, transpose_b=True), tf.float64)
+
+    coefficients = []
+    target = len(_NEIGHBOURS) * num_colours
+    for colour in range(num_colours):
+        rows = [number * num_colours + other for number, other in _taking_part(colour)]
+        matrix = tf.gather(tf.gather(products, rows, axis=1), rows, axis=2)
+        matrix += _RIDGE * tf.eye(len(rows), dtype=tf.float64)
+        wanted = tf.gather(products[:, :, target + colour], rows, axis=1)
+        if colour:
+            wanted -= tf.gather(products[:, :, target], rows, axis=1)
+        solved = tf.linalg.solve(matrix, wanted[:, :, None])[:, :, 0]
+        solved = tf.clip_by_value(tf.round(_STEPS * solved), -2 * _STEPS, 2 * _STEPS - 1)
+        places = np.zeros([len(rows), parts.shape[1]], np.float32)
+        places[np.arange(len(rows)), rows] = 1.0
+        coefficients.append(tf.matmul(tf.cast(solved, tf.float32), places))
+    added = tf.round(tf.matmul(tf.stack(coefficients, 1), parts) / _STEPS)
+    added = tf.reshape(added, [-1, num_colours, height - 2, width - 3])
+    return tf.pad(added, [[0, 0], [0, 0], [2, 0], [2, 1]])
+
+
+def _sizes(numbers: tf.Tensor) -> tf.Tensor:
+    """The class of integers >= 0 by size, two for each doubling: from the bits of float32."""
+    halves = tf.bitwise.right_shift(tf.bitcast(numbers + 1.0, tf.int32), 22)
+    return tf.maximum(halves - 255, 0)
+
+
+def _classes_in_context(errors: tf.Tensor, num_colours: int) -> tf.Tensor:
+    """The number of each error's class, counted through all contexts: int32 `[B, P, H, W]`.
+
+    The context is how large errors are on the left, above (both twice), and next to that above; of
+    red and blue also, twice, that of the colour before.
+    """
+    size = tf.abs(errors)
+    padded = _padded(size)
+    left, above, corner, right = (_neighbour(padded, *place, size) for place in _NEAR)
+    activity = 2.0 * (left + above) + corner + right
+    if num_colours > 1:
+        before = tf.concat([size[:, -1:], size[:, :-1]], 1)
+        is_further = (np.arange(size.shape[1]) % num_colours > 0).astype(np.float32)
+        activity += 2.0 * is_further[:, None, None] * before
+    context = tf.minimum(_sizes(activity), _NUM_ACTIVITIES - 1)
+    return context * _NUM_ERRORS + 2 * _sizes(size) - tf.cast(errors > 0.0, tf.int32)
+
+
+def _patterns(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Of uint8 `[B, H, W]` which neighbours are dark, middle or bright, as a pattern, and the
+    class of each value, counted through all patterns: int32 `[B, H, W]`."""
+    padded = _padded(tf.cast(values >= 16, tf.int32) + tf.cast(values >= 240, tf.int32))
+    pattern = tf.zeros_like(values, tf.int32)
+    for place in _OF_PATTERNS:
+        pattern = _NUM_LEVELS * pattern + _neighbour(padded, *place, values)
+    classes = np.searchsorted(_VALUES, np.arange(256), "right").astype(np.int32) - 1
+    return pattern, pattern * _NUM_VALUES + tf.gather(classes, tf.cast(values, tf.int32))
+
+
+def _counts(numbers: tf.Tensor, shape: list[int]) -> tf.Tensor:
+    """How often each number comes in each image: float64 `[B, *shape]`."""
+    size = math.prod(shape)
+    flat = tf.reshape(numbers, [tf.shape(numbers)[0], -1])
+    counts = tf.math.bincount(flat, minlength=size, maxlength=size, axis=-1, dtype=tf.float32)
+    return tf.cast(tf.reshape(counts, [-1, *shape]), tf.float64)
+
+
+@functools.cache
+def _widths() -> np.ndarray:
+    """How many numbers each class of errors has: [classes]."""
+    widths = np.bincount(_sizes_up_to(256), minlength=_NUM_SIZES)
+    return np.concatenate([widths[:1], np.repeat(widths[1:], 2)])
+
+
+@functools.cache
+def _sizes_up_to(end: int) -> np.ndarray:
+    """`_sizes` of 0, 1, ..., whatever graph is built."""
+    with tf.init_scope(), tf.device("CPU"):
+        return _sizes(tf.range(float(end))).numpy()
+
+
+@functools.cache
+def _prior(weights: float) -> np.ndarray:
+    """What is expected of errors, in counts: [contexts, classes].
+
+    In each context a geometric distribution, as wide as errors next to it are on average.
+
+    Args:
+      weights: the sum of the weights of those that are next to it.
+    """
+    activities = np.arange(_MOST_ACTIVITY)
+    contexts = np.minimum(_sizes_up_to(_MOST_ACTIVITY), _NUM_ACTIVITIES - 1)
+    found = np.empty([_NUM_ACTIVITIES, _NUM_ERRORS])
+    for context in range(_NUM_ACTIVITIES):
+        width = _NARROWEST + np.mean(activities[contexts == context]) / weights
+        ratio = width / (1.0 + width)
+        shares = np.bincount(_sizes_up_to(256), ratio ** np.arange(256), _NUM_SIZES)
+        row = np.concatenate([shares[:1], np.repeat(shares[1:], 2)])
+        found[context] = row / row.sum()
+    return _PRIOR_COUNTS * ((1.0 - _UNEXPECTED) * found + _UNEXPECTED / _NUM_ERRORS)
+
+
+def _bits_of_errors(counts: tf.Tensor, prior: np.ndarray) -> tf.Tensor:
+    """The length of errors with these counts `[B, P, contexts, classes]`: `[B, P]`."""
+    totals = prior.sum(-1)
+    constant = special.gammaln(prior).sum((-1, -2)) - special.gammaln(totals).sum(-1)
+    nats = (
+        tf.reduce_sum(tf.math.lgamma(tf.reduce_sum(counts, -1) + totals), -1)
+        - tf.reduce_sum(tf.math.lgamma(counts + prior), [-1, -2])
+        + constant
+    )
+    within = tf.linalg.matvec(tf.reduce_sum(counts, -2), np.log2(_widths()))
+    return nats / math.log(2.0) + within
+
+
+def _bits_of_values(counts: tf.Tensor, most: int) -> tf.Tensor:
+    """The length of values with these counts `[B, patterns, classes]`, each at most `most`: `[B]`.
+
+    What is expected weighs one value in each pattern, shared by all classes: so few numbers can be
+    looked up, which is faster.
+    """
+    numbers, share = np.arange(most + 1), 1.0 / _NUM_VALUES
+    of_totals = special.gammaln(numbers + 1.0)
+    of_classes = special.gammaln(numbers + share) - special.gammaln(share)
+    whole = tf.cast(counts, tf.int32)
+    nats = tf.reduce_sum(tf.gather(of_totals, tf.reduce_sum(whole, -1)), -1) - tf.reduce_sum(
+        tf.gather(of_classes, whole), [-1, -2]
+    )
+    within = tf.linalg.matvec(tf.reduce_sum(counts, -2), np.log2(np.diff(_VALUES)))
+    return nats / math.log(2.0) + within
