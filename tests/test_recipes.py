@@ -87,7 +87,7 @@ root, rng = pathlib.Path(sys.argv[1]), np.random.default_rng(0)
 sets = [("fashion_mnist", "test"), ("mnist", "test")]
 tables = []
 for name, split in [*sets, ("fashion_mnist", "validation")]:
-    mean, size = (2.0, 6.25) if name == "mnist" else (3.0, 9.0)
+    mean, size = (2.75, 8.3) if name == "mnist" else (3.0, 9.0)
     bits, sizes = rng.normal(mean, 0.1, 200), rng.normal(size, 0.2, 200)
     write(root / "run", bits, name, split, {"code_bits": sizes})
     tables.append(with_columns(table(bits, name, split), code_bits=8 * sizes))

@@ -116,7 +116,7 @@ def test_has_the_exported_guards_rates_from_the_tables(made):
         assert cells[5].endswith(f"({100 * most:.0f} % of the flagged)")
     assert row(text, "MNIST", "foreign")[4] == "0.0 %"
     assert row(text, "MNIST", "foreign")[5] == (
-        "unusual goodness of fit of the latents (100 % of the flagged)"
+        "unusual density of statistics (100 % of the flagged)"
     )
 
 
