@@ -1,7 +1,7 @@
 """The exported log_prob and guard against the model's own: `python -m tests.benchmarks.export`.
 
 Prints JSON. The quickstart's Glow on 28x28x1 with its initial weights, 250 uint8 images at a time,
-blobs on black, which take a PNG encoder as long as clothes do.
+blobs on black.
 The model's own log_prob and the loaded ones run in turns in one process, with the share of cores
 that the command line sets; the loaded one runs in a second process too, as in a program that knows
 nothing of `devices.share_cores`. Give the machine nothing else to do.

@@ -128,10 +128,7 @@ def write_tables(root: pathlib.Path, num_images: int) -> None:
             "log_prob": log_prob,
             "bits_per_dim": units.bits_per_dim(log_prob, int(np.prod(SHAPE))),
             **{key: rng.normal(1 + shift, 0.3, count) for key in names},
-            **{
-                key: rng.normal(2000 + 300 * shift, 300, count)
-                for key in ("png_bytes", "webp_bytes")
-            },
+            "code_bits": rng.normal(16000 + 2400 * shift, 2400, count),
             **{key: rng.normal(120, 30, count) for key in ("pixel_mean", "pixel_variance")},
         }
         path = open_workdir(root).score_table(name, split)

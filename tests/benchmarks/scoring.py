@@ -73,21 +73,15 @@ def before(
 
 
 def now(model: models.LikelihoodModel, num_draws: int, batch: np.ndarray) -> Callable[[int], None]:
-    """As `evaluation` scores: what is measured of one batch is waited for after the next is scored,
-    and of the last in the end, so that nothing is left for others' time."""
-    scorer, measurer = evaluate.scorer(model, num_draws), images.Measurer()
-
-    def started() -> Callable[[], object]:
-        measures, scores = measurer.start(batch), scorer(batch)
-        return lambda: ([values.numpy() for values in scores.values()], measures())
+    """As `evaluation` scores."""
+    scorer = evaluate.scorer(model, num_draws)
 
     def score(num_batches: int) -> None:
-        previous = started()
-        for _ in range(num_batches - 1):
-            following = started()
-            previous()
-            previous = following
-        previous()
+        for _ in range(num_batches):
+            scores = scorer(batch)
+            images.columns(batch)
+            for values in scores.values():
+                values.numpy()
 
     return score
 
