@@ -29,7 +29,7 @@ from tfp_ood.detectors.base import Detector
 
 @dataclasses.dataclass(frozen=True)
 class Toy(Detector):
-    """How far the size as a PNG file is from that of held-out images, in bytes."""
+    """How far the length under the code is from that of held-out images, in bits."""
 
     name, title, needs, needs_held_out = "toy", "Toy distance", ("code_bits",), True
     mean: float | None = None
@@ -89,7 +89,7 @@ tables = []
 for name, split in [*sets, ("fashion_mnist", "validation")]:
     mean, size = (2.75, 8.3) if name == "mnist" else (3.0, 9.0)
     bits, sizes = rng.normal(mean, 0.1, 200), rng.normal(size, 0.2, 200)
-    write(root / "run", bits, name, split, {"code_bits": sizes})
+    write(root / "run", bits, name, split, {"code_bits": 8 * sizes})
     tables.append(with_columns(table(bits, name, split), code_bits=8 * sizes))
 train = {"num_steps": 1, "batch_size": 1}
 (root / "run" / "config.json").write_text(json.dumps({"seed": 0, "train": train}))

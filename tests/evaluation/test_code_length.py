@@ -1,5 +1,6 @@
 """A code's length is a density: what it spends on all images that could be leaves one of them."""
 
+import functools
 import io
 import itertools
 import math
@@ -15,6 +16,10 @@ from tfp_ood.evaluation.code_length import code_bits, ways
 RNG = np.random.default_rng(0)
 BORDERS = (0, 1, 2, 3, 5, 7, 11, 15, 23, 31, 47, 63, 95, 127, 191, 255)
 """The least error of each size."""
+VALUES = (0, 1, 4, 16, 48, 80, 112, 144, 176, 208, 240, 252, 255, 256)
+"""The least value of each class."""
+LEVELS = (16, 240)
+"""Where values begin that are not dark, and that are bright."""
 
 
 def drawings(count, side=12, channels=1):
@@ -35,57 +40,156 @@ def error_class(error):
     return 2 * size_class(abs(error)) - (error > 0)
 
 
-def reference(image, prior):
-    """Bits of a gray image by median prediction, coded one pixel after the other.
+PLACES = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
+"""Rows above and columns left."""
 
-    Of each pixel the probabilities of all 256 values are told, from the counts so far.
-    """
-    pixels = np.pad(image.astype(int), ((1, 0), (1, 0)))
-    errors = np.zeros([image.shape[0] + 1, image.shape[1] + 2], int)
-    counts, bits = prior.copy(), 0.0
+
+def at(plane, row, column, place=(0, 0)):
+    """A value of a plane, 0 outside of it."""
+    row, column = row - place[0], column - place[1]
+    return int(plane[row, column]) if row >= 0 and 0 <= column < plane.shape[1] else 0
+
+
+def pixels(plane):
+    return itertools.product(*map(range, plane.shape))
+
+
+def of_each(plane, function):
+    """An array of what a function says of each pixel, in the order of coding."""
+    found = np.zeros(plane.shape, int)
+    for row, column in pixels(plane):
+        found[row, column] = function(row, column)
+    return found
+
+
+def medians(planes):
+    """By LOCO-I."""
+
+    def median(plane, *pixel):
+        left, above, corner = (at(plane, *pixel, place) for place in PLACES[:3])
+        return sorted((left, above, left + above - corner))[1]
+
+    return [of_each(plane, functools.partial(median, plane)) for plane in planes]
+
+
+def corrections(planes, middle):
+    """What the best linear map of nearly white differences adds to the median, for each colour."""
+    found, far = [], [plane - one for plane, one in zip(planes, middle, strict=True)]
+    height, width = planes[0].shape
+    inside = list(itertools.product(range(2, height), range(2, width - 1)))
+    for colour, plane in enumerate(planes):
+
+        def parts(row, column, colour=colour):
+            given = [(colour, place) for place in PLACES]
+            given += [(other, place) for other in range(colour) for place in PLACES[:4]]
+            told = [
+                at(planes[o], row, column, place) - middle[o][row, column] for o, place in given
+            ]
+            return np.clip(told + [far[o][row, column] for o in range(colour)], -127, 127)
+
+        matrix = np.array([parts(*pixel) for pixel in inside], float)
+        wanted = np.array([np.clip(far[colour][pixel], -127, 127) for pixel in inside], float)
+        if colour:
+            wanted -= [np.clip(far[0][pixel], -127, 127) for pixel in inside]
+        solved = np.linalg.solve(
+            matrix.T @ matrix + 10 * np.eye(matrix.shape[1]), matrix.T @ wanted
+        )
+        solved = np.clip(np.round(256 * solved), -512, 511) / 256
+        added = np.zeros(plane.shape, int)
+        for pixel in inside:
+            added[pixel] = np.round(parts(*pixel) @ solved)
+        found.append(added)
+    return found
+
+
+class Counts:
+    """An adaptive code of classes in contexts, each with so many numbers."""
+
+    def __init__(self, prior, widths):
+        self._prior, self._widths, self._seen, self.bits = prior, widths, {}, 0.0
+
+    def spend(self, context, kind, all_kinds):
+        """Codes one of a class; `all_kinds` are those of all values that could be there."""
+        seen = self._seen.setdefault(context, np.array(self._prior(context), float))
+        shares = seen / seen.sum() / self._widths
+        assert shares[all_kinds].sum() <= 1 + 1e-9  # whatever comes, it is one code
+        self.bits -= math.log2(shares[kind])
+        seen[kind] += 1
+
+
+def of_errors(weights):
     widths = np.diff([*BORDERS, 256])
-    for row, column in itertools.product(*map(range, image.shape)):
-        left, above, corner = pixels[row + 1, column], pixels[row, column + 1], pixels[row, column]
-        predicted = sorted((left, above, left + above - corner))[1]
-        near = 2 * (errors[row + 1, column] + errors[row, column + 1])
-        near += errors[row, column] + errors[row, column + 2]
-        context = min(size_class(near), 12)
-        shares = counts[context] / counts[context].sum()
-        per_value = [
-            shares[error_class(value - predicted)] / widths[size_class(abs(value - predicted))]
-            for value in range(256)
-        ]
-        assert sum(per_value) <= 1.0 + 1e-9
-        value = image[row, column]
-        bits -= math.log2(per_value[value])
-        counts[context, error_class(value - predicted)] += 1
-        errors[row + 1, column + 1] = abs(value - predicted)
-    return bits
+    widths = np.concatenate([widths[:1], widths[1:].repeat(2)])
+    return Counts(lambda context: code_length._prior(weights)[context], widths)
 
 
-def test_it_is_the_length_of_an_adaptive_code():
-    images = drawings(6, 9)
-    first, _ = ways(tf.constant(images))
-    prior = code_length._prior(6.0)
-    for image, bits in zip(images, first[:, 0].numpy(), strict=True):
-        assert bits == pytest.approx(reference(image[..., 0], prior), abs=1e-6)
+def of_values():
+    return Counts(lambda context: np.full(13, 1 / 13), np.diff(VALUES))
 
 
-def test_values_in_patterns_are_an_adaptive_code_too():
-    """Contexts of left, above and above right: dark below 16, bright from 240 on."""
-    images = drawings(6, 9)
-    first, _ = ways(tf.constant(images))
-    borders = (0, 1, 4, 16, 48, 80, 112, 144, 176, 208, 240, 252, 255, 256)
-    for image, found in zip(images[..., 0].astype(int), first[:, 2].numpy(), strict=True):
-        padded, bits, counts = np.pad(image, ((1, 0), (1, 1))), 0.0, {}
-        for row, column in itertools.product(range(9), range(9)):
-            near = padded[row + 1, column], padded[row, column + 1], padded[row, column + 2]
-            context = tuple(np.digitize(near, (16, 240)))
-            kind = int(np.digitize(image[row, column], borders)) - 1
-            seen = counts.setdefault(context, np.full(13, 1 / 13))
-            bits -= math.log2(seen[kind] / seen.sum() / (borders[kind + 1] - borders[kind]))
-            seen[kind] += 1
-        assert found == pytest.approx(bits, abs=1e-6)
+def spend_error(counts, plane, predicted, row, column, errors, before):
+    """Codes the error of one pixel, in the context of those next to it."""
+    left, above, corner, right = (at(errors, row, column, place) for place in PLACES[:4])
+    activity = 2 * (left + above) + corner + right
+    if before is not None:
+        activity += 2 * before[row, column]
+    kinds = [error_class(value - predicted[row, column]) for value in range(256)]
+    counts.spend(min(size_class(activity), 12), kinds[plane[row, column]], kinds)
+
+
+def spend_value(counts, plane, row, column):
+    """Codes one pixel, in the context of dark and bright neighbours; whether it would."""
+    near = tuple(np.digitize([at(plane, row, column, o) for o in PLACES[:2] + PLACES[3:4]], LEVELS))
+    kinds = np.digitize(np.arange(256), VALUES) - 1
+    if counts:
+        counts.spend(near, kinds[plane[row, column]], kinds)
+    return near != (1, 1, 1)
+
+
+def reference(image):
+    """`ways` of one image, coded one pixel after the other."""
+    order = [1, 0, 2] if image.shape[-1] == 3 else [0]
+    planes = [image[..., colour].astype(int) for colour in order]
+    middle = medians(planes)
+    green = planes[0] - middle[0]
+    simple = [one + (number > 0) * green for number, one in enumerate(middle)]
+    is_large = image.shape[0] > 2 and image.shape[1] > 3
+    added = corrections(planes, middle) if is_large else [0] * len(planes)
+    found = []
+    for further in ([0] * len(planes), added):
+        predicted = [np.clip(a + b, 0, 255) for a, b in zip(simple, further, strict=True)]
+        errors = [abs(a - b) for a, b in zip(planes, predicted, strict=True)]
+        bits = []
+        for number, plane in enumerate(planes):
+            counts = of_errors(8.0 if number else 6.0)
+            before = errors[number - 1] if number else None
+            for pixel in pixels(plane):
+                spend_error(counts, plane, predicted[number], *pixel, errors[number], before)
+            bits.append(counts.bits + (10 * (6 + 5 * number) if further is added else 0))
+        found.append(bits)
+    values, mixed, wrong = of_values(), of_values(), of_errors(6.0)
+    predicted = np.clip(simple[0], 0, 255)
+    errors = abs(planes[0] - predicted)
+    for pixel in pixels(planes[0]):
+        spend_value(values, planes[0], *pixel)
+        if spend_value(None, planes[0], *pixel):
+            spend_value(mixed, planes[0], *pixel)
+        else:
+            spend_error(wrong, planes[0], predicted, *pixel, errors, None)
+    first = [found[0][0], found[1][0], values.bits, mixed.bits + wrong.bits]
+    return first, [bits[1:] for bits in found]
+
+
+@pytest.mark.parametrize("shape", [(12, 9, 3), (7, 14, 1), (3, 4, 3), (2, 9, 3), (40, 33, 1)])
+def test_a_coder_that_goes_from_pixel_to_pixel_comes_to_the_same_bits(shape):
+    """Of each pixel it knows those before it alone, and what it spends on all values is one."""
+    images = drawings(2, max(shape), shape[-1])[:, : shape[0], : shape[1]]
+    images[1] = np.where(RNG.random(shape) < 0.1, RNG.integers(0, 256, shape), images[1])
+    first, further = ways(tf.constant(images))
+    for number, image in enumerate(images):
+        of_first, of_further = reference(image)
+        np.testing.assert_allclose(first[number], of_first, atol=1e-6)
+        np.testing.assert_allclose(further[number], np.reshape(of_further, (2, -1)), atol=1e-6)
 
 
 def test_all_images_of_two_pixels_together_are_no_more_than_one():
@@ -123,13 +227,15 @@ def test_an_image_has_one_length_in_every_batch_graph_and_order(channels, monkey
     np.testing.assert_array_equal(code_bits(tf.constant(images)), expected)
 
 
-def test_more_than_float32_can_add_exactly_is_added_in_float64():
-    """The linear prediction of a large picture beats the median where that is a poor one."""
-    rows, columns = np.mgrid[:48, :48]
-    waves = 128 + 60 * np.sin(rows / 5) * np.cos(columns / 4) + 40 * np.sin((rows + columns) / 7)
-    pictures = np.stack([waves, waves.T])[..., None].astype(np.uint8)
-    first, _ = ways(tf.constant(pictures))
-    assert np.all(first[:, 1] < 0.8 * first[:, 0])
+@pytest.mark.parametrize("area", [1, 1024, 5000])
+def test_sums_of_products_are_exact(area):
+    """Beyond a thousand products of 127 float32 would round them."""
+    parts = RNG.integers(120, 128, (2, 7, area))
+    found = code_length._products(tf.constant(parts, tf.float32)).numpy()
+    np.testing.assert_array_equal(found, parts @ parts.transpose(0, 2, 1))
+    if area == 5000:
+        rounded = np.float32(parts) @ np.float32(parts).transpose(0, 2, 1)
+        assert np.any(rounded != found)
 
 
 def test_noise_costs_what_it_is_and_what_is_flat_nearly_nothing():

@@ -155,7 +155,7 @@ def test_tensorfloat_32_does_not_touch_a_flows_own_signal(tmp_path):
         moved_pixels.append(np.mean(again != np.int32(model.sample(40, 1, 0.8))))
         if not float64_too:
             # Networks move a statistic in its fourth digit; no image changes places with another.
-            check(told, verdicts(guard, columns_of(model, images, NUM_DRAWS)), 2e-2)
+            check(told, verdicts(guard, columns_of(model, images, NUM_DRAWS)))
     assert errors[0] < 0.03 and errors[1] > 0.3
     assert moved_pixels[0] < 0.003 and moved_pixels[1] > 5 * moved_pixels[0]
 
@@ -167,8 +167,10 @@ def test_the_code_is_computed_beside_the_model_and_without_python(exported):
     found = [{node.name: node for node in function.node_def} for function in functions]
     kinds = {node.op for nodes in found for node in nodes.values()}
     assert "DenseBincount" in kinds and not {kind for kind in kinds if "PyFunc" in kind}
+    assert any(node.op.endswith("While") for nodes in found for node in nodes.values())
     for nodes in found:
-        waiting = [node for node in nodes.values() if node.op == "DenseBincount"]
+        # Of the code there is one loop, in which all is counted.
+        waiting = [node for node in nodes.values() if node.op.endswith("While")]
         while waiting:
             node = waiting.pop()
             assert "Call" not in node.op and "Conv" not in node.op

@@ -4,14 +4,13 @@ from tests.evaluation.fakes import judged, table, with_columns
 from tfp_ood.reporting.by_detector import auroc_table
 
 
-def sized(made, size):
-    """The table with a size of all its images as files."""
-    sizes = np.full(made.num_images, size)
-    return with_columns(made, code_bits=8 * sizes)
+def sized(made, bits):
+    """The table with a length of all its images under the code."""
+    return with_columns(made, code_bits=np.full(made.num_images, bits))
 
 
-OWN = sized(table([3.0, 3.1, 3.2], "fashion_mnist"), 3.0)
-LIKELY, UNLIKELY = sized(table([2.0, 2.1]), 1.0), sized(table([8.0, 8.1], "noise", "all"), 20.0)
+OWN = sized(table([3.0, 3.1, 3.2], "fashion_mnist"), 24.0)
+LIKELY, UNLIKELY = sized(table([2.0, 2.1]), 8.0), sized(table([8.0, 8.1], "noise", "all"), 160.0)
 
 
 def test_the_best_of_each_set_is_marked():

@@ -97,15 +97,14 @@ def test_it_is_read_as_it_was_written(tmp_path):
 RNG = np.random.default_rng(0)
 
 
-def drawn(name, split="test", mean=3.0, size=9.0, **facts):
-    """A table of 200 images around this mean, and this size as a file."""
+def drawn(name, split="test", mean=3.0, bits=72.0, **facts):
+    """A table of 200 images around this mean, and this length under the code."""
     made = table(RNG.normal(mean, 0.2, 200), name, split, **facts)
-    sizes = RNG.normal(size, 0.1, 200)
-    return with_columns(made, code_bits=8 * sizes)
+    return with_columns(made, code_bits=RNG.normal(bits, 0.8, 200))
 
 
 def test_the_guard_s_figures_are_there_of_the_own_set_too(tmp_path):
-    own, mnist = drawn("fashion_mnist"), drawn("mnist", mean=1.0, size=0.0)
+    own, mnist = drawn("fashion_mnist"), drawn("mnist", mean=1.0, bits=0.0)
     panel, made = judge(own, [mnist], [drawn("fashion_mnist", "validation")], 0.1)
     write(tmp_path / "a.json", made)
     values = json.loads((tmp_path / "a.json").read_text())

@@ -1,9 +1,8 @@
 """The length of images under a fixed lossless code, in a graph that an exported model takes along.
 
 How much an image costs a code that knows of images in general, and of no set, tells how complex it
-is (`detectors/complexity.py`). PNG and WebP are such codes. Their files take half a millisecond of
-a core for 32x32x3 pixels, are made outside of TensorFlow, and small ones are mostly headers and
-tables. This code writes no file: counts tell its length.
+is (`detectors/complexity.py`). PNG and WebP are such codes, but small files are mostly headers and
+tables, and TensorFlow makes no WebP. This code writes no file: counts tell its length.
 """
 
 import functools
@@ -51,9 +50,10 @@ _ALL_MIDDLE = _NUM_PATTERNS // 2
 _NUM_PREDICTIONS = 2
 _NUM_WAYS = _NUM_PREDICTIONS + 2
 """To code the first colour; further ones have the predictions alone."""
-_GROUP = 2**18
-"""Values of pixels that are worked on at once, for memory's sake."""
+_GROUP, _MOST_IMAGES = 2**18, 256
+"""Values of pixels, and images, that are worked on together, for memory's sake."""
 _AT_ONCE = 4
+"""Groups that are worked on beside each other."""
 
 
 def code_bits(images: tf.Tensor) -> tf.Tensor:
@@ -73,8 +73,10 @@ def code_bits(images: tf.Tensor) -> tf.Tensor:
     In each context classes are coded by their counts so far (Krichevsky & Trofimov, 1981, "The
     performance of universal encoding"), and what is left of a value in a class takes the logarithm
     of how many there are. The length of an adaptive code depends on the last counts alone, in
-    whatever order they came, so that nothing has to be coded. All but a small linear system is
-    exact: an image has the same length in every batch. It is computed on the CPU, beside a model.
+    whatever order they came, so that nothing has to be coded. (A decoder of red knows green, and
+    finds the linear prediction of green from it, in whatever way that was coded.) Predictions and
+    counts are exact in every batch, but for the rounding of float64 in a small linear system. It is
+    computed on the CPU, beside a model.
 
     Args:
       images: uint8 `[B, H, W, 1 or 3]`, of which all but B is known.
@@ -82,7 +84,7 @@ def code_bits(images: tf.Tensor) -> tf.Tensor:
     Returns:
       float32 `[B]`.
     """
-    size = max(1, _GROUP // math.prod(images.shape[1:]))
+    size = max(1, min(_MOST_IMAGES, _GROUP // math.prod(images.shape[1:])))
     with tf.device("CPU"):
         count = tf.maximum(1, (tf.shape(images)[0] + size - 1) // size)
         found = tf.TensorArray(tf.float32, count, element_shape=[None], infer_shape=False)
@@ -133,14 +135,13 @@ def ways(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     bits += np.array([[0.0] * num_colours, costs])
 
     patterns, drawn = _patterns(planes[:, 0])
-    area = math.prod(planes.shape[2:])
-    of_values = _bits_of_values(_counts(drawn, [_NUM_PATTERNS, _NUM_VALUES]), area)
+    of_values = _bits_of_values(_counts(drawn, [_NUM_PATTERNS, _NUM_VALUES]))
     mixed = tf.where(patterns == _ALL_MIDDLE, classes[:, 0], _NUM_CELLS + drawn)
     counts = _counts(mixed, [_NUM_CELLS + _NUM_PATTERNS * _NUM_VALUES])
     errors, drawn = counts[:, :_NUM_CELLS], counts[:, _NUM_CELLS:]
     errors = tf.reshape(errors, [-1, 1, _NUM_ACTIVITIES, _NUM_ERRORS])
     drawn = tf.reshape(drawn, [-1, _NUM_PATTERNS, _NUM_VALUES])
-    of_both = _bits_of_errors(errors, prior[:1])[:, 0] + _bits_of_values(drawn, area)
+    of_both = _bits_of_errors(errors, prior[:1])[:, 0] + _bits_of_values(drawn)
     first = tf.concat([bits[:, :, 0], of_values[:, None], of_both[:, None]], 1)
     return first, bits[:, :, 1:]
 
@@ -198,8 +199,7 @@ def _correction(values: tf.Tensor, median: tf.Tensor, found: tf.Tensor) -> tf.Te
     parts = tf.concat([*parts, found[inside]], 1)
     parts = tf.reshape(parts, [-1, parts.shape[1], area])
     parts = tf.clip_by_value(parts, -_FARTHEST, _FARTHEST)
-    exact = parts if area <= _MOST_EXACT else tf.cast(parts, tf.float64)
-    products = tf.cast(tf.matmul(exact, exact, transpose_b=True), tf.float64)
+    products = _products(parts)
 
     coefficients = []
     target = len(_NEIGHBOURS) * num_colours
@@ -218,6 +218,13 @@ def _correction(values: tf.Tensor, median: tf.Tensor, found: tf.Tensor) -> tf.Te
     added = tf.round(tf.matmul(tf.stack(coefficients, 1), parts) / _STEPS)
     added = tf.reshape(added, [-1, num_colours, height - 2, width - 3])
     return tf.pad(added, [[0, 0], [0, 0], [2, 0], [2, 1]])
+
+
+def _products(parts: tf.Tensor) -> tf.Tensor:
+    """The sums of products of every two rows of float32 `[B, N, area]`, integers of at most
+    `_FARTHEST`: float64 `[B, N, N]`, exact."""
+    exact = parts if parts.shape[-1] <= _MOST_EXACT else tf.cast(parts, tf.float64)
+    return tf.cast(tf.matmul(exact, exact, transpose_b=True), tf.float64)
 
 
 def _sizes(numbers: tf.Tensor) -> tf.Tensor:
@@ -259,7 +266,7 @@ def _counts(numbers: tf.Tensor, shape: list[int]) -> tf.Tensor:
     """How often each number comes in each image: float64 `[B, *shape]`."""
     size = math.prod(shape)
     flat = tf.reshape(numbers, [tf.shape(numbers)[0], -1])
-    counts = tf.math.bincount(flat, minlength=size, maxlength=size, axis=-1, dtype=tf.float32)
+    counts = tf.math.bincount(flat, minlength=size, maxlength=size, axis=-1)
     return tf.cast(tf.reshape(counts, [-1, *shape]), tf.float64)
 
 
@@ -311,18 +318,16 @@ def _bits_of_errors(counts: tf.Tensor, prior: np.ndarray) -> tf.Tensor:
     return nats / math.log(2.0) + within
 
 
-def _bits_of_values(counts: tf.Tensor, most: int) -> tf.Tensor:
-    """The length of values with these counts `[B, patterns, classes]`, each at most `most`: `[B]`.
+def _bits_of_values(counts: tf.Tensor) -> tf.Tensor:
+    """The length of values with these counts `[B, patterns, classes]`: `[B]`.
 
-    What is expected weighs one value in each pattern, shared by all classes: so few numbers can be
-    looked up, which is faster.
+    What is expected weighs one value in each pattern, shared by all classes.
     """
-    numbers, share = np.arange(most + 1), 1.0 / _NUM_VALUES
-    of_totals = special.gammaln(numbers + 1.0)
-    of_classes = special.gammaln(numbers + share) - special.gammaln(share)
-    whole = tf.cast(counts, tf.int32)
-    nats = tf.reduce_sum(tf.gather(of_totals, tf.reduce_sum(whole, -1)), -1) - tf.reduce_sum(
-        tf.gather(of_classes, whole), [-1, -2]
+    share = 1.0 / _NUM_VALUES
+    nats = (
+        tf.reduce_sum(tf.math.lgamma(tf.reduce_sum(counts, -1) + 1.0), -1)
+        - tf.reduce_sum(tf.math.lgamma(counts + share), [-1, -2])
+        + _NUM_PATTERNS * _NUM_VALUES * special.gammaln(share)
     )
     within = tf.linalg.matvec(tf.reduce_sum(counts, -2), np.log2(np.diff(_VALUES)))
     return nats / math.log(2.0) + within

@@ -17,7 +17,7 @@ from tfp_ood.evaluation.tables import ScoreTable
 from tfp_ood.metrics import bootstrap
 from tfp_ood.reporting import names
 
-FORMAT = 3
+FORMAT = 4
 """The format of the files that this version writes and reads; other reports are made again."""
 
 _CLASS = "predicted_class"

@@ -16,9 +16,9 @@ SLOPES = {name: np.full(SHAPE, 0.01) for name in ("kernel_sensitivity", "sensiti
 
 
 def of_flow(made, volume, spare=0.0):
-    """The table with the terms of a flow, of which `volume` is one, and sizes as files.
+    """The table with the terms of a flow, of which `volume` is one, and lengths under a code.
 
-    A codec needs 400 bits more than the model, and `spare` fewer than that.
+    The code needs 400 bits more than the model, and `spare` fewer than that.
     """
     terms = {"log_prob_latent": made.log_prob - volume, "log_det": volume + 0 * made.log_prob}
     bits = made.bits_per_dim * NUM_DIMS + RNG.normal(400 - spare, 2, made.num_images)
