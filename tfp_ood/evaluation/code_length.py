@@ -31,13 +31,6 @@ _NUM_ERRORS = 2 * _NUM_SIZES - 1
 """Classes of errors: none, then of each size the positive and the negative ones."""
 _NUM_ACTIVITIES = 13
 _NUM_CELLS = _NUM_ACTIVITIES * _NUM_ERRORS
-_MOST_ACTIVITY = 192
-"""Of what the prior of the last context is made."""
-_PRIOR_COUNTS = 25.0
-"""How many errors what is expected of them weighs, in each context."""
-_NARROWEST = 0.1
-_UNEXPECTED = 0.02
-"""The share of what is expected that all classes have in common."""
 
 _VALUES = (0, 1, 4, 16, 48, 80, 112, 144, 176, 208, 240, 252, 255, 256)
 """Where classes of pixel values begin: 0, 1 to 3, ... 252 to 254, 255."""
@@ -46,6 +39,9 @@ _NUM_LEVELS = 3
 _OF_PATTERNS = ((0, 1), (1, 0), (1, -1))
 _NUM_PATTERNS = _NUM_LEVELS ** len(_OF_PATTERNS)
 _ALL_MIDDLE = _NUM_PATTERNS // 2
+
+_START = 0.5
+"""What each class counts before anything is coded."""
 
 _NUM_PREDICTIONS = 2
 _NUM_WAYS = _NUM_PREDICTIONS + 2
@@ -70,13 +66,13 @@ def code_bits(images: tf.Tensor) -> tf.Tensor:
     - green alone: values where any neighbour is dark or bright, as in drawings, and errors
       elsewhere.
 
-    In each context classes are coded by their counts so far (Krichevsky & Trofimov, 1981, "The
-    performance of universal encoding"), and what is left of a value in a class takes the logarithm
-    of how many there are. The length of an adaptive code depends on the last counts alone, in
-    whatever order they came, so that nothing has to be coded. (A decoder of red knows green, and
-    finds the linear prediction of green from it, in whatever way that was coded.) Predictions and
-    counts are exact in every batch, but for the rounding of float64 in a small linear system. It is
-    computed on the CPU, beside a model.
+    In each context classes are coded by their counts so far, each with 1/2 at the start (Krichevsky
+    & Trofimov, 1981, "The performance of universal encoding"), and what is left of a value in a
+    class takes the logarithm of how many there are. The length of an adaptive code depends on the
+    last counts alone, in whatever order they came, so that nothing has to be coded. (A decoder of
+    red knows green, and finds the linear prediction of green from it, in whatever way that was
+    coded.) Predictions and counts are exact in every batch, but for the rounding of float64 in a
+    small linear system. It is computed on the CPU, beside a model.
 
     Args:
       images: uint8 `[B, H, W, 1 or 3]`, of which all but B is known.
@@ -125,23 +121,23 @@ def ways(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     predicted = tf.clip_by_value(_predictions(values), 0.0, 255.0)
     errors = tf.tile(values, [1, _NUM_PREDICTIONS, 1, 1]) - predicted
     classes = _classes_in_context(errors, num_colours)
-    prior = np.stack([_prior(6.0 if colour == 0 else 8.0) for colour in range(num_colours)])
 
     start = np.arange(errors.shape[1], dtype=np.int32)[:, None, None] * _NUM_CELLS
     counts = _counts(classes + start, [errors.shape[1], _NUM_ACTIVITIES, _NUM_ERRORS])
-    bits = _bits_of_errors(counts, np.concatenate([prior] * _NUM_PREDICTIONS))
+    bits = _bits(counts, _widths_of_errors())
     costs = [_COEFFICIENT_BITS * len(_taking_part(colour)) for colour in range(num_colours)]
     bits = tf.reshape(bits, [-1, _NUM_PREDICTIONS, num_colours])
     bits += np.array([[0.0] * num_colours, costs])
 
     patterns, drawn = _patterns(planes[:, 0])
-    of_values = _bits_of_values(_counts(drawn, [_NUM_PATTERNS, _NUM_VALUES]))
+    widths_of_values = np.diff(_VALUES)
+    of_values = _bits(_counts(drawn, [_NUM_PATTERNS, _NUM_VALUES]), widths_of_values)
     mixed = tf.where(patterns == _ALL_MIDDLE, classes[:, 0], _NUM_CELLS + drawn)
     counts = _counts(mixed, [_NUM_CELLS + _NUM_PATTERNS * _NUM_VALUES])
     errors, drawn = counts[:, :_NUM_CELLS], counts[:, _NUM_CELLS:]
-    errors = tf.reshape(errors, [-1, 1, _NUM_ACTIVITIES, _NUM_ERRORS])
+    errors = tf.reshape(errors, [-1, _NUM_ACTIVITIES, _NUM_ERRORS])
     drawn = tf.reshape(drawn, [-1, _NUM_PATTERNS, _NUM_VALUES])
-    of_both = _bits_of_errors(errors, prior[:1])[:, 0] + _bits_of_values(drawn)
+    of_both = _bits(errors, _widths_of_errors()) + _bits(drawn, widths_of_values)
     first = tf.concat([bits[:, :, 0], of_values[:, None], of_both[:, None]], 1)
     return first, bits[:, :, 1:]
 
@@ -271,63 +267,29 @@ def _counts(numbers: tf.Tensor, shape: list[int]) -> tf.Tensor:
 
 
 @functools.cache
-def _widths() -> np.ndarray:
+def _widths_of_errors() -> np.ndarray:
     """How many numbers each class of errors has: [classes]."""
-    widths = np.bincount(_sizes_up_to(256), minlength=_NUM_SIZES)
+    with tf.init_scope(), tf.device("CPU"):  # whatever graph is built
+        sizes = _sizes(tf.range(256.0)).numpy()
+    widths = np.bincount(sizes, minlength=_NUM_SIZES)
     return np.concatenate([widths[:1], np.repeat(widths[1:], 2)])
 
 
-@functools.cache
-def _sizes_up_to(end: int) -> np.ndarray:
-    """`_sizes` of 0, 1, ..., whatever graph is built."""
-    with tf.init_scope(), tf.device("CPU"):
-        return _sizes(tf.range(float(end))).numpy()
-
-
-@functools.cache
-def _prior(weights: float) -> np.ndarray:
-    """What is expected of errors, in counts: [contexts, classes].
-
-    In each context a geometric distribution, as wide as errors next to it are on average.
+def _bits(counts: tf.Tensor, widths: np.ndarray) -> tf.Tensor:
+    """The length of what has these counts in each context.
 
     Args:
-      weights: the sum of the weights of those that are next to it.
+      counts: float64 `[..., contexts, classes]`.
+      widths: [classes], how many numbers each class has.
+
+    Returns:
+      float64 `[...]`.
     """
-    activities = np.arange(_MOST_ACTIVITY)
-    contexts = np.minimum(_sizes_up_to(_MOST_ACTIVITY), _NUM_ACTIVITIES - 1)
-    found = np.empty([_NUM_ACTIVITIES, _NUM_ERRORS])
-    for context in range(_NUM_ACTIVITIES):
-        width = _NARROWEST + np.mean(activities[contexts == context]) / weights
-        ratio = width / (1.0 + width)
-        shares = np.bincount(_sizes_up_to(256), ratio ** np.arange(256), _NUM_SIZES)
-        row = np.concatenate([shares[:1], np.repeat(shares[1:], 2)])
-        found[context] = row / row.sum()
-    return _PRIOR_COUNTS * ((1.0 - _UNEXPECTED) * found + _UNEXPECTED / _NUM_ERRORS)
-
-
-def _bits_of_errors(counts: tf.Tensor, prior: np.ndarray) -> tf.Tensor:
-    """The length of errors with these counts `[B, P, contexts, classes]`: `[B, P]`."""
-    totals = prior.sum(-1)
-    constant = special.gammaln(prior).sum((-1, -2)) - special.gammaln(totals).sum(-1)
+    num_contexts, num_classes = counts.shape[-2:]
+    at_start = special.gammaln(_START * num_classes) - num_classes * special.gammaln(_START)
     nats = (
-        tf.reduce_sum(tf.math.lgamma(tf.reduce_sum(counts, -1) + totals), -1)
-        - tf.reduce_sum(tf.math.lgamma(counts + prior), [-1, -2])
-        + constant
+        tf.reduce_sum(tf.math.lgamma(tf.reduce_sum(counts, -1) + _START * num_classes), -1)
+        - tf.reduce_sum(tf.math.lgamma(counts + _START), [-1, -2])
+        - num_contexts * at_start
     )
-    within = tf.linalg.matvec(tf.reduce_sum(counts, -2), np.log2(_widths()))
-    return nats / math.log(2.0) + within
-
-
-def _bits_of_values(counts: tf.Tensor) -> tf.Tensor:
-    """The length of values with these counts `[B, patterns, classes]`: `[B]`.
-
-    What is expected weighs one value in each pattern, shared by all classes.
-    """
-    share = 1.0 / _NUM_VALUES
-    nats = (
-        tf.reduce_sum(tf.math.lgamma(tf.reduce_sum(counts, -1) + 1.0), -1)
-        - tf.reduce_sum(tf.math.lgamma(counts + share), [-1, -2])
-        + _NUM_PATTERNS * _NUM_VALUES * special.gammaln(share)
-    )
-    within = tf.linalg.matvec(tf.reduce_sum(counts, -2), np.log2(np.diff(_VALUES)))
-    return nats / math.log(2.0) + within
+    return nats / math.log(2.0) + tf.linalg.matvec(tf.reduce_sum(counts, -2), np.log2(widths))
