@@ -50,12 +50,11 @@ def verdicts(guard, judged):
     }
 
 
-def check(told, expected, score_tolerance=3e-2):
+def check(told, expected, score_tolerance=1e-3):
     """Holds what an exported guard told to `verdicts`.
 
     Its graph computes in another order, and a flow's signal in float64; scores are of differences
-    of large numbers, divided by what few images differ by: of 40 held-out ones, log-dets that have
-    a tenth of a thousandth more move the density by hundredths.
+    of large numbers, divided by what few images differ by.
     """
     told = {name: np.asarray(values) for name, values in told.items()}
     np.testing.assert_allclose(told["score"], expected["score"], score_tolerance)

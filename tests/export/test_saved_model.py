@@ -24,6 +24,8 @@ from tfp_ood.errors import ExportError
 from tfp_ood.export import saved_model
 
 NUM_DRAWS = 2
+FEW_TOLERANCE = 3e-2
+"""Of scores: with 40 images held out, a digit more of log-dets moves densities by hundredths."""
 RATE = 0.1
 NAMES = list({case.family: name for name, case in CASES.items()}.values())  # of each the last
 ELSEWHERE = pathlib.Path(__file__).with_name("elsewhere.py")
@@ -112,7 +114,7 @@ def test_likelihoods_are_those_of_the_model(exported, count):
     judged = loaded.signatures["guard"](images=tf.constant(images))
     for name, values in told.items():
         np.testing.assert_array_equal(judged[name], values)
-    check(judged, verdicts(guard, columns_of(model, images, NUM_DRAWS)))
+    check(judged, verdicts(guard, columns_of(model, images, NUM_DRAWS)), FEW_TOLERANCE)
 
 
 def test_no_images_have_no_likelihoods(exported):
@@ -131,7 +133,7 @@ def test_the_guard_is_that_of_the_tables_for_usual_and_other_images(exported):
     )
     images = np.concatenate([own, noise, constant])
     told = loaded.signatures["guard"](images=tf.constant(images))
-    check(told, verdicts(guard, columns_of(model, images, NUM_DRAWS)))
+    check(told, verdicts(guard, columns_of(model, images, NUM_DRAWS)), FEW_TOLERANCE)
     foreign = told["is_out_of_distribution"].numpy()
     assert np.mean(foreign[:40]) <= 0.25 and np.mean(foreign[40:]) > np.mean(foreign[:40])
     assert any(told["reasons"].numpy()[40:])
@@ -155,7 +157,7 @@ def test_tensorfloat_32_does_not_touch_a_flows_own_signal(tmp_path):
         moved_pixels.append(np.mean(again != np.int32(model.sample(40, 1, 0.8))))
         if not float64_too:
             # Networks move a statistic in its fourth digit; no image changes places with another.
-            check(told, verdicts(guard, columns_of(model, images, NUM_DRAWS)))
+            check(told, verdicts(guard, columns_of(model, images, NUM_DRAWS)), 2e-2)
     assert errors[0] < 0.03 and errors[1] > 0.3
     assert moved_pixels[0] < 0.003 and moved_pixels[1] > 5 * moved_pixels[0]
 
