@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 import tensorflow as tf
-from scipy import special
 
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
 """Rows above and columns left of a pixel, of what a decoder knows before it."""
@@ -124,20 +123,22 @@ def ways(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
     start = np.arange(errors.shape[1], dtype=np.int32)[:, None, None] * _NUM_CELLS
     counts = _counts(classes + start, [errors.shape[1], _NUM_ACTIVITIES, _NUM_ERRORS])
-    bits = _bits(counts, _widths_of_errors())
+    num_pixels = math.prod(images.shape[1:3])
+    bits = _bits(counts, _widths_of_errors(), num_pixels)
     costs = [_COEFFICIENT_BITS * len(_taking_part(colour)) for colour in range(num_colours)]
     bits = tf.reshape(bits, [-1, _NUM_PREDICTIONS, num_colours])
     bits += np.array([[0.0] * num_colours, costs])
 
     patterns, drawn = _patterns(planes[:, 0])
-    widths_of_values = np.diff(_VALUES)
-    of_values = _bits(_counts(drawn, [_NUM_PATTERNS, _NUM_VALUES]), widths_of_values)
-    mixed = tf.where(patterns == _ALL_MIDDLE, classes[:, 0], _NUM_CELLS + drawn)
-    counts = _counts(mixed, [_NUM_CELLS + _NUM_PATTERNS * _NUM_VALUES])
-    errors, drawn = counts[:, :_NUM_CELLS], counts[:, _NUM_CELLS:]
-    errors = tf.reshape(errors, [-1, _NUM_ACTIVITIES, _NUM_ERRORS])
-    drawn = tf.reshape(drawn, [-1, _NUM_PATTERNS, _NUM_VALUES])
-    of_both = _bits(errors, _widths_of_errors()) + _bits(drawn, widths_of_values)
+    of_patterns = _of_contexts(
+        _counts(drawn, [_NUM_PATTERNS, _NUM_VALUES]), np.diff(_VALUES), num_pixels
+    )
+    is_drawn = np.arange(_NUM_PATTERNS) != _ALL_MIDDLE
+    not_drawn = tf.where(patterns == _ALL_MIDDLE, classes[:, 0], _NUM_CELLS)
+    counts = _counts(not_drawn, [_NUM_ACTIVITIES, _NUM_ERRORS])
+    of_values = tf.reduce_sum(of_patterns, -1)
+    of_both = _bits(counts, _widths_of_errors(), num_pixels)
+    of_both += tf.linalg.matvec(of_patterns, is_drawn.astype(np.float64))
     first = tf.concat([bits[:, :, 0], of_values[:, None], of_both[:, None]], 1)
     return first, bits[:, :, 1:]
 
@@ -259,11 +260,11 @@ def _patterns(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _counts(numbers: tf.Tensor, shape: list[int]) -> tf.Tensor:
-    """How often each number comes in each image: float64 `[B, *shape]`."""
+    """How often each number comes in each image, larger ones aside: int32 `[B, *shape]`."""
     size = math.prod(shape)
     flat = tf.reshape(numbers, [tf.shape(numbers)[0], -1])
     counts = tf.math.bincount(flat, minlength=size, maxlength=size, axis=-1)
-    return tf.cast(tf.reshape(counts, [-1, *shape]), tf.float64)
+    return tf.reshape(counts, [-1, *shape])
 
 
 @functools.cache
@@ -275,21 +276,29 @@ def _widths_of_errors() -> np.ndarray:
     return np.concatenate([widths[:1], np.repeat(widths[1:], 2)])
 
 
-def _bits(counts: tf.Tensor, widths: np.ndarray) -> tf.Tensor:
+def _bits(counts: tf.Tensor, widths: np.ndarray, num_pixels: int) -> tf.Tensor:
+    """The sum of `_of_contexts`: float64 `[...]`."""
+    return tf.reduce_sum(_of_contexts(counts, widths, num_pixels), -1)
+
+
+def _of_contexts(counts: tf.Tensor, widths: np.ndarray, num_pixels: int) -> tf.Tensor:
     """The length of what has these counts in each context.
 
     Args:
-      counts: float64 `[..., contexts, classes]`.
+      counts: int32 `[..., contexts, classes]`.
       widths: [classes], how many numbers each class has.
+      num_pixels: the largest that a sum of counts can be.
 
     Returns:
-      float64 `[...]`.
+      float64 `[..., contexts]`.
     """
-    num_contexts, num_classes = counts.shape[-2:]
-    at_start = special.gammaln(_START * num_classes) - num_classes * special.gammaln(_START)
-    nats = (
-        tf.reduce_sum(tf.math.lgamma(tf.reduce_sum(counts, -1) + _START * num_classes), -1)
-        - tf.reduce_sum(tf.math.lgamma(counts + _START), [-1, -2])
-        - num_contexts * at_start
-    )
-    return nats / math.log(2.0) + tf.linalg.matvec(tf.reduce_sum(counts, -2), np.log2(widths))
+    at_start = _START * len(widths)
+    nats = tf.gather(_growth(at_start, num_pixels), tf.reduce_sum(counts, -1))
+    nats -= tf.reduce_sum(tf.gather(_growth(_START, num_pixels), counts), -1)
+    rest = tf.linalg.matvec(tf.cast(counts, tf.float64), np.log2(widths))
+    return nats / math.log(2.0) + rest
+
+
+def _growth(start: float, most: int) -> tf.Tensor:
+    """log Gamma(n + start) - log Gamma(start) of n = 0 to `most`: float64 `[most + 1]`."""
+    return tf.math.lgamma(tf.range(most + 1, dtype=tf.float64) + start) - math.lgamma(start)
