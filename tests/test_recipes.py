@@ -90,7 +90,9 @@ for name, split in [*sets, ("fashion_mnist", "validation")]:
     mean, size = (2.75, 8.3) if name == "mnist" else (3.0, 9.0)
     bits, sizes = rng.normal(mean, 0.1, 200), rng.normal(size, 0.2, 200)
     write(root / "run", bits, name, split, {"code_bits": 8 * sizes})
-    tables.append(with_columns(table(bits, name, split), code_bits=8 * sizes))
+    made = with_columns(table(bits, name, split), code_bits=8 * sizes)
+    terms = {"log_prob_latent": made.log_prob, "log_det": rng.normal(size=200)}
+    tables.append(with_columns(made, **terms))
 train = {"num_steps": 1, "batch_size": 1}
 (root / "run" / "config.json").write_text(json.dumps({"seed": 0, "train": train}))
 write_report(root / "run", sets)

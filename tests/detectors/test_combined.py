@@ -106,6 +106,22 @@ def test_members_without_columns_are_left_out():
     assert not combined.is_applicable([images().without(["first", "second"])])
 
 
+def test_a_member_of_one_family_alone_is_not_asked_of_others():
+    class OfFlows(Second):
+        combined_with = ("log_det",)
+
+        def uses(self, names):
+            return tuple(name for name in ("second", "log_det") if name in names)
+
+    combined = Combined((First(), OfFlows()))
+    others = images()
+    flows = with_columns(others, log_det=np.zeros(SIZE))
+    assert combined.uses(others.column_names) == ("first",)
+    assert combined.uses(flows.column_names) == ("first", "second", "log_det")
+    assert combined.fit([others]).asked == ("first",)
+    assert combined.fit([flows]).asked == ("first", "second")
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_few_images_are_enough_for_finite_scores(count):
     combined = Combined((First(), Second())).fit([images(count=count)])

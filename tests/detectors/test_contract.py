@@ -111,6 +111,17 @@ def test_a_graph_of_a_detector_that_few_images_fitted(detector):
             np.testing.assert_allclose(told, fitted.score([judged]), rtol=1e-9, atol=1e-9)
 
 
+def test_what_it_takes_is_enough_for_it(detector):
+    """`combined` hands on nothing else."""
+    every = columns(detectors.DETECTORS[detectors.COMBINED])
+    every += ["log_prob_latent", "log_det", "reconstruction", "kl", "log_prob.red"]
+    for chosen in np.random.default_rng(0).random((200, len(every))) < 0.7:
+        taken = detector.uses(
+            [name for name, is_there in zip(every, chosen, strict=True) if is_there]
+        )
+        assert detector.uses(taken) == taken
+
+
 def test_a_detector_of_the_combination_is_of_single_models(detector):
     assert not (detector.is_combined and detector.of_ensembles)
     if detector.is_combined:

@@ -29,6 +29,8 @@ def test_it_takes_what_the_table_has():
     assert Density().uses(("log_prob", "code_bits", "mean.level_1")) == ("log_prob", "code_bits")
     assert Density().uses(("log_prob", "log_prob.red")) == ("log_prob.red",)
     assert Density().uses(("code_bits",)) == ()
+    taken = Density().uses(("log_prob", "log_prob_latent", "log_det"))
+    assert Density().uses(taken) == taken
 
 
 def test_high_and_low_are_both_unusual():

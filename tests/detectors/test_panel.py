@@ -45,6 +45,15 @@ def test_a_column_that_one_set_lacks_is_lacking():
     assert made.left_out["complexity"] == ("code_bits",)
 
 
+def test_a_guard_gives_no_reasons_of_what_it_was_not_asked():
+    of_flow = {"log_prob_latent": np.ones(400), "log_det": np.ones(400)}
+    for extra, has_density in (({}, False), (of_flow, True)):
+        panel = detectors.panel([with_columns(images(), **extra)], [])
+        assert "density" in panel.detectors
+        assert ("density" in panel.guard.reasons) == has_density
+        assert ("density" in detectors.joined(panel.detectors)) == has_density
+
+
 def test_without_held_out_images_there_is_no_guard():
     made = detectors.panel([], [images()])
     assert set(made.detectors) == {"log_prob", "complexity"}

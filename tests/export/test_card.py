@@ -28,13 +28,14 @@ TESTS = ("anderson_darling", "flatness", "autocorrelation", "mean", "kurtosis")
 
 
 def complete(bits, *named, **how):
-    """A table with lengths, which say nothing, and tests of latents, which say much."""
+    """A table with lengths and volumes, which say nothing, and tests of latents, which say much."""
     made, rng = table(bits, *named, **how), np.random.default_rng(len(bits))
     lengths = {"code_bits": rng.normal(3200, 240, len(bits))}
+    terms = {"log_prob_latent": made.log_prob, "log_det": rng.normal(size=len(bits))}
     tests = {
         f"{test}.level_1": 4 * made.bits_per_dim + rng.normal(size=len(bits)) for test in TESTS
     }
-    return dataclasses.replace(made, statistics={**made.statistics, **lengths, **tests})
+    return dataclasses.replace(made, statistics={**made.statistics, **lengths, **terms, **tests})
 
 
 def facts(foreign=FEW, rate=0.1, how=None, **model):

@@ -39,6 +39,7 @@ __all__ = [
     "Detector",
     "Panel",
     "halves",
+    "joined",
     "of_ensembles",
     "panel",
 ]
@@ -133,11 +134,17 @@ def _guard(
 ) -> Guard | ExportError:
     if COMBINED not in made:
         return ExportError("There is no guard: no images were held out, or no detector applies.")
-    members = [one for one in made.values() if one.is_combined]
+    members = joined(made).values()
     try:
         return guard(made[COMBINED], made[LIKELIHOOD], members, held_out, false_alarm_rate)
     except ExportError as error:
         return error
+
+
+def joined(fitted: Mapping[str, Detector]) -> dict[str, Detector]:
+    """Those of the fitted detectors that their combination joins, by name."""
+    combined = fitted[COMBINED]
+    return {name: fitted[name] for name in combined.asked} if isinstance(combined, Combined) else {}
 
 
 def halves(table: ScoreTable, seed: int = 0) -> tuple[ScoreTable, ScoreTable]:

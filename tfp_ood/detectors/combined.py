@@ -18,9 +18,9 @@ class Combined(FittedDetector):
     Fisher's way to join tests ("Statistical methods for research workers", 1925), without his
     reference: scores of one image depend on each other, so that the sum is ranked among those of
     further held-out images (`conformal`). It joins all detectors with `is_combined` whose columns
-    the table has. How rare a score is, is learnt on images that the detector was not fitted to, in
-    turns. No foreign image takes part. It costs what its members cost. High means foreign. Blind to
-    what all of them are blind to.
+    the table has, those of `combined_with` too. How rare a score is, is learnt on images that the
+    detector was not fitted to, in turns. No foreign image takes part. It costs what its members
+    cost. High means foreign. Blind to what all of them are blind to.
 
     Args:
       members: detectors of single models, not fitted.
@@ -36,15 +36,25 @@ class Combined(FittedDetector):
         """The columns of all members that can judge."""
         if self.columns:
             return self.columns
-        return tuple(dict.fromkeys(name for one in self._members for name in one.uses(names)))
+        return tuple(dict.fromkeys(name for one in self._asked(names) for name in one.uses(names)))
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The names of the detectors that it joins, after a fit."""
+        return tuple(one.name for one in self._fitted)
 
     def learn(self, columns: Mapping[str, np.ndarray]) -> None:
         """Fits the members, and how rare their scores are."""
-        members = [one for one in self._members if one.uses(columns)]
+        members = self._asked(columns)
         self._fitted = [one.fit_columns(columns) for one in members]
         size = len(next(iter(columns.values())))
         fold = np.arange(size) % _NUM_FOLDS if size > _NUM_FOLDS else np.zeros(size, int)
         self._surprises = [usual.surprise(_scores_of_unseen(one, columns, fold)) for one in members]
+
+    def _asked(self, names: Collection[str]) -> list[ColumnDetector]:
+        """The members that can judge tables with these columns, and are to."""
+        takes = ((one, one.uses(names)) for one in self._members)
+        return [one for one, found in takes if found and {*one.combined_with} <= {*found}]
 
     def of_columns(self, columns: Mapping[str, Any], xp: types.ModuleType) -> Any:
         """The sum of surprises, nats."""

@@ -24,19 +24,23 @@ class Density(FittedDetector):
     reconstruction and KL, of a PixelCNN its channels, else log p(x) itself) and the length of the
     image under a lossless code (`evaluation.code_length`). It costs nothing beyond the likelihood.
     High means foreign, whether a statistic is too low or too high. Blind to images whose statistics
-    are all usual.
+    are all usual. `combined` asks it of flows, whose two terms tell two things: where the latent
+    lies, and how far the flow stretches there. The terms of other models are parts of one sum, or
+    what `reconstruction` measures in more ways.
     """
 
     name = "density"
     title = "Density of statistics"
     is_combined = True
+    combined_with = ("log_det",)
 
     def uses(self, names: Collection[str]) -> tuple[str, ...]:
         """The terms that the table has, and the length."""
-        if self.columns or "log_prob" not in names:
+        if self.columns:
             return self.columns
-        terms = [name for name in (*_TERMS, *_CHANNELS) if name in names] or ["log_prob"]
-        return (*terms, _IMAGE) if _IMAGE in names else tuple(terms)
+        terms = [name for name in (*_TERMS, *_CHANNELS) if name in names]
+        terms = terms or [name for name in self.needs if name in names]
+        return (*terms, _IMAGE) if terms and _IMAGE in names else tuple(terms)
 
     def learn(self, columns: Mapping[str, np.ndarray]) -> None:
         """Fits the mixture."""

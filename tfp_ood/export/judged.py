@@ -23,7 +23,7 @@ class Judged:
     @property
     def members(self) -> dict[str, Detector]:
         """The detectors that the guard joins, by name."""
-        return {name: one for name, one in self.panel.detectors.items() if one.is_combined}
+        return detectors.joined(self.panel.detectors)
 
     def uses(self, name: str) -> tuple[str, ...]:
         """The columns that a detector of the panel takes."""
