@@ -54,11 +54,13 @@ def test_gradients_of_a_model_are_those_of_the_whole_batch(model):
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_sums_count_every_image_once(count):
-    def sums(part, number, skipped):
+    def sums(part, number, skipped, factor):
         values = tf.cast(part["image"][skipped:], tf.float32)
-        return [tf.reduce_sum(values), None, tf.reduce_sum(tf.ones_like(values)) * 2.0]
+        return [tf.reduce_sum(values), None, tf.reduce_sum(tf.ones_like(values)) * factor]
 
-    total, nothing, twice = sums_in_halves(sums, {"image": tf.range(1, count + 1)})
+    total, nothing, twice = sums_in_halves(
+        sums, {"image": tf.range(1, count + 1)}, tf.constant(2.0)
+    )
     assert total == count * (count + 1) / 2 and nothing is None and twice == 2 * count
 
 

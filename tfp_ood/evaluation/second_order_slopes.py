@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood.evaluation import second_order
-from tfp_ood.models.flows import bijectors
+from tfp_ood.models.flows import bijectors, mixing
 from tfp_ood.models.flows.flow import FlowModel
 
 tfb = tfp.bijectors
@@ -41,7 +41,7 @@ def _level_kernels(flow: tfb.Bijector) -> Iterator[np.ndarray]:
     """The linear part of every level, which an actnorm of its own ends."""
     product = None
     for part in _parts(flow):
-        if isinstance(part, bijectors.NormalizedConv1x1):
+        if isinstance(part, mixing.NormalizedConv1x1):
             step = np.diag(np.exp(part.actnorm.log_scale)) @ part.conv.matrix().numpy()
             product = step if product is None else product @ step
         elif isinstance(part, bijectors.ActNorm):

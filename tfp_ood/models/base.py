@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfp_ood import devices
 from tfp_ood.errors import UserError
-from tfp_ood.models import gradients, products
+from tfp_ood.models import folding, gradients, products
 from tfp_ood.models.halves import Part, in_halves
 from tfp_ood.models.steps import SteppedModel
 
@@ -202,6 +202,7 @@ class LikelihoodModel(SteppedModel):
     def _finish_build(self) -> None:
         """Makes all variables, and the compiled functions, before anything is trained or loaded."""
         self._make_variables(tf.zeros([1, *self.image_shape], tf.uint8))
+        self._foldable = folding.foldable(self)
         self.built = True
         self._compiled_scores = functools.cache(self._compile_scores)
         self._compiled_log_prob = functools.cache(self._compile_log_prob)
@@ -223,7 +224,7 @@ class LikelihoodModel(SteppedModel):
         """See `scoring_function`; traced once for any number of images."""
 
         def scores(images):
-            with products.in_float64(leaves):
+            with products.in_float64(leaves), self._folded_once():
                 return in_halves(
                     lambda part, number: self._scores(part["image"], num_draws), {"image": images}
                 )

@@ -8,6 +8,7 @@ several replicas, the batch stays whole. XLA keeps the order of operations, and 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -35,27 +36,29 @@ def in_halves(function: Callable[[Part, tf.Tensor], Part], batch: Part, xla: boo
 
 
 def sums_in_halves(
-    function: Callable[[Part, tf.Tensor, tf.Tensor], list[tf.Tensor | None]],
+    function: Callable[[Part, tf.Tensor, tf.Tensor, Any], list[tf.Tensor | None]],
     batch: Part,
+    shared: Any = (),
     xla: bool = False,
 ) -> list[tf.Tensor | None]:
     """Sums over the images of a batch, computed as `in_halves`.
 
     Args:
-      function: from a part of the batch, its number, and how many of its first images do not
-        count (int32 `[]`), to sums over the others, or None.
+      function: from a part of the batch, its number, how many of its first images do not
+        count (int32 `[]`), and `shared`, to sums over the others, or None.
       batch: tensors `[B, ...]` of equal B, at least 1.
+      shared: tensors in any structure, which a tape in `function` can watch.
       xla: whether XLA will compile this.
 
     Returns:
       What `function` returned, of all B images.
     """
     if _stays_whole(xla):
-        return function(batch, tf.constant(0), tf.constant(0))
+        return function(batch, tf.constant(0), tf.constant(0), shared)
     traced = tf.function(function, autograph=False)
     first, second, overlap = _halves(batch)
-    found = traced(first, tf.constant(0), tf.constant(0))
-    more = traced(second, tf.constant(1), overlap)
+    found = traced(first, tf.constant(0), tf.constant(0), shared)
+    more = traced(second, tf.constant(1), overlap, shared)
     return [None if a is None else a + b for a, b in zip(found, more, strict=True)]
 
 

@@ -1,12 +1,14 @@
 """A step of training and one of validation, of any family, on one device or on several."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from tfp_ood import units
 from tfp_ood.keras import keras
+from tfp_ood.models import folding
 from tfp_ood.models.halves import Part, in_halves, sums_in_halves
 
 _PART_SEED = 512
@@ -34,6 +36,7 @@ class SteppedModel(keras.Model):
         self._bits_per_dim = keras.metrics.Mean("bits_per_dim")
         self._gradient_norm = keras.metrics.Mean("gradient_norm")
         self._compiles_replicas = False
+        self._foldable: list[folding.Foldable] = []
         # Metrics hold what all replicas saw; Keras would sum over workers what a step returns.
         self.distribute_reduction_method = "first"
 
@@ -95,20 +98,29 @@ class SteppedModel(keras.Model):
         if self.couples_images:
             return self._of_coupled_images(batch, seed)
         num_images = tf.cast(tf.shape(batch["image"])[0], tf.float32)
+        variables = self.trainable_variables
 
-        def sums(part, number, skipped):
+        def sums(part, number, skipped, folded):
             """Each half has its backward pass in the function that is traced for both."""
             with tf.GradientTape() as tape:
-                log_prob = self._of_batch(self._seeded_parts(part, number, seed))
+                tape.watch(folded)
+                with folding.using(self._foldable, folded):
+                    log_prob = self._of_batch(self._seeded_parts(part, number, seed))
                 bits = units.bits_per_dim(log_prob, self.num_dims)
                 total = tf.reduce_sum(bits[skipped:]) / num_images
                 loss = self._share(total)
-            gradients = tape.gradient(loss, self.trainable_variables)
+            gradients = tape.gradient(loss, [*variables, *tf.nest.flatten(folded)])
             # That of a gather is in slices.
             return [total, *(g if g is None else tf.convert_to_tensor(g) for g in gradients)]
 
-        total, *gradients = sums_in_halves(sums, batch, bool(self.jit_compile))
-        return total, gradients
+        with tf.GradientTape() as tape:
+            folded = folding.fold(self._foldable)
+        total, *found = sums_in_halves(sums, batch, folded, bool(self.jit_compile))
+        direct, of_folded = found[: len(variables)], found[len(variables) :]
+        if not of_folded:
+            return total, direct
+        through = tape.gradient(tf.nest.flatten(folded), variables, of_folded)
+        return total, [_sum(pair) for pair in zip(direct, through, strict=True)]
 
     def _of_coupled_images(self, batch, seed):
         """`_bits_and_gradients` where what is trained is no sum over images."""
@@ -137,7 +149,12 @@ class SteppedModel(keras.Model):
         def scores(part, number):
             return {"log_prob": self._scores(part["image"], 1)["log_prob"]}
 
-        return in_halves(scores, batch, bool(self.jit_compile))["log_prob"]
+        with self._folded_once():
+            return in_halves(scores, batch, bool(self.jit_compile))["log_prob"]
+
+    def _folded_once(self) -> contextlib.AbstractContextManager[None]:
+        """While it is open, all parts of a batch share weights that are folded here."""
+        return folding.using(self._foldable, folding.fold(self._foldable))
 
     def _training_parts(
         self, images: tf.Tensor, labels: tf.Tensor | None, seed: tf.Tensor
@@ -175,3 +192,9 @@ class SteppedModel(keras.Model):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         step = tf.cast(self.optimizer.iterations, tf.int32)
         return tf.stack([self.seed * 2 * _PART_SEED + replica, step])
+
+
+def _sum(gradients: Sequence[tf.Tensor | None]) -> tf.Tensor | None:
+    """Of those that are there."""
+    found = [one for one in gradients if one is not None]
+    return tf.add_n(found) if len(found) > 1 else next(iter(found), None)

@@ -37,7 +37,9 @@ class Fused(keras.optimizers.Optimizer):
         self, distribution: tf.distribute.Strategy, grads_and_vars: _Pairs, **kwargs: Any
     ) -> tf.Tensor:
         rate = tf.convert_to_tensor(self.learning_rate, tf.float32)  # read once
-        self._now = self._constants(rate, tf.cast(self.iterations + 1, tf.float32))
+        now = self._constants(rate, tf.cast(self.iterations + 1, tf.float32))
+        # One node each, not one for each variable.
+        self._now = {name: tf.convert_to_tensor(one, tf.float32) for name, one in now.items()}
         return super()._distributed_apply_gradients_fn(distribution, grads_and_vars, **kwargs)
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:

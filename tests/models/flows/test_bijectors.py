@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_ood.config import GlowConfig
 from tfp_ood.keras import keras
-from tfp_ood.models.flows import batch_norm, bijectors, couplings, glow, networks, walks
+from tfp_ood.models.flows import batch_norm, bijectors, couplings, glow, mixing, networks, walks
 
 tfb = tfp.bijectors
 F64 = tf.float64
@@ -21,7 +21,7 @@ def network(num_outputs, seed=0):
 
 def normalized_conv(channels):
     actnorm = bijectors.ActNorm(channels, F64)
-    return bijectors.NormalizedConv1x1(actnorm, bijectors.InvertibleConv1x1(channels, 1, F64))
+    return mixing.NormalizedConv1x1(actnorm, mixing.InvertibleConv1x1(channels, 1, F64))
 
 
 def fitted_batch_norm(channels):
@@ -47,7 +47,7 @@ def factored():
 CASES = {
     "squeeze": (lambda: bijectors.Squeeze(F64), (4, 2, 3)),
     "actnorm": (lambda: bijectors.ActNorm(3, F64), (2, 3, 3)),
-    "conv1x1": (lambda: bijectors.InvertibleConv1x1(5, 3, F64), (2, 2, 5)),
+    "conv1x1": (lambda: mixing.InvertibleConv1x1(5, 3, F64), (2, 2, 5)),
     "normalized_conv": (lambda: normalized_conv(4), (2, 3, 4)),
     "affine": (lambda: couplings.AffineCoupling(network(4), F64), (3, 2, 4)),
     "affine_odd_channels": (lambda: couplings.AffineCoupling(network(2), F64), (3, 2, 3)),
@@ -200,7 +200,7 @@ def test_folded_actnorm_and_conv_equal_the_two_in_turn():
 
 
 def test_conv1x1_starts_as_a_rotation_and_survives_a_tiny_diagonal():
-    conv = bijectors.InvertibleConv1x1(6, 0, F64)
+    conv = mixing.InvertibleConv1x1(6, 0, F64)
     np.testing.assert_allclose(conv.matrix() @ tf.transpose(conv.matrix()), np.eye(6), atol=1e-12)
     conv.log_diagonal.assign(tf.fill([6], tf.constant(-30.0, F64)))
     log_det = conv.forward_log_det_jacobian(images((2, 2, 6)), event_ndims=3)

@@ -9,7 +9,7 @@ from tfp_ood import units
 from tfp_ood.config import GlowConfig
 from tfp_ood.data.untuned import untuned
 from tfp_ood.models import dequantize
-from tfp_ood.models.flows import bijectors, couplings, glow, networks
+from tfp_ood.models.flows import bijectors, couplings, glow, mixing, networks
 from tfp_ood.models.flows.flow import FlowModel
 from tfp_ood.training import fused
 
@@ -69,7 +69,7 @@ def test_total_mass_of_a_discretized_flow_is_one():
         [
             bijectors.flatten_image((1, 1, 2)),
             couplings.AffineCoupling(network),
-            bijectors.NormalizedConv1x1(bijectors.ActNorm(2), bijectors.InvertibleConv1x1(2, 5)),
+            mixing.NormalizedConv1x1(bijectors.ActNorm(2), mixing.InvertibleConv1x1(2, 5)),
         ]
     )
     model = FlowModel(flow, (1, 1, 2))

@@ -62,11 +62,11 @@ def test_sample_runs_each_network_once(model):
     assert num_networks_run(traced) == NUM_CONVOLUTIONS
 
 
-def test_sample_solves_for_each_inverse_matrix_once(model):
+def test_sample_solves_for_the_inverse_matrices_of_a_level_at_once(model):
     graph = model._compiled_samples(False).get_concrete_function().graph.as_graph_def()
     nodes = [*graph.node, *(node for part in graph.library.function for node in part.node_def)]
     solves = [node for node in nodes if node.op == "MatrixTriangularSolve"]
-    assert len(solves) == 2 * LEVELS * STEPS  # of the lower and of the upper triangle
+    assert len(solves) == 2 * LEVELS  # of the lower and of the upper triangles
 
 
 def test_log_prob_alone_is_that_of_the_statistics(model):

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests import contracts
 from tfp_ood import units
-from tfp_ood.models import chunks, whiteness
+from tfp_ood.models import chunks, folding, whiteness
 from tfp_ood.models.pixel_cnn import layers as pixel_cnn_layers
 from tfp_ood.models.pixel_cnn.layers import SELF, ShiftedConv, Taps, WholeImage
 from tfp_ood.training import fused
@@ -39,7 +39,7 @@ def test_convolution_sees_its_taps_only(taps, stride):
     """Against the sum over taps, written out, with zeros outside of the image."""
     layer = ShiftedConv(2, 3, 0, taps, stride)
     image = np.random.default_rng(0).normal(size=(4, 6, 2)).astype(np.float32)
-    kernel, expected = layer.kernel().numpy(), np.zeros([4, 6, 3])
+    kernel, expected = folding.of(layer)[0].numpy(), np.zeros([4, 6, 3])
     for row, column in np.ndindex(4, 6):
         for i, j in np.ndindex(taps.height, taps.width):
             y, x = row + taps.top + i, column + taps.left + j
@@ -51,7 +51,7 @@ def test_convolution_sees_its_taps_only(taps, stride):
 def test_kernel_has_the_norm_of_its_gain():
     layer = ShiftedConv(4, 3, 0, Taps(-1, 0, -1, 1))
     layer.gain.assign([1.0, 2.0, 3.0])
-    norms = np.sqrt(np.sum(np.square(layer.kernel()), axis=(0, 1, 2)))
+    norms = np.sqrt(np.sum(np.square(folding.of(layer)[0]), axis=(0, 1, 2)))
     np.testing.assert_allclose(norms, [1.0, 2.0, 3.0], rtol=1e-5)
 
 

@@ -6,14 +6,9 @@ depend on the image. Composed with TFP's own (`Chain`, `Invert`, `Split`, `Joint
 [1] Kingma & Dhariwal, "Glow", 2018.  [2] Dinh et al., "RealNVP", 2017.
 """
 
-import contextlib
-from collections.abc import Iterator
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-
-from tfp_ood.models import products
 
 tfb = tfp.bijectors
 
@@ -138,108 +133,6 @@ class ActNorm(ImageBijector):
         return num_pixels(x) * tf.reduce_sum(self.log_scale)
 
 
-class InvertibleConv1x1(ImageBijector):
-    """A learned linear mix of the channels of each pixel ([1], section 3.2).
-
-    The matrix is `P L (U + diag(sign * exp(log_diagonal)))` with P and sign fixed, started at a
-    random rotation. The diagonal as an exponential cannot reach zero, whatever the optimizer does.
-    """
-
-    def __init__(self, num_channels: int, seed: int, dtype: tf.DType = tf.float32):
-        super().__init__(dtype)
-        rotation, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=[num_channels] * 2))
-        lower_upper, permutation = tf.linalg.lu(rotation)
-        diagonal = np.diag(lower_upper)
-        identity = np.eye(num_channels)
-        self._permutation = tf.constant(identity[:, permutation], dtype)
-        self._inverse_permutation = tf.constant(identity[permutation], dtype)
-        self._sign = tf.constant(np.sign(diagonal), dtype)
-        self._below = tf.constant(np.tril(np.ones_like(identity), -1), dtype)
-        self._above = tf.constant(np.triu(np.ones_like(identity), 1), dtype)
-        self._identity = tf.constant(identity, dtype)
-        self.lower = tf.Variable(tf.cast(np.tril(lower_upper, -1), dtype), name="lower")
-        self.upper = tf.Variable(tf.cast(np.triu(lower_upper, 1), dtype), name="upper")
-        log_diagonal = tf.cast(np.log(np.abs(diagonal)), dtype)
-        self.log_diagonal = tf.Variable(log_diagonal, name="log_diagonal")
-
-    def _factors(self):
-        lower = self.lower * self._below + self._identity
-        diagonal = self._identity * (self._sign * tf.exp(self.log_diagonal))
-        return lower, self.upper * self._above + diagonal
-
-    def matrix(self) -> tf.Tensor:
-        """The matrix W `[C, C]`; a pixel's channels c become `c @ W`."""
-        lower, upper = self._factors()
-        return products.matmul(self._permutation, products.matmul(lower, upper))
-
-    def inverse_matrix(self) -> tf.Tensor:
-        """The inverse of W `[C, C]`, by two triangular solves."""
-        lower, upper = self._factors()
-        inverse = products.triangular_solve(lower, self._inverse_permutation, lower=True)
-        return products.triangular_solve(upper, inverse, lower=False)
-
-    def log_det(self, x: tf.Tensor) -> tf.Tensor:
-        """`log|det dy/dx|` for images of the size of `x`, shape `[]`."""
-        return num_pixels(x) * tf.reduce_sum(self.log_diagonal)
-
-    def _forward_and_log_det(self, x):
-        return mix_channels(x, self.matrix()), self.log_det(x)
-
-    def _inverse_and_log_det(self, y):
-        return mix_channels(y, self.inverse_matrix()), -self.log_det(y)
-
-
-class NormalizedConv1x1(ImageBijector):
-    """An `ActNorm` followed by an `InvertibleConv1x1`, folded into one pass over the image.
-
-    `((x + b) * s) @ W = x @ (s[:, None] * W) + (b * s) @ W`
-    """
-
-    def __init__(self, actnorm: ActNorm, conv: InvertibleConv1x1):
-        super().__init__(actnorm.dtype)
-        self.actnorm = actnorm
-        self.conv = conv
-        self.shared_inverse: tf.Tensor | None = None
-        """The inverse matrix, while it is `inverted`."""
-
-    def initialize(self, x: tf.Tensor) -> None:
-        """Fits the actnorm to the images `x` `[B, H, W, C]`."""
-        self.actnorm.initialize(x)
-
-    def log_det(self, x: tf.Tensor) -> tf.Tensor:
-        """`log|det dy/dx|` for images of the size of `x`, shape `[]`."""
-        return self.actnorm.log_det(x) + self.conv.log_det(x)
-
-    def _forward_and_log_det(self, x):
-        scaled = tf.exp(self.actnorm.log_scale)[:, None] * self.conv.matrix()
-        bias = products.matmul(self.actnorm.bias[tf.newaxis], scaled)[0]
-        return mix_channels(x, scaled, bias), self.log_det(x)
-
-    def _inverse_and_log_det(self, y):
-        matrix = self.inverse_matrix() if self.shared_inverse is None else self.shared_inverse
-        return mix_channels(y, matrix, -self.actnorm.bias), -self.log_det(y)
-
-    def inverse_matrix(self) -> tf.Tensor:
-        """What undoes both, after which the bias of the actnorm is left: `[C, C]`."""
-        return self.conv.inverse_matrix() * tf.exp(-self.actnorm.log_scale)
-
-
-@contextlib.contextmanager
-def inverted(bijector: tfb.Bijector) -> Iterator[None]:
-    """While it is open, a composition's inverses share inverse matrices that are computed here.
-
-    For a graph whose parts, such as two halves of a batch, would each solve for their own.
-    """
-    parts = [part for part in bijector.submodules if isinstance(part, NormalizedConv1x1)]
-    for part in parts:
-        part.shared_inverse = part.inverse_matrix()
-    try:
-        yield
-    finally:
-        for part in parts:
-            part.shared_inverse = None
-
-
 def factor_out(image_shape: tuple[int, int, int], rest: tfb.Bijector) -> tfb.Bijector:
     """Ends the second half of the channels here, as latents, and sends the first through `rest`.
 
@@ -284,15 +177,6 @@ def level_shapes(image_shape: tuple[int, int, int], num_levels: int) -> list[tup
 def flatten_image(image_shape: tuple[int, int, int]) -> tfb.Bijector:
     """`[H, W, C]` to `[H * W * C]`."""
     return tfb.Reshape(event_shape_out=[int(np.prod(image_shape))], event_shape_in=image_shape)
-
-
-def mix_channels(x: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
-    """Every pixel's channels times a matrix `[C, C]`, plus a bias `[C]`: a 1x1 convolution.
-
-    As a matrix product, which costs half of a convolution's time at these sizes.
-    """
-    y = products.matmul(tf.reshape(x, [-1, x.shape[-1]]), matrix)
-    return tf.reshape(y if bias is None else y + bias, tf.shape(x))
 
 
 def num_pixels(x: tf.Tensor) -> tf.Tensor:

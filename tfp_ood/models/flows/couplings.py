@@ -3,6 +3,7 @@
 [1] Kingma & Dhariwal, "Glow", 2018.  [2] Dinh et al., "RealNVP", 2017.
 """
 
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -17,6 +18,7 @@ LogScale = Callable[[tf.Tensor], tf.Tensor]
 _MAX_LOG_SCALE = 2.0
 _MIN_SCALE = 0.1
 _START = 2.0  # the logit of a fresh coupling's scale
+_LOG_AT_START = math.log(_MIN_SCALE + (1.0 - _MIN_SCALE) / (1.0 + math.exp(-_START)))
 
 
 def tanh_scale(raw: tf.Tensor) -> tf.Tensor:
@@ -33,10 +35,7 @@ def sigmoid_scale(raw: tf.Tensor) -> tf.Tensor:
     sevenfold, single images make a step's loss jump by orders of magnitude.
     """
 
-    def log(logit):
-        return tf.math.log(_MIN_SCALE + (1.0 - _MIN_SCALE) * tf.sigmoid(logit))
-
-    return log(raw + _START) - log(tf.constant(_START, raw.dtype))
+    return tf.math.log(_MIN_SCALE + (1.0 - _MIN_SCALE) * tf.sigmoid(raw + _START)) - _LOG_AT_START
 
 
 class _Coupling(ImageBijector):

@@ -11,7 +11,7 @@ from tfp_ood import units
 from tfp_ood.keras import keras
 from tfp_ood.models import dequantize, whiteness
 from tfp_ood.models.base import LikelihoodModel
-from tfp_ood.models.flows import bijectors, walks
+from tfp_ood.models.flows import bijectors, mixing, walks
 from tfp_ood.models.halves import in_halves
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -160,7 +160,7 @@ class FlowModel(LikelihoodModel):
             pixels = tf.clip_by_value(tf.floor(pixels), 0.0, units.NUM_PIXEL_VALUES - 1.0)
             return {"images": tf.cast(pixels, tf.uint8)}
 
-        with bijectors.inverted(self.distribution.bijector):
+        with mixing.inverted(self.distribution.bijector), self._folded_once():
             return in_halves(decoded, {"latents": latents})["images"]
 
 

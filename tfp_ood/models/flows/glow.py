@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood.families import GlowConfig
-from tfp_ood.models.flows import bijectors, couplings, networks
+from tfp_ood.models.flows import bijectors, couplings, mixing, networks
 from tfp_ood.models.flows.class_conditional import ClassConditionalFlow
 from tfp_ood.models.flows.flow import FlowModel
 
@@ -49,8 +49,8 @@ def glow_bijector(
     for step in range(model.num_steps):
         # Seeds are spread so that no two layers of a model start alike.
         step_seed = seed * 1_000_003 + model.num_levels * 10_007 + step * 11
-        linear = bijectors.InvertibleConv1x1(channels, step_seed, dtype)
-        flow.append(bijectors.NormalizedConv1x1(bijectors.ActNorm(channels, dtype), linear))
+        linear = mixing.InvertibleConv1x1(channels, step_seed, dtype)
+        flow.append(mixing.NormalizedConv1x1(bijectors.ActNorm(channels, dtype), linear))
         network = networks.CouplingNetwork(model.num_hidden, num_outputs, step_seed + 1, policy)
         flow.append(_coupling(model.coupling, network, dtype))
     flow.append(bijectors.ActNorm(channels, dtype))

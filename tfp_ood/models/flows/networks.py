@@ -1,10 +1,12 @@
 """Networks inside the likelihood models, as tf_keras layers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
+from typing import Self
 
 import tensorflow as tf
 
 from tfp_ood.keras import keras
+from tfp_ood.models import folding
 from tfp_ood.models.chunks import in_chunks
 
 _DEVIATION = 0.05  # of the weights of normalized convolutions, which normalization makes up for
@@ -84,28 +86,37 @@ class ScaledConvolution(keras.layers.Layer):
 
         mean, variance = in_chunks(moments, images)
         variance = tf.reduce_mean(variance, 0) + tf.math.reduce_variance(mean, 0)
-        scale = self._scale()
+        scale = tf.exp(_FACTOR * self.log_scale)
         self.bias.assign_sub(tf.reduce_mean(mean, 0) / scale)
         # A constant channel keeps a finite scale.
         self.log_scale.assign(-0.5 * tf.math.log(variance / scale**2 + 1e-6) / _FACTOR)
 
+    @property
+    def fold_key(self) -> Hashable:
+        """The number of channels that leave, and their type."""
+        return self._num_outputs, self.variable_dtype
+
+    @classmethod
+    def fold(cls, layers: Sequence[Self]) -> list[folding.Folded]:
+        """A kernel `[size, size, C, num_outputs]` and a bias `[num_outputs]`."""
+        scales = tf.exp(_FACTOR * tf.stack([one.log_scale for one in layers]))
+        biases = tf.unstack(scales * tf.stack([one.bias for one in layers]))
+        kernels = [
+            one.kernel * scale for one, scale in zip(layers, tf.unstack(scales), strict=True)
+        ]
+        return list(zip(kernels, biases, strict=True))
+
     def call(self, inputs: tf.Tensor, rectify: bool = False) -> tf.Tensor:
         """Images `[B, H, W, any]` to `[B, H, W, num_outputs]`; with a ReLU where `rectify`."""
-        scale = self._scale()
-        kernel = tf.cast(self.kernel * scale, inputs.dtype)
-        bias = tf.cast(self.bias * scale, inputs.dtype)
+        kernel, bias = (tf.cast(one, inputs.dtype) for one in folding.of(self))
         activation = tf.nn.relu if rectify else (lambda x: x)
         if self._size == 1:
             # As a matrix product: its gradient takes half the time on a CPU. The ReLU goes before
             # the shape, so that product, bias and ReLU are one kernel.
             pixels = tf.reshape(inputs, [-1, inputs.shape[-1]])
             mixed = activation(tf.nn.bias_add(tf.matmul(pixels, kernel[0, 0]), bias))
-            shape = tf.concat([tf.shape(inputs)[:-1], [self._num_outputs]], 0)
-            return tf.reshape(mixed, shape)
+            return tf.reshape(mixed, [-1, *inputs.shape[1:-1], self._num_outputs])
         return activation(tf.nn.bias_add(tf.nn.conv2d(inputs, kernel, 1, "SAME"), bias))
-
-    def _scale(self):
-        return tf.exp(_FACTOR * self.log_scale)
 
 
 class ResidualNetwork(keras.layers.Layer):

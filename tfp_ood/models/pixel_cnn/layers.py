@@ -8,14 +8,15 @@ between the colours of one pixel is there a mask, which is part of how a kernel 
 
 import dataclasses
 import itertools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_ood import units
 from tfp_ood.keras import keras
+from tfp_ood.models import folding
 
 _MIN_VARIANCE = 1e-8
 
@@ -93,13 +94,20 @@ class ShiftedConv(keras.layers.Layer):
             mask[-1, -1] = own
             self._mask = tf.constant(mask)
 
-    def kernel(self) -> tf.Tensor:
-        """g v / |v|, float32 `[height, width, num_inputs, num_outputs]`."""
-        return self._kernel(self.gain)
+    @property
+    def fold_key(self) -> Hashable:
+        """The same for all: kernels are large, so that they are not stacked."""
+        return ()
+
+    @classmethod
+    def fold(cls, layers: Sequence[Self]) -> list[folding.Folded]:
+        """A kernel g v / |v|, float32 `[height, width, num_inputs, num_outputs]`, and a bias."""
+        return [(layer._kernel(layer.gain), tf.identity(layer.bias)) for layer in layers]
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """`[B, H, W, num_inputs]` to `[B, H / stride, W / stride, num_outputs]`."""
-        return self._convolve(inputs, self.kernel()) + tf.cast(self.bias, self._compute)
+        kernel, bias = folding.of(self)
+        return self._convolve(inputs, kernel) + tf.cast(bias, self._compute)
 
     def plain(self, inputs: tf.Tensor) -> tf.Tensor:
         """`call` with g = 1 and b = 0, float32."""
@@ -128,10 +136,8 @@ class ShiftedConv(keras.layers.Layer):
         if self.taps == SELF:
             # As a matrix product: its gradient takes half the time on a CPU.
             pixels = tf.reshape(inputs, [-1, self.num_inputs])
-            shape = tf.concat([tf.shape(inputs)[:-1], [self.num_outputs]], 0)
-            outputs = tf.reshape(tf.matmul(pixels, kernel[0, 0]), shape)
-            outputs.set_shape([*inputs.shape[:-1], self.num_outputs])
-            return outputs
+            mixed = tf.matmul(pixels, kernel[0, 0])
+            return tf.reshape(mixed, [-1, *inputs.shape[1:-1], self.num_outputs])
         # Padding as an operation of its own: the gradient of a convolution that pads by itself
         # takes more than twice the time on a CPU.
         top, bottom, left, right = self.taps

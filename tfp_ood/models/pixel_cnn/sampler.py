@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfp_ood.models import folding
 from tfp_ood.models.pixel_cnn.heads import Head
 from tfp_ood.models.pixel_cnn.layers import SELF, ShiftedConv, Taps, network_inputs
 from tfp_ood.models.pixel_cnn.networks import Network
@@ -38,9 +39,10 @@ class _Weights(NamedTuple):
 
 
 def _weights(layer: ShiftedConv) -> _Weights:
-    rows = tf.reshape(layer.kernel(), [layer.taps.height, -1, layer.num_outputs])
+    kernel, bias = folding.of(layer)
+    rows = tf.reshape(kernel, [layer.taps.height, -1, layer.num_outputs])
     all_rows = tf.reshape(rows, [-1, layer.num_outputs])
-    return _Weights(all_rows, rows[0], rows[-1], tf.identity(layer.bias), layer.level)
+    return _Weights(all_rows, rows[0], rows[-1], bias, layer.level)
 
 
 def draw_noise(
