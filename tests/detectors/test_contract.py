@@ -19,7 +19,7 @@ def columns(detector):
     """What a detector needs, two of each kind that a family has its own parts of; of the combined
     one what all need."""
     asked = detectors.DETECTORS.values() if detector.name == detectors.COMBINED else [detector]
-    needs = dict.fromkeys(need for one in asked for need in one.needs)
+    needs = dict.fromkeys(need for one in asked for need in (*one.needs, *one.combined_with))
     parts = ([f"{need[:-1]}a", f"{need[:-1]}b"] if need.endswith("*") else [need] for need in needs)
     return [name for part in parts for name in part]
 
@@ -114,7 +114,7 @@ def test_a_graph_of_a_detector_that_few_images_fitted(detector):
 def test_what_it_takes_is_enough_for_it(detector):
     """`combined` hands on nothing else."""
     every = columns(detectors.DETECTORS[detectors.COMBINED])
-    every += ["log_prob_latent", "log_det", "reconstruction", "kl", "log_prob.red"]
+    every += ["log_prob_latent", "reconstruction", "kl", "log_prob.red"]
     for chosen in np.random.default_rng(0).random((200, len(every))) < 0.7:
         taken = detector.uses(
             [name for name, is_there in zip(every, chosen, strict=True) if is_there]

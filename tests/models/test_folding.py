@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import contracts
 from tests.models.flows.test_flow import random_images
-from tfp_ood import models
+from tfp_ood import models, units
 from tfp_ood.config import Config, DataConfig, GlowConfig
-from tfp_ood.models import folding
+from tfp_ood.models import folding, gradients
 from tfp_ood.models.flows import bijectors, mixing, networks
 from tfp_ood.training import fused
 
@@ -91,3 +92,29 @@ def test_a_further_step_of_the_flow_adds_few_operations():
         nodes[steps] = of_images, len(graph.node)
     with_images, of_weights = ((b - a) / 2 for a, b in zip(nodes[2], nodes[4], strict=True))
     assert 50 < with_images < 150 and of_weights < 120, nodes
+
+
+@pytest.mark.parametrize("name", ["glow_class_conditional", "real_nvp", "pixel_cnn_categorical"])
+def test_gradients_through_folded_weights_are_those_of_the_weights(name, monkeypatch):
+    case, model = contracts.CASES[name], contracts.shared(name, "initialized")
+    images = tf.constant(contracts.random_images(case, 5))
+    # So that both halves of a batch and the whole of it see the same.
+    monkeypatch.setattr(
+        model, "_training_log_prob", lambda images, *_: model._scores(images, 1)["log_prob"]
+    )
+    assert model._foldable()
+    _, found = model._bits_and_gradients({"image": images}, tf.constant([0, 0]))
+    with tf.GradientTape() as tape:
+        log_prob = model._scores(images, 1)["log_prob"]
+        bits = tf.reduce_mean(units.bits_per_dim(log_prob, model.num_dims))
+    for ours, expected in zip(found, tape.gradient(bits, model.trainable_variables), strict=True):
+        assert (ours is None) == (expected is None)
+        if ours is not None:
+            np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_what_is_folded_is_no_part_of_a_model_s_names_and_files():
+    model = contracts.shared("glow", "fresh")
+    assert model._foldable() and not model.layers
+    assert "002_network/first/kernel" in gradients.names(model)
+    assert not any("foldable" in name for name in tf.train.TrackableView(model).children(model))

@@ -6,7 +6,8 @@ decision of all together, `drift.py` whether many new images are still like own 
 score tables (`evaluation/tables.py`), `metrics/` and the root of the package; never TensorFlow.
 
 A new detector is a class in a file of its own and a line in `_ALL`: it is then in `summary.json`,
-on every page and in the model card; with `is_combined`, in the guard too.
+on every page and in the model card; with `is_combined`, in the guard too where a table has what
+its `combined_with` asks for.
 """
 
 import dataclasses
@@ -143,7 +144,7 @@ def _guard(
 
 def joined(fitted: Mapping[str, Detector]) -> dict[str, Detector]:
     """Those of the fitted detectors that their combination joins, by name."""
-    combined = fitted[COMBINED]
+    combined = fitted.get(COMBINED)
     return {name: fitted[name] for name in combined.asked} if isinstance(combined, Combined) else {}
 
 

@@ -202,7 +202,8 @@ class LikelihoodModel(SteppedModel):
     def _finish_build(self) -> None:
         """Makes all variables, and the compiled functions, before anything is trained or loaded."""
         self._make_variables(tf.zeros([1, *self.image_shape], tf.uint8))
-        self._foldable = folding.foldable(self)
+        # Not a list, which Keras would save, and call all weights by.
+        self._foldable = functools.cache(lambda: folding.foldable(self))
         self.built = True
         self._compiled_scores = functools.cache(self._compile_scores)
         self._compiled_log_prob = functools.cache(self._compile_log_prob)

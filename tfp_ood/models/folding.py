@@ -3,7 +3,8 @@
 A model has many layers, and of each some arithmetic of weights alone: factors of matrices, scales
 as exponentials, normalizations folded into the product or kernel beside them, norms of kernels. In
 a small Glow these are more operations than those that see an image. Here halves of a batch share
-what comes of it, and layers of one kind and shape have it together, as one stack.
+what comes of it (but in gradients of single images), and layers of one kind and shape have it
+together, as one stack.
 """
 
 import contextlib

@@ -36,7 +36,7 @@ class SteppedModel(keras.Model):
         self._bits_per_dim = keras.metrics.Mean("bits_per_dim")
         self._gradient_norm = keras.metrics.Mean("gradient_norm")
         self._compiles_replicas = False
-        self._foldable: list[folding.Foldable] = []
+        self._foldable: Callable[[], list[folding.Foldable]] = list
         # Metrics hold what all replicas saw; Keras would sum over workers what a step returns.
         self.distribute_reduction_method = "first"
 
@@ -104,7 +104,7 @@ class SteppedModel(keras.Model):
             """Each half has its backward pass in the function that is traced for both."""
             with tf.GradientTape() as tape:
                 tape.watch(folded)
-                with folding.using(self._foldable, folded):
+                with folding.using(self._foldable(), folded):
                     log_prob = self._of_batch(self._seeded_parts(part, number, seed))
                 bits = units.bits_per_dim(log_prob, self.num_dims)
                 total = tf.reduce_sum(bits[skipped:]) / num_images
@@ -114,12 +114,15 @@ class SteppedModel(keras.Model):
             return [total, *(g if g is None else tf.convert_to_tensor(g) for g in gradients)]
 
         with tf.GradientTape() as tape:
-            folded = folding.fold(self._foldable)
+            folded = folding.fold(self._foldable())
         total, *found = sums_in_halves(sums, batch, folded, bool(self.jit_compile))
         direct, of_folded = found[: len(variables)], found[len(variables) :]
-        if not of_folded:
+        pairs = zip(tf.nest.flatten(folded), of_folded, strict=True)
+        reached = [(one, gradient) for one, gradient in pairs if gradient is not None]
+        if not reached:
             return total, direct
-        through = tape.gradient(tf.nest.flatten(folded), variables, of_folded)
+        targets, outputs = zip(*reached, strict=True)
+        through = tape.gradient(list(targets), variables, list(outputs))
         return total, [_sum(pair) for pair in zip(direct, through, strict=True)]
 
     def _of_coupled_images(self, batch, seed):
@@ -154,7 +157,7 @@ class SteppedModel(keras.Model):
 
     def _folded_once(self) -> contextlib.AbstractContextManager[None]:
         """While it is open, all parts of a batch share weights that are folded here."""
-        return folding.using(self._foldable, folding.fold(self._foldable))
+        return folding.using(self._foldable(), folding.fold(self._foldable()))
 
     def _training_parts(
         self, images: tf.Tensor, labels: tf.Tensor | None, seed: tf.Tensor

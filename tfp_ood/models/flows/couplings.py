@@ -13,7 +13,7 @@ from tfp_ood.models.flows.bijectors import ImageBijector
 Network = Callable[[tf.Tensor], tf.Tensor]
 
 LogScale = Callable[[tf.Tensor], tf.Tensor]
-"""Makes a coupling's log scale of what its network returns; 0 of 0."""
+"""Makes a coupling's log scale of what its network returns; 0 of 0, but for rounding."""
 
 _MAX_LOG_SCALE = 2.0
 _MIN_SCALE = 0.1
@@ -34,7 +34,6 @@ def sigmoid_scale(raw: tf.Tensor) -> tf.Tensor:
     same for all images is for the actnorms to scale. Where eight couplings may each enlarge
     sevenfold, single images make a step's loss jump by orders of magnitude.
     """
-
     return tf.math.log(_MIN_SCALE + (1.0 - _MIN_SCALE) * tf.sigmoid(raw + _START)) - _LOG_AT_START
 
 
