@@ -108,7 +108,7 @@ def test_members_without_columns_are_left_out():
 
 def test_a_member_of_one_family_alone_is_not_asked_of_others():
     class OfFlows(Second):
-        combined_with = ("log_det",)
+        combined_with = ("log_det", "of_another_family")
 
         def uses(self, names):
             return tuple(name for name in ("second", "log_det") if name in names)

@@ -47,7 +47,9 @@ def test_a_column_that_one_set_lacks_is_lacking():
 
 def test_a_guard_gives_no_reasons_of_what_it_was_not_asked():
     of_flow = {"log_prob_latent": np.ones(400), "log_det": np.ones(400)}
-    for extra, has_density in (({}, False), (of_flow, True)):
+    of_vae = {"reconstruction": np.ones(400), "kl": np.ones(400)}
+    of_pixel_cnn = {"log_prob.red": np.ones(400), "log_prob.green": np.ones(400)}
+    for extra, has_density in ((of_pixel_cnn, False), (of_flow, True), (of_vae, True)):
         panel = detectors.panel([with_columns(images(), **extra)], [])
         assert "density" in panel.detectors
         assert ("density" in panel.guard.reasons) == has_density

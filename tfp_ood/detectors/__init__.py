@@ -6,8 +6,8 @@ decision of all together, `drift.py` whether many new images are still like own 
 score tables (`evaluation/tables.py`), `metrics/` and the root of the package; never TensorFlow.
 
 A new detector is a class in a file of its own and a line in `_ALL`: it is then in `summary.json`,
-on every page and in the model card; with `is_combined`, in the guard too where a table has what
-its `combined_with` asks for.
+on every page and in the model card; with `is_combined`, in the guard too where a table has one
+of its `combined_with`.
 """
 
 import dataclasses

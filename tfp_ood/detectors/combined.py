@@ -18,7 +18,7 @@ class Combined(FittedDetector):
     Fisher's way to join tests ("Statistical methods for research workers", 1925), without his
     reference: scores of one image depend on each other, so that the sum is ranked among those of
     further held-out images (`conformal`). It joins all detectors with `is_combined` whose columns
-    the table has, those of `combined_with` too. How rare a score is, is learnt on images that the
+    the table has, one of `combined_with` too. How rare a score is, is learnt on images that the
     detector was not fitted to, in turns. No foreign image takes part. It costs what its members
     cost. High means foreign. Blind to what all of them are blind to.
 
@@ -54,7 +54,11 @@ class Combined(FittedDetector):
     def _asked(self, names: Collection[str]) -> list[ColumnDetector]:
         """The members that can judge tables with these columns, and are to."""
         takes = ((one, one.uses(names)) for one in self._members)
-        return [one for one, found in takes if found and {*one.combined_with} <= {*found}]
+        return [
+            one
+            for one, found in takes
+            if found and (not one.combined_with or {*one.combined_with} & {*found})
+        ]
 
     def of_columns(self, columns: Mapping[str, Any], xp: types.ModuleType) -> Any:
         """The sum of surprises, nats."""

@@ -24,15 +24,14 @@ class Density(FittedDetector):
     reconstruction and KL, of a PixelCNN its channels, else log p(x) itself) and the length of the
     image under a lossless code (`evaluation.code_length`). It costs nothing beyond the likelihood.
     High means foreign, whether a statistic is too low or too high. Blind to images whose statistics
-    are all usual. `combined` asks it of flows, whose two terms tell two things: where the latent
-    lies, and how far the flow stretches there. The terms of other models are parts of one sum, or
-    what `reconstruction` measures in more ways.
+    are all usual. `combined` asks it of flows and VAEs, whose two terms tell two things: of a flow
+    where the latent lies, and how far the flow stretches there. A PixelCNN's are parts of one sum.
     """
 
     name = "density"
     title = "Density of statistics"
     is_combined = True
-    combined_with = ("log_det",)
+    combined_with = ("log_det", "kl")
 
     def uses(self, names: Collection[str]) -> tuple[str, ...]:
         """The terms that the table has, and the length."""
