@@ -33,9 +33,8 @@ from tfp_ood.training.trajectory import Judge, ScoreTrajectory
 from tfp_ood.training.weights import read_facts, read_weights, write_weights
 from tfp_ood.workdir import WorkDir
 
-_NUM_FIRST_IMAGES = 512
-_NUM_INIT_IMAGES = 128
-"""Of the first ones. A network at its start takes its time for each, one core's."""
+_NUM_INIT_IMAGES = 512
+"""From 128 a training starts two seconds sooner, and is worse after 1,000 steps (docs/speed.md)."""
 _NUM_SHOWN = 16  # images in TensorBoard
 _WEIGHTS = "weights"
 _FACTS = "training.json"
@@ -76,7 +75,7 @@ class _Job:
     def first_images(self) -> np.ndarray:
         """About 512 images of the training set, for what is set from data and not by steps."""
         stream = _training_stream(self, 0, pipeline.Shard()).map(lambda batch: batch["image"])
-        return next(stream.unbatch().batch(_NUM_FIRST_IMAGES).take(1).as_numpy_iterator())
+        return next(stream.unbatch().batch(_NUM_INIT_IMAGES).take(1).as_numpy_iterator())
 
 
 def train(
@@ -134,7 +133,7 @@ def _train(job: _Job) -> None:
     else:
         if job.process.is_chief:
             job.workdir.forget_training()
-        model.initialize(job.first_images[:_NUM_INIT_IMAGES])
+        model.initialize(job.first_images)
     model.compile(optimizer=optimizers.build(train), jit_compile=use_xla(train))
     start = time.monotonic()
     with signals.deferred():
