@@ -155,9 +155,13 @@ class SteppedModel(keras.Model):
         with self._folded_once():
             return in_halves(scores, batch, bool(self.jit_compile))["log_prob"]
 
-    def _folded_once(self) -> contextlib.AbstractContextManager[None]:
-        """While it is open, all parts of a batch share weights that are folded here."""
-        return folding.using(self._foldable(), folding.fold(self._foldable()))
+    def _folded_once(
+        self, further: Sequence[folding.Foldable] = ()
+    ) -> contextlib.AbstractContextManager[None]:
+        """While it is open, all parts of a batch share weights that are folded here: those of the
+        model's layers, and further ones."""
+        layers = [*self._foldable(), *further]
+        return folding.using(layers, folding.fold(layers))
 
     def _training_parts(
         self, images: tf.Tensor, labels: tf.Tensor | None, seed: tf.Tensor

@@ -160,7 +160,7 @@ class FlowModel(LikelihoodModel):
             pixels = tf.clip_by_value(tf.floor(pixels), 0.0, units.NUM_PIXEL_VALUES - 1.0)
             return {"images": tf.cast(pixels, tf.uint8)}
 
-        with mixing.inverted(self.distribution.bijector), self._folded_once():
+        with self._folded_once(mixing.inverses(self.distribution.bijector)):
             return in_halves(decoded, {"latents": latents})["images"]
 
 

@@ -1,7 +1,6 @@
 """Learned mixes of a pixel's channels, of Kingma & Dhariwal, "Glow", 2018, section 3.2 [1]."""
 
-import contextlib
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Self
 
 import numpy as np
@@ -49,13 +48,9 @@ class InvertibleConv1x1(ImageBijector):
         permutations = tf.stack([one._permutation for one in convolutions])
         return products.matmul(permutations, products.matmul(lower, upper))
 
-    def inverse_matrix(self) -> tf.Tensor:
-        """The inverse of W `[C, C]`, by two triangular solves."""
-        return self.inverse_matrices([self])[0]
-
     @staticmethod
     def inverse_matrices(convolutions: Sequence["InvertibleConv1x1"]) -> tf.Tensor:
-        """Those of some convolutions of as many channels, `[N, C, C]`."""
+        """The inverses of W of some convolutions, `[N, C, C]`, by two triangular solves."""
         lower, upper = _factors(convolutions)
         permutations = tf.stack([one._inverse_permutation for one in convolutions])
         inverse = products.triangular_solve(lower, permutations, lower=True)
@@ -69,7 +64,7 @@ class InvertibleConv1x1(ImageBijector):
         return mix_channels(x, self.matrix()), self.log_det(x)
 
     def _inverse_and_log_det(self, y):
-        return mix_channels(y, self.inverse_matrix()), -self.log_det(y)
+        return mix_channels(y, self.inverse_matrices([self])[0]), -self.log_det(y)
 
 
 def _factors(convolutions: Sequence[InvertibleConv1x1]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -95,8 +90,7 @@ class NormalizedConv1x1(ImageBijector):
         super().__init__(actnorm.dtype)
         self.actnorm = actnorm
         self.conv = conv
-        self.shared_inverse: tf.Tensor | None = None
-        """The inverse matrix, while it is `inverted`."""
+        self.inverse_weights = _Inverse(self)
 
     def initialize(self, x: tf.Tensor) -> None:
         """Fits the actnorm to the images `x` `[B, H, W, C]`."""
@@ -120,14 +114,6 @@ class NormalizedConv1x1(ImageBijector):
         )
         return list(zip(*map(tf.unstack, (matrices, biases, log_dets)), strict=True))
 
-    @staticmethod
-    def inverse_matrices(layers: Sequence["NormalizedConv1x1"]) -> tf.Tensor:
-        """What undoes each, after which the bias of the actnorm is left: `[N, C, C]`."""
-        matrices = InvertibleConv1x1.inverse_matrices([one.conv for one in layers])
-        return (
-            matrices * tf.exp(-tf.stack([one.actnorm.log_scale for one in layers]))[:, tf.newaxis]
-        )
-
     def log_det(self, x: tf.Tensor) -> tf.Tensor:
         """`log|det dy/dx|` for images of the size of `x`, shape `[]`."""
         return self.actnorm.log_det(x) + self.conv.log_det(x)
@@ -137,27 +123,36 @@ class NormalizedConv1x1(ImageBijector):
         return mix_channels(x, matrix, bias), num_pixels(x) * log_det
 
     def _inverse_and_log_det(self, y):
-        matrix = self.shared_inverse
-        matrix = self.inverse_matrices([self])[0] if matrix is None else matrix
+        (matrix,) = folding.of(self.inverse_weights)
         return mix_channels(y, matrix, -self.actnorm.bias), -self.log_det(y)
 
 
-@contextlib.contextmanager
-def inverted(bijector: tfb.Bijector) -> Iterator[None]:
-    """While it is open, a composition's inverses share inverse matrices that are computed here.
+class _Inverse:
+    """What the inverse of a `NormalizedConv1x1` computes with.
 
-    For a graph whose parts, such as two halves of a batch, would each solve for their own.
+    Not a part of the model, whose likelihoods do without.
     """
-    parts = [part for part in bijector.submodules if isinstance(part, NormalizedConv1x1)]
-    for group in folding.groups(parts):
-        matrices = tf.unstack(NormalizedConv1x1.inverse_matrices(group))
-        for part, matrix in zip(group, matrices, strict=True):
-            part.shared_inverse = matrix
-    try:
-        yield
-    finally:
-        for part in parts:
-            part.shared_inverse = None
+
+    def __init__(self, mix: NormalizedConv1x1):
+        self.mix = mix
+
+    @property
+    def fold_key(self) -> Hashable:
+        """That of what is undone."""
+        return self.mix.fold_key
+
+    @classmethod
+    def fold(cls, layers: Sequence[Self]) -> list[folding.Folded]:
+        """A matrix `[C, C]` that undoes product and scale; the bias of the actnorm is left."""
+        log_scales = tf.stack([one.mix.actnorm.log_scale for one in layers])
+        matrices = InvertibleConv1x1.inverse_matrices([one.mix.conv for one in layers])
+        return [(one,) for one in tf.unstack(matrices * tf.exp(-log_scales)[:, tf.newaxis])]
+
+
+def inverses(bijector: tfb.Bijector) -> list[folding.Foldable]:
+    """What the inverse of a composition computes with and can share between parts of a batch."""
+    parts = (part for part in bijector.submodules if isinstance(part, NormalizedConv1x1))
+    return [part.inverse_weights for part in parts]
 
 
 def mix_channels(x: tf.Tensor, matrix: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:

@@ -86,7 +86,7 @@ class ScaledConvolution(keras.layers.Layer):
 
         mean, variance = in_chunks(moments, images)
         variance = tf.reduce_mean(variance, 0) + tf.math.reduce_variance(mean, 0)
-        scale = tf.exp(_FACTOR * self.log_scale)
+        scale = _scales(self.log_scale)
         self.bias.assign_sub(tf.reduce_mean(mean, 0) / scale)
         # A constant channel keeps a finite scale.
         self.log_scale.assign(-0.5 * tf.math.log(variance / scale**2 + 1e-6) / _FACTOR)
@@ -99,7 +99,7 @@ class ScaledConvolution(keras.layers.Layer):
     @classmethod
     def fold(cls, layers: Sequence[Self]) -> list[folding.Folded]:
         """A kernel `[size, size, C, num_outputs]` and a bias `[num_outputs]`."""
-        scales = tf.exp(_FACTOR * tf.stack([one.log_scale for one in layers]))
+        scales = _scales(tf.stack([one.log_scale for one in layers]))
         biases = tf.unstack(scales * tf.stack([one.bias for one in layers]))
         kernels = [
             one.kernel * scale for one, scale in zip(layers, tf.unstack(scales), strict=True)
@@ -117,6 +117,11 @@ class ScaledConvolution(keras.layers.Layer):
             mixed = activation(tf.nn.bias_add(tf.matmul(pixels, kernel[0, 0]), bias))
             return tf.reshape(mixed, [-1, *inputs.shape[1:-1], self._num_outputs])
         return activation(tf.nn.bias_add(tf.nn.conv2d(inputs, kernel, 1, "SAME"), bias))
+
+
+def _scales(log_scales: tf.Tensor) -> tf.Tensor:
+    """What a `ScaledConvolution` multiplies by, from what it learns."""
+    return tf.exp(_FACTOR * log_scales)
 
 
 class ResidualNetwork(keras.layers.Layer):
