@@ -120,12 +120,16 @@ def test_bad_scores_are_refused():
         bootstrap.intervals(np.ones(3), np.array([1.0, np.nan]))
 
 
-def test_intervals_of_very_many_images_are_those_of_all_of_them(monkeypatch, kept):
-    """By groups of scores, and image by image: the same to what resampling leaves open."""
+@pytest.mark.parametrize("too_many", [10**6, 1000])
+def test_intervals_of_very_many_images_are_those_of_all_of_them(monkeypatch, kept, too_many):
+    """By groups of scores, of which images or numbers are drawn, and image by image: the same to
+    what resampling leaves open."""
     rng = np.random.default_rng(0)
     own, foreign = rng.normal(size=6000), np.round(rng.normal(1, 2, 4000), 2)
+    monkeypatch.setattr(bootstrap, "_MANY", 10**6)
     exact, ends = bootstrap.estimates(own, foreign)
     monkeypatch.setattr(bootstrap, "_MANY", 1000)
+    monkeypatch.setattr(bootstrap, "_TOO_MANY", too_many)
     kept.clear()
     again, grouped = bootstrap.estimates(own, foreign)
     assert again == exact == pytest.approx(detection_metrics(own, foreign))

@@ -13,6 +13,7 @@ scores that get all in the wrong order. Copies of an image stand one after the o
 
 import hashlib
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,16 +25,19 @@ LEVEL = 0.95
 
 NUM_RESAMPLES = 1000
 
-_MANY = 50_000
+_MANY = 8_192
 _NUM_GROUPS = 4096
 """Images of both sets, beyond which the metrics of resamples are of so many groups of scores."""
+
+_TOO_MANY = 100_000
+"""Images of both sets, beyond which none are drawn."""
 
 _MOST_KEPT = 4096
 _KEPT: dict[tuple[Any, ...], Any] = {}
 _LOCK = threading.Lock()
 """The last `estimates`, by their arguments; and who may add to them."""
 
-_COUNTED = 2**14
+_COUNTED = 2**16
 """Images, of several resamples, that are counted together."""
 
 _RISING, _FALLING = slice(None), slice(None, None, -1)
@@ -95,12 +99,22 @@ def _estimates(
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """See `estimates`; of both sets as one."""
     values, places = np.unique(scores, return_inverse=True)
-    sets = places[is_out == 0], places[is_out == 1]
-    whole = tuple(np.bincount(chosen, minlength=len(values)) for chosen in sets)
+    whole = tuple(np.bincount(places[is_out == one], minlength=len(values)) for one in (0, 1))
     exact, rng = _floats(metrics_of_counts(*whole)), np.random.default_rng(seed)
-    resample = _of_groups if len(scores) > _MANY else _of_images
+    of_sample = whole
+    if len(scores) > _MANY:
+        group = _groups(whole)
+        places, of_sample = group[places], None
+        whole = tuple(np.bincount(group, c, _NUM_GROUPS).astype(np.int64) for c in whole)
+    sets = places[is_out == 0], places[is_out == 1]
+    draws = (
+        _drawn_counts(whole, num_resamples, rng)
+        if len(scores) > _TOO_MANY
+        else _drawn_images(sets, len(whole[0]), num_resamples, rng)
+    )
     # How resamples are counted is exact for a sample without ties, and nearly so with them.
-    counted, resampled = resample(sets, whole, num_resamples, rng)
+    counted = metrics_of_counts(*whole, of_sample)
+    resampled = [metrics_of_counts(*counts, of_sample) for counts in draws]
     tail = (1.0 - LEVEL) / 2.0
     found = {}
     for name in exact:
@@ -115,50 +129,37 @@ _Sets = tuple[np.ndarray, np.ndarray]
 _Metrics = dict[str, np.ndarray]
 """Metrics of one resample or of several, float64 [...]."""
 
-_Resampled = tuple[_Metrics, list[_Metrics]]
-"""Metrics of the sample, counted as those of the resamples are, and those."""
 
-
-def _of_images(
-    sets: _Sets, whole: _Sets, num_resamples: int, rng: np.random.Generator
-) -> _Resampled:
-    """Draws images, of which `sets` has the places among V values, and `whole` how often each
-    value occurs."""
-    num_values, resampled = len(whole[0]), []
-    # Those of few images are counted together, as many as take little memory.
-    together = max(_COUNTED // sum(map(len, sets)), 1)
-    for start in range(0, num_resamples, together):
-        rows = range(min(together, num_resamples - start))
-        drawn = [
-            [chosen[rng.integers(0, len(chosen), len(chosen))] for chosen in sets] for _ in rows
-        ]
-        counts = (_counts(np.array(of_set), num_values) for of_set in zip(*drawn, strict=True))
-        resampled.append(metrics_of_counts(*counts, whole))
-    return metrics_of_counts(*whole, whole), resampled
-
-
-def _counts(places: np.ndarray, num_values: int) -> np.ndarray:
-    """How often each value is in each row, int64 [R, V], of int64 [R, N] in which places."""
-    first = num_values * np.arange(len(places))[:, np.newaxis]
-    counts = np.bincount((places + first).ravel(), minlength=num_values * len(places))
-    return counts.reshape(-1, num_values)
-
-
-def _of_groups(
-    sets: _Sets, whole: _Sets, num_resamples: int, rng: np.random.Generator
-) -> _Resampled:
-    """The same for very many images: how many of each of some thousand groups of neighbouring
-    values are drawn, which is a multinomial number. What differs within a group is no longer seen
-    in a resample; on how far these spread that has an influence of one by the number of groups."""
+def _groups(whole: _Sets) -> np.ndarray:
+    """The group of each of V ascending values, int64 [V], of so many groups of about as many
+    images: what differs within one is not seen in a resample. On how far these spread that has an
+    influence of one by the number of groups."""
     upto = np.cumsum(whole[0] + whole[1])
-    group = (upto - 1) * _NUM_GROUPS // upto[-1]
-    grouped = tuple(np.bincount(group, counts, _NUM_GROUPS).astype(np.int64) for counts in whole)
-    drawn = (
-        rng.multinomial(len(c), g / len(c), num_resamples)
-        for c, g in zip(sets, grouped, strict=True)
-    )
-    resampled = [metrics_of_counts(*counts) for counts in zip(*drawn, strict=True)]
-    return metrics_of_counts(*grouped), resampled
+    return (upto - 1) * _NUM_GROUPS // upto[-1]
+
+
+def _drawn_images(
+    sets: _Sets, num_values: int, num_resamples: int, rng: np.random.Generator
+) -> Iterator[_Sets]:
+    """How often each value, or group of them, is among images that are drawn from those of each
+    set, which has these places: int64 [R, V], R resamples at a time, as many as take little
+    memory."""
+    together = max(_COUNTED // max(*map(len, sets), num_values), 1)
+    for start in range(0, num_resamples, together):
+        first = num_values * np.arange(min(together, num_resamples - start))[:, np.newaxis]
+        yield tuple(
+            np.bincount(
+                (chosen[rng.integers(0, len(chosen), (len(first), len(chosen)))] + first).ravel(),
+                minlength=num_values * len(first),
+            ).reshape(-1, num_values)
+            for chosen in sets
+        )
+
+
+def _drawn_counts(whole: _Sets, num_resamples: int, rng: np.random.Generator) -> Iterator[_Sets]:
+    """The same without images: how many of each group are drawn is a multinomial number."""
+    for _ in range(num_resamples):
+        yield tuple(rng.multinomial(np.sum(of_set), of_set / np.sum(of_set)) for of_set in whole)
 
 
 def metrics_of_counts(
