@@ -45,7 +45,7 @@ _START = 0.5
 _NUM_PREDICTIONS = 2
 _NUM_WAYS = _NUM_PREDICTIONS + 2
 """To code the first colour; further ones have the predictions alone."""
-_GROUP, _MOST_IMAGES = 2**18, 256
+_GROUP, _MOST_IMAGES = 2**17, 256
 """Values of pixels, and images, that are worked on together, for memory's sake."""
 _AT_ONCE = 4
 """Groups that are worked on beside each other."""
