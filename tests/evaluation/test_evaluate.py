@@ -48,14 +48,15 @@ def test_a_vae_leaves_samples_and_reconstructions_of_every_set(workdir, data_dir
 def test_paths_lead_from_one_test_image_to_the_next(workdir, data_dir):
     paths = np.load(workdir.paths)
     assert paths.dtype == np.uint8 and paths.shape == (3, 2, 9, 28, 28, 1)
-    own, _ = pipeline.load(pipeline.open_sets(CONFIG.data, data_dir)[0])
     model = fit.load_trained(CONFIG, workdir)
-    latents = model.encode(own[np.arange(4) * len(own) // 4]).numpy()
-    ends = model.decode(latents).numpy()
-    np.testing.assert_array_equal(paths[0, :, 0], ends[::2])
-    np.testing.assert_array_equal(paths[0, :, -1], ends[1::2])
-    middle = model.decode((latents[::2] + latents[1::2]) / 2)
-    np.testing.assert_array_equal(paths[0, :, 4], middle)
+    for found, split in zip(paths, pipeline.open_sets(CONFIG.data, data_dir), strict=True):
+        images, _ = pipeline.load(split)
+        latents = model.encode(images[np.arange(4) * len(images) // 4]).numpy()
+        ends = model.decode(latents).numpy()
+        np.testing.assert_array_equal(found[:, 0], ends[::2])
+        np.testing.assert_array_equal(found[:, -1], ends[1::2])
+        middle = model.decode((latents[::2] + latents[1::2]) / 2)
+        np.testing.assert_array_equal(found[:, 4], middle)
 
 
 def test_a_set_of_one_image_has_no_path(workdir, data_dir, tmp_path):
