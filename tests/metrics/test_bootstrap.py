@@ -73,6 +73,37 @@ def test_intervals_surround_the_figures_of_few_images(levels, shift, sizes):
         assert 0 <= low <= value + 1e-12 and value - 1e-12 <= high <= 1, name
 
 
+@pytest.mark.parametrize("too_many", [10**6, 5000])
+@pytest.mark.parametrize("shift", [-4.0, -2.9, 0.0])
+@pytest.mark.parametrize("sizes", [(10_000, 30), (720, 10_000), (10_000, 10_000)])
+def test_intervals_surround_the_figures_of_many_images(monkeypatch, too_many, shift, sizes):
+    """By groups of scores, in which copies of an image are no ties either."""
+    monkeypatch.setattr(bootstrap, "_TOO_MANY", too_many)
+    rng = np.random.default_rng([int(shift + 5), *sizes])
+    own, foreign = rng.normal(size=sizes[0]), rng.normal(shift, 1, size=sizes[1])
+    found = bootstrap.intervals(own, foreign, num_resamples=100)
+    for name, value in detection_metrics(own, foreign).items():
+        low, high = found[name]
+        assert low <= value + 1e-12 and value - 1e-12 <= high, name
+
+
+def test_copies_of_an_image_stand_one_after_the_other():
+    """AUPRC of a resample: the mean precision at each positive image, in turn."""
+    rng = np.random.default_rng(0)
+    positive = np.array([0, 3, 0, 2, 0, 0, 1, 4])  # of one image each, from the highest score on
+    negative = rng.integers(0, 3, 8)
+    precisions, place, alarms = [], 0, 0
+    for number, others in zip(positive, negative, strict=True):
+        alarms += others
+        for _ in range(number):
+            place += 1
+            precisions.append(place / (place + alarms))
+    counts = negative[::-1], positive[::-1]
+    whole = np.ones(8, int), np.minimum(positive, 1)[::-1]
+    found = bootstrap.metrics_of_counts(*counts, whole)["auprc_out"]
+    assert found == pytest.approx(np.mean(precisions), abs=1e-12)
+
+
 @pytest.mark.parametrize("shift", [-2.0, 0.0, 1.0])
 def test_resamples_are_no_better_than_what_they_are_of(shift):
     """Their mean AUPRC is that of the sample: to a tenth of its standard deviation."""
