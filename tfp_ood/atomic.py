@@ -100,15 +100,22 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
       The folder to write to.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary, old = (
+        path.with_name(f".{path.name}.{os.getpid()}.tmp{end}") for end in ("", ".old")
+    )
+    for folder in (temporary, old):
+        shutil.rmtree(folder, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        shutil.rmtree(path, ignore_errors=True)
+        if path.is_symlink():  # of a folder elsewhere, which stays
+            path.unlink()
+        elif path.exists():
+            os.replace(path, old)
         os.replace(temporary, path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:

@@ -154,11 +154,13 @@ def _run(values: flags.FlagValues) -> None:
         with workdir.locked():
             stages.tell("report", write(values.workdirs, values.workdir))
         return
+    experiment, config = _typed(values.config)
     for flag, (group, lacking) in _SHORTCUTS.items():
         if given := values[flag].value:
-            if group not in values.config:
+            if not hasattr(config, group):
                 raise UserError(f"--{flag}: this --config has no {lacking}.")
-            values.config[group][flag] = given
+            with values.config.unlocked():  # the file may leave the group to its defaults
+                values.config[group] = {**values.config.get(group, {}), flag: given}
     experiment, config = _typed(values.config)
     config = dataclasses.replace(config, data=places.absolute(config.data))
     if values.trained_config:
@@ -171,7 +173,6 @@ def _run(values: flags.FlagValues) -> None:
     key = "data.out_of_distribution"
     if values.mode in experiment.focus:
         key, config = experiment.focus[values.mode](config, workdir)
-        config = dataclasses.replace(config, data=places.absolute(config.data))
     places.check(config.data, None if values.mode == "prepare" else workdir, key)
     stages.run(experiment, config, workdir, values.data_dir, values.mode)
 

@@ -195,14 +195,16 @@ class Config:
         Raises:
           ConfigError: there are none, or they are the set that the model is trained on.
         """
-        images, valid = self.monitor.images, "folder:PATH or array:PATH.npy of new images"
+        images = paths.absolute_name(self.monitor.images)
+        valid = "folder:PATH or array:PATH.npy of new images"
         if not images:
             raise ConfigError("monitor.images", images, f"{valid}; also as --images")
         if images == self.data.in_distribution:
             valid += "; the own test images are what new ones are compared with"
             raise ConfigError("monitor.images", images, valid)
         data = dataclasses.replace(self.data, out_of_distribution=(images,))
-        return dataclasses.replace(self, data=data)
+        monitor = dataclasses.replace(self.monitor, images=images)
+        return dataclasses.replace(self, data=data, monitor=monitor)
 
     def as_trained(self, facts: Mapping[str, Any]) -> "Config":
         """This config with the `training_facts` of another one.

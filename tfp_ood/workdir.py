@@ -125,7 +125,8 @@ class WorkDir:
                 with self._writable():
                     self.root.mkdir(parents=True, exist_ok=True)
                     stack.enter_context(atomic.held(self.root / _LOCK, atomic.this_process()))
-                    atomic.remove_leftovers(self.root)
+                    for folder in (self.root, self.monitor):
+                        atomic.remove_leftovers(folder)
             except atomic.HeldError as error:
                 raise UserError(
                     f"{self.root} is in use by another run{atomic.described(str(error))}. "

@@ -1,5 +1,7 @@
 """The panel of a model: what its tables allow, fitted on one half, judged by the other."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -18,12 +20,36 @@ def images(count=400, mean=3.0, **changes):
 def test_halves_are_all_images_once():
     given = images(101)
     first, second = detectors.halves(given)
-    assert (first.num_images, second.num_images) == (51, 51)
+    assert (first.num_images, second.num_images) == (50, 51)
     assert set(first.index) | set(second.index) == set(range(101))
-    assert len(set(first.index) & set(second.index)) == 1
     np.testing.assert_array_equal(first.log_prob, given.log_prob[first.index])
     assert list(detectors.halves(given)[0].index) == list(first.index)
     assert set(detectors.halves(given, seed=1)[0].index) != set(first.index)
+
+
+@pytest.mark.parametrize("times", [2, 3, 7])
+def test_copies_of_an_image_are_in_the_same_half(times):
+    """Or the threshold would be that of images which the detectors were fitted to."""
+    given = images(100)
+    mean = np.arange(100) // times
+    pixels = {"pixel_mean": mean % 5.0, "pixel_variance": mean // 5.0}
+    table = dataclasses.replace(given, statistics={**given.statistics, **pixels})
+    for seed in range(20):
+        first, second = detectors.halves(table, seed)
+        assert not set(mean[first.index]) & set(mean[second.index])
+        assert sorted([*first.index, *second.index]) == list(range(100))
+        assert 0 <= second.num_images - first.num_images <= 2 * (times - 1)
+
+
+@pytest.mark.parametrize("alone", [0, 1, 30])
+def test_many_copies_of_one_image_leave_two_halves(alone):
+    given = images(100)
+    mean = np.maximum(np.arange(100.0) - 99 + alone, 0.0)
+    pixels = {"pixel_mean": mean, "pixel_variance": np.zeros(100)}
+    table = dataclasses.replace(given, statistics={**given.statistics, **pixels})
+    first, second = detectors.halves(table)
+    assert first.num_images and second.num_images
+    assert first.num_images + second.num_images == 100
 
 
 def test_one_image_is_both_halves():

@@ -54,11 +54,15 @@ class Run:
           TrainingError: its files are damaged, or others are in their place.
         """
         places = self._current()
-        devices.share_gpus(self.config.train.memory_growth)
-        devices.start_tensorflow()
+        self._start()
         from tfp_ood.training import fit
 
         return fit.load_trained(self.config, places)
+
+    def _start(self) -> None:
+        """Starts TensorFlow as models need it; the first call of a process decides."""
+        devices.share_gpus(self.config.train.memory_growth)
+        devices.start_tensorflow()
 
     def log_prob(self, images: Any) -> np.ndarray:
         """The log-likelihood of images in nats each, float64 [N], as score tables have it.
@@ -133,6 +137,8 @@ class Run:
     ) -> np.ndarray:
         """Picture files in the shape of the model, uint8 [N, H, W, C], for the methods above.
 
+        The first use starts TensorFlow, which brings them to that shape.
+
         Args:
           files: a path, or paths, of PNG, JPEG, ... of any size and colour that the config can
             bring to the model's (`config.data.size_change`, `config.data.channel_change`).
@@ -140,6 +146,7 @@ class Run:
         Raises:
           DataError: there are none, one cannot be read, or needs a change that is not allowed.
         """
+        self._start()
         return images_lib.read_pictures(files, self.config.data)
 
     @property

@@ -87,10 +87,9 @@ def _parser() -> _Parser:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"got {value}; valid is an integer of at least 1")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}; valid is an integer of at least 1")
+    return int(text)
 
 
 def _run(argv: Sequence[str]) -> str:

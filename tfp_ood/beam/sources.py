@@ -148,7 +148,10 @@ class ReadImageFile(beam.DoFn):
         elif file.size_in_bytes > _MAX_BYTES:
             yield skipped(place, f"it has more than {_MAX_BYTES:,} bytes")
         else:
-            yield place, remote.read(file.path)
+            try:
+                yield place, remote.read(file.path)
+            except OSError as error:
+                yield skipped(place, error.strerror or str(error))
 
 
 @dataclasses.dataclass(eq=False)
@@ -173,6 +176,8 @@ class ReadRecords(beam.DoFn):
             except tf.errors.DataLossError as error:
                 reason = f"the file is damaged from here on ({error.message})"
                 yield skipped(Place(file.path, number + 1), reason)
+            except tf.errors.OpError as error:
+                yield skipped(Place(file.path, number + 1), f"it cannot be read ({error.message})")
 
     def _encoded(self, place: Place, record: bytes) -> tuple[Place, bytes] | TaggedOutput:
         try:

@@ -1,4 +1,4 @@
-"""Which file of a TFDS set is damaged, where TensorFlow only says that a record is."""
+"""Which file of a set is damaged, where TensorFlow only says that something is."""
 
 import pathlib
 from collections.abc import Sequence
@@ -15,14 +15,20 @@ def name_file(error: Exception, names: Sequence[str], data_dir: str | None) -> N
     """Finds the damaged file, if that is what an error of work that reads data sets means.
 
     Args:
-      error: any; only TensorFlow's DataLossError makes this read files.
+      error: any. TensorFlow's DataLossError makes this read files; its UnknownError says whether
+        a file of a folder or array, which was looked at before, could not be read any more.
       names: of all the sets that may have been read, as in a config.
       data_dir: of TFDS.
 
     Raises:
-      DataError: a file of one of them has a damaged record. Damage of other files is named by
-        whoever reads them.
+      DataError: a file of one of them has a damaged record, or has changed meanwhile. Damage of
+        other files is named by whoever reads them.
     """
+    if isinstance(error, tf.errors.UnknownError):
+        _, _, said = error.message.partition(f" {DataError.__name__}: ")
+        if said:
+            reason = said.splitlines()[0]
+            raise DataError(f"{reason} It was there at the start: run the same again.") from error
     if not isinstance(error, tf.errors.DataLossError):
         return
     for name in dict.fromkeys(names):

@@ -228,7 +228,7 @@ def _labels(names: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def _look(path: str) -> manifest.Look:
-    """What an image is like, or why it cannot be read."""
+    """What an image is like, or why it cannot be read; without a digest where that may pass."""
     try:
         digest = _digest(path)
     except OSError as error:
@@ -236,9 +236,15 @@ def _look(path: str) -> manifest.Look:
     try:
         decoded = decoding.decode_any(path)
     except decoding.UnreadableError as error:
-        return manifest.Look(digest, str(error))
+        is_of_file = not _is_of_machine(error.__cause__)
+        return manifest.Look(digest if is_of_file else "", str(error))
     (known,) = duplicates.prints_of(decoded.pixels[np.newaxis])
     return manifest.Look(digest, "", decoded.pixels.shape, decoded.deep, known)
+
+
+def _is_of_machine(error: BaseException | None) -> bool:
+    """Whether it is the machine that failed, and not what a file holds: another time may do."""
+    return isinstance(error, MemoryError) or bool(isinstance(error, OSError) and error.errno)
 
 
 def array_prints(path: str) -> tuple[duplicates.Print, ...]:

@@ -93,7 +93,7 @@ def read(path: str) -> Looks:
 
 def write(path: str, looks: Looks) -> None:
     """Keeps what is known of all files of the folder at a path, if manifests are kept and this one
-    does not hold it yet."""
+    does not hold it yet. Files without a digest are left out: to be looked at again."""
     place = _place.get()
     if place is None or place.there.get(path) is looks:
         return
@@ -101,7 +101,7 @@ def write(path: str, looks: Looks) -> None:
         place.waiting[path] = looks
         return
     place.waiting.pop(path, None)
-    rows = [_to_row(name, stamp, look) for name, (stamp, look) in looks.items()]
+    rows = [_to_row(name, stamp, look) for name, (stamp, look) in looks.items() if look.digest]
     schema = _SCHEMA.with_metadata({_KEY: _version()})
     file = _file(place, path)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -191,10 +191,13 @@ def _locked(root: str) -> Iterator[None]:
 
 
 def _remove_stale(root: str) -> None:
-    """Removes what killed runs left; only under the lock, so that no live run loses its work."""
+    """Removes what killed runs left; only under the lock, so that no live run loses its work.
+
+    Another user's may stay: nothing takes it for a set.
+    """
     for name in os.listdir(root):
         if name.startswith(_WORK_PREFIX):
-            shutil.rmtree(os.path.join(root, name))
+            shutil.rmtree(os.path.join(root, name), ignore_errors=True)
 
 
 def _prepare_one(spec: DatasetSpec, root: str) -> None:

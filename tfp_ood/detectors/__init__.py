@@ -67,6 +67,9 @@ _MEMBERS = tuple(one for one in _ALONE.values() if one.is_combined)
 DETECTORS: dict[str, Detector] = {**_ALONE, Combined.name: Combined(_MEMBERS)}
 """Name in `summary.json` -> detector, not fitted."""
 
+_OF_PIXELS = ("pixel_mean", "pixel_variance")
+"""Columns of the image alone (`evaluation.images`)."""
+
 LIKELIHOOD = Likelihood.name
 """The detector whose failure the paper is about, and which the sentences of the pages are about."""
 
@@ -149,10 +152,31 @@ def joined(fitted: Mapping[str, Detector]) -> dict[str, Detector]:
 
 
 def halves(table: ScoreTable, seed: int = 0) -> tuple[ScoreTable, ScoreTable]:
-    """Two random halves of a table; of an odd number they share an image."""
-    order = np.random.default_rng(seed).permutation(table.num_images)
-    middle = -(-table.num_images // 2)
-    return table.take(np.sort(order[:middle])), table.take(np.sort(order[-middle:]))
+    """Two random halves of a table, of which no image of one is a copy of one of the other.
+
+    Where they cannot be equal the second, which sets a threshold, is the larger one if that can be.
+    Copies are told by the mean and the variance of their pixels, which are exact. A table of
+    nothing but copies is halved all the same, and one of a single image is both halves.
+    """
+    if table.num_images < 2:
+        return table, table
+    group = _copies(table)
+    if np.all(group == 0):
+        group = np.arange(table.num_images)
+    place = np.argsort(np.random.default_rng(seed).permutation(np.max(group) + 1))
+    order = np.argsort(place[group], kind="stable")
+    starts = 1 + np.flatnonzero(np.diff(group[order]))
+    middle = max(starts[starts <= len(order) // 2], default=starts[0])
+    return table.take(np.sort(order[:middle])), table.take(np.sort(order[middle:]))
+
+
+def _copies(table: ScoreTable) -> np.ndarray:
+    """Which images are copies of each other: int [N], numbered by their first ones."""
+    known = [table.statistics[name] for name in _OF_PIXELS if name in table.statistics]
+    if len(known) < len(_OF_PIXELS):
+        return np.arange(table.num_images)
+    _, first, group = np.unique(np.stack(known, 1), axis=0, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[group.reshape(-1)]
 
 
 def of_ensembles() -> dict[str, Detector]:

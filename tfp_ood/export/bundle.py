@@ -7,7 +7,7 @@ from tfp_ood import atomic
 from tfp_ood.config import Config, ConfigError
 from tfp_ood.data import division, pipeline
 from tfp_ood.detectors import conformal
-from tfp_ood.evaluation import evaluate
+from tfp_ood.evaluation import asked, evaluate
 from tfp_ood.export import saved_model
 from tfp_ood.export.card import Facts, model_card
 from tfp_ood.export.judged import judged, judged_without
@@ -27,7 +27,7 @@ def check_held_out(config: Config, data_dir: str | None) -> None:
     name, rate = config.data.in_distribution, config.export.false_alarm_rate
     split = pipeline.open_split(name, "validation", config.data, data_dir)
     lowest, fewest = conformal.limits(-(-split.num_images // 2), rate)
-    if split.num_images <= 2 * (fewest - 1):  # two halves, which share one of an odd number
+    if split.num_images <= 2 * (fewest - 1):  # of an odd number the half of the threshold has more
         valid = (
             f"at least {lowest:g} with the {split.num_images:,} images of {name} that are held out "
             "for validation, of which one half fits the detectors and the other sets the "
@@ -74,6 +74,7 @@ def write_export(config: Config, workdir: WorkDir, data_dir: str | None) -> path
         saved_model.write(folder / "model", model, num_draws, guard, size)
         (folder / "model_card.md").write_text(card, encoding="utf-8")
         (folder / _CLIENT.name).write_text(_client(size), encoding="utf-8")
+    asked.note(workdir, {"false_alarm_rate": rate})
     return workdir.export
 
 

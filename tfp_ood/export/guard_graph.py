@@ -30,7 +30,7 @@ def judgement_tensors(guard: Guard, columns: Mapping[str, tf.Tensor]) -> Tensors
       score: float32 `[N]`, the combined one.
       p_value: float32 `[N]`, its conformal p-value.
       is_out_of_distribution: bool `[N]`.
-      reasons: string `[N]`, those of `Guard.words`.
+      reasons: string `[N]`, the `Detector.reason` of each that fires, joined.
       p_value.NAME: float32 `[N]`, that of each detector which gives reasons.
 
     Raises:
@@ -100,7 +100,7 @@ def _score(test: Test, columns: Mapping[str, tf.Tensor]) -> tf.Tensor:
 
 
 def _words(guard: Guard, found: Mapping[str, Tensors]) -> tf.Tensor:
-    """See `Guard.words`; from the verdicts of each detector."""
+    """The reasons of each image, from the verdicts of each detector."""
     parts = []
     for name, test in guard.reasons.items():
         high, low = (REASON_SEPARATOR + test.detector.reason(is_high) for is_high in (True, False))

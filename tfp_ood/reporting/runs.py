@@ -58,12 +58,14 @@ def open_page_folder(
     """The folder of a page about several runs, FOLDER/report, absolute.
 
     Raises:
-      EvaluationError: it is one of the runs.
+      EvaluationError: it is one of the runs, or another run.
     """
     place = open_workdir(folder)
-    if any(place.is_same(open_workdir(path)) for path in workdirs):
+    is_given = any(place.is_same(open_workdir(path)) for path in workdirs)
+    if is_given or place.config.exists():
+        which = "one of the runs" if is_given else "a run"
         raise EvaluationError(
-            f"--workdir: {place.root} is one of the runs, whose own report it would replace; "
+            f"--workdir: {place.root} is {which}, whose own report it would replace; "
             "valid is another folder."
         )
     return place.report

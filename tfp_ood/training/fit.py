@@ -85,7 +85,9 @@ def train(
 
     Leaves the weights (their moving average, if there is one) in `workdir.model`. The noise and
     the order of images depend on the seed and the step only, so that a resumed training ends with
-    the weights of one that was never killed. Several workers (`cluster`) call this together, with
+    the weights of one that was never killed; but where it goes on with images in memory that were
+    read from disk before, or the other way round (`train.memory_limit`), their order is another.
+    Several workers (`cluster`) call this together, with
     one work directory that all of them see; the chief alone leaves anything in it.
 
     Args:

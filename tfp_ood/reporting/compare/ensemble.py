@@ -37,8 +37,12 @@ def _part(found: Mapping[str, Any]) -> str:
 def _sentence(label: str, by_score: Mapping[str, Any], members: Sequence[str]) -> str:
     """Whether WAIC rescues the detector of a set."""
     single = [by_score[member]["auroc"] for member in members]
-    waic = by_score["waic"]["auroc"]
-    outcome = "likelier still than own images" if waic < 0.5 else "told better than by a coin"
+    waic, (low, high) = by_score["waic"]["auroc"], by_score["waic"]["auroc_interval"]
+    outcome = "told no better than by a coin"
+    if high < 0.5:
+        outcome = "more usual still than own images"
+    elif low > 0.5:
+        outcome = "told better than by a coin"
     return (
         f"{label} by WAIC: AUROC {waic:.2f}, where members alone have {min(single):.2f} to "
         f"{max(single):.2f}; {outcome}."

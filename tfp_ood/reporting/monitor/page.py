@@ -51,7 +51,7 @@ def write_monitor(
     found = judge(places, sets, false_alarm_rate, config)
     folder = places.monitor / slug(sets[1][0])
     shown = np.argsort(-found.new.score, kind="stable")[:_NUM_SHOWN].tolist()
-    looked_up = list(dict.fromkeys([*shown, *found.drift.named[:_NUM_TOLD].tolist()]))
+    looked_up = list(dict.fromkeys([*shown, *words.listed(found)]))
     called, images = look(looked_up)
     told = words.of_images(found, dict(zip(looked_up, called, strict=True)))
     pictures = plots.suspicious(found, shown, called[: len(shown)], images[: len(shown)])

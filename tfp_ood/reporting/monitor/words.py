@@ -129,6 +129,11 @@ def _named(found: Found) -> str:
         images = "1 image is" if number == 1 else f"{number:,} images are"
         return f"{images} named as foreign, of which at most {rate} are own ones on average."
     needed = drift.fewest_beyond(found.num_new, found.num_own, found.config.false_discovery_rate)
+    if needed > found.num_new:
+        return (
+            f"No single image is named as foreign: with only {found.num_own:,} own test images "
+            f"none of {found.num_new:,} can be, where at most {rate} may be own ones."
+        )
     if needed > 1:
         return (
             f"No single image is named as foreign: at most {rate} of those that are named may be "
@@ -205,15 +210,20 @@ def of_images(found: Found, names: Mapping[int, str]) -> list[dict[str, Any]]:
 
     Args:
       found: what was found.
-      names: index of an image -> what it is called, of those that are known.
+      names: index of an image, its row in the score table -> what it is called.
     """
     return [
         {
-            "index": int(place),
-            "name": names.get(int(place), str(place)),
+            "index": place,
+            "name": names[place],
             "p_value": float(found.drift.image_p_values[place]),
             "score": float(found.new.score[place]),
             "reasons": reasons.of_image(found.new, place) or [reasons.NONE_ALONE],
         }
-        for place in found.drift.named[:_MOST_LISTED]
+        for place in listed(found)
     ]
+
+
+def listed(found: Found) -> list[int]:
+    """The images that are named, the most suspicious first, as many as monitor.json lists."""
+    return found.drift.named[:_MOST_LISTED].tolist()

@@ -43,7 +43,7 @@ _Found = Iterator[tuple[str, str, bool]]
 
 
 def measured(runs: Sequence[Run]) -> dict[str, list[Measured]]:
-    """Name of a finding (`paper_facts.FINDINGS`) -> what the runs say on it; empty if nothing."""
+    """Name of a finding (`facts.FINDINGS`) -> what the runs say on it; empty if nothing."""
     found = {
         name: [Measured(run, *one) for run in runs for one in look(run)]
         for name, look in _OF_SINGLE_RUNS.items()

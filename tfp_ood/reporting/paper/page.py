@@ -113,7 +113,8 @@ def paper_outcome(
         )
     held = sum(all(one.agrees for one in ones) for ones in looked.values())
     parts = sum(any(one.agrees for one in ones) for ones in looked.values()) - held
-    runs = {one.run.label: one.run for ones in looked.values() for one in ones}
+    runs = {run.label: run for _, run, _ in rows}
+    runs |= {one.run.label: one.run for ones in looked.values() for one in ones}
     smaller = sum(map(match.is_smaller, runs.values()))
     first = (
         f"Of the paper's {len(FINDINGS)} findings listed here these runs speak to {len(looked)}: "

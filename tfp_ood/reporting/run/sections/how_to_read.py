@@ -10,7 +10,7 @@ sums up how rare each detector finds the image among images that were held out o
 foreign image has a part in it.</li>
 <li><b>The guard</b> flags an image whose combined score is too rare among held-out images: its
 p-value is at most the share of false alarms that is allowed. To compare, likelihood alone flags as
-many own images by a threshold on low likelihood.</li>
+many of the held-out images by a threshold on low likelihood.</li>
 <li><b>AUROC</b> is the chance that a foreign image scores above one of the model&rsquo;s own.
 1 is perfect, 0.5 is a coin. <b>Likelihood&rsquo;s, where it is below 0.5, is the failure this
 program is about</b>: the model finds foreign images likelier than its own.</li>
