@@ -67,6 +67,29 @@ def test_the_names_that_writers_use_are_leftovers(tmp_path, monkeypatch):
                 folder.mkdir()
 
 
+def test_a_link_in_the_place_of_a_folder_is_replaced(tmp_path):
+    """What it leads to, perhaps on another disk, stays."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "old").write_text("old")
+    (tmp_path / "made").symlink_to(tmp_path / "elsewhere")
+    for text in ("first", "second"):
+        with atomic.replacing_folder(tmp_path / "made") as folder:
+            (folder / "new").write_text(text)
+    assert not (tmp_path / "made").is_symlink()
+    assert (tmp_path / "made" / "new").read_text() == "second"
+    assert (tmp_path / "elsewhere" / "old").read_text() == "old"
+    assert {p.name for p in tmp_path.iterdir()} == {"made", "elsewhere"}
+
+
+def test_a_folder_whose_files_cannot_be_removed_is_replaced(tmp_path, monkeypatch):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "old").write_text("old")
+    monkeypatch.setattr(atomic.shutil, "rmtree", lambda *_, **__: None)
+    with atomic.replacing_folder(tmp_path / "made") as folder:
+        (folder / "new").write_text("new")
+    assert [p.name for p in (tmp_path / "made").iterdir()] == ["new"]
+
+
 def test_a_held_file_is_refused_until_it_is_given_back(tmp_path):
     path = tmp_path / ".lock"
     with atomic.held(path, "me"):

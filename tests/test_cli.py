@@ -616,6 +616,30 @@ def test_new_images_are_monitored_by_a_finished_run(workdir, data_dir, tmp_path,
     assert not (run / "audit").exists()
 
 
+def test_a_relative_name_of_monitored_images_is_none_to_judge_against(
+    workdir, data_dir, tmp_path, monkeypatch
+):
+    run, before = shutil.copytree(workdir, tmp_path / "run"), (workdir / "asked.json").read_text()
+    photos_in(tmp_path / "new", 12)
+    monkeypatch.chdir(tmp_path)
+    flags = ["--mode=monitor", "--images=folder:new", "--config.export.false_alarm_rate=0.4"]
+    assert cli.main(command(run, data_dir, *flags)) == 0
+    assert (run / "asked.json").read_text() == before
+
+
+def test_a_config_file_may_leave_a_flag_s_group_to_its_defaults(tmp_path, capsys):
+    path = tmp_path / "short.py"
+    path.write_text(
+        "import ml_collections\n"
+        "def get_config():\n"
+        "  return ml_collections.ConfigDict({'data': {'in_distribution': 'fashion_mnist'}})\n"
+    )
+    flags = ["main.py", f"--config={path}", "--mode=show", f"--reference={tmp_path}"]
+    assert cli.main(flags) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"* evaluate.reference '{tmp_path}' (default: '')" in shown
+
+
 NOT_MONITORED = {
     "no images": ([], "config.monitor.images: got ''; valid is folder:PATH or array:PATH.npy of n"),
     "own images": (["--images=fashion_mnist"], "the own test images are what new ones are compar"),

@@ -47,7 +47,7 @@ class DataConfig:
     list them."""
     num_validation: int = option(1000, low=1)
     """Images held out from the end of the training split for validation; of folders and arrays at
-    most a tenth, or 40 of at least 160."""
+    most a tenth; of fewer than 400 images up to 40, but at most a quarter."""
     num_test: int = option(0, low=0, trained=False)
     """Images to score of every test split, one fixed random choice; 0 for all."""
 
@@ -148,7 +148,7 @@ class ExportConfig:
     """The guard that is exported with the model."""
 
     false_alarm_rate: float = option(0.05, low=1e-6, high=0.5)
-    """Share of in-distribution images that the guard may flag; a rate r needs at least 2/r - 2
+    """Share of in-distribution images that the guard may flag; a rate r needs at least 2/r - 3
     validation images, of which one half fits the detectors and the other sets the threshold."""
 
 

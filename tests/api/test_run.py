@@ -22,6 +22,7 @@ from tfp_ood import EvaluationError, ImageError, TrainingError, UserError, signa
 from tfp_ood import config as config_lib
 from tfp_ood.api import fit as fit_lib
 from tfp_ood.api import recorded
+from tfp_ood.api import run as run_lib
 from tfp_ood.evaluation import asked, tables
 from tfp_ood.workdir import open_workdir
 
@@ -139,6 +140,15 @@ def test_wrong_images_are_refused_everywhere(images, said, run):
     for judge in (run.log_prob, run.bits_per_dim, run.detector.score, run.detector.predict):
         with pytest.raises(ImageError, match=said):
             judge(images)
+
+
+def test_pictures_are_not_read_before_tensorflow_is_started_as_models_need_it(run, monkeypatch):
+    done = []
+    monkeypatch.setattr(run_lib.devices, "share_gpus", lambda growth: done.append(growth))
+    monkeypatch.setattr(run_lib.devices, "start_tensorflow", lambda: done.append("started"))
+    monkeypatch.setattr(run_lib.images_lib, "read_pictures", lambda *_: done.append("read"))
+    run.read_images(["a.png"])
+    assert done == [True, "started", "read"]
 
 
 def test_pictures_of_any_kind_come_in_the_shape_of_the_model(run, tmp_path):

@@ -31,6 +31,13 @@ def test_help_needs_no_beam(no_beam, capsys):
     assert "--size_change {error,resize,crop,pad}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("given", ["abc", "0", "-3", "1.5"])
+def test_a_number_that_is_none_is_named(given, capsys):
+    flags = ["--export=a", "--input=b", "--output=c", f"--batch_size={given}"]
+    assert beam_score.main(flags) == 2
+    assert f"got '{given}'; valid is an integer of at least 1" in capsys.readouterr().err
+
+
 def test_a_missing_flag_is_named(capsys):
     assert beam_score.main(["--export=x"]) == 2
     assert "required: --input, --output" in capsys.readouterr().err

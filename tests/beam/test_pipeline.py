@@ -29,7 +29,8 @@ from tfp_ood.export import saved_model
 
 beam = pytest.importorskip("apache_beam", reason="the extra [beam] is not installed")
 
-from apache_beam.io.filesystems import FileSystems  # noqa: E402 - after the skip
+from apache_beam.io.filesystem import FileMetadata  # noqa: E402 - after the skip
+from apache_beam.io.filesystems import FileSystems  # noqa: E402
 from apache_beam.io.localfilesystem import LocalFileSystem  # noqa: E402
 
 from tfp_ood.beam import inference, pipeline, remote, rows, sources  # noqa: E402
@@ -219,6 +220,17 @@ def test_image_files_of_odd_shapes(score, made, tmp_path):
     facts = json.loads(table.schema.metadata[rows.METADATA_KEY])
     assert facts["preprocessing"]["size_change"] == "resize"
     assert facts["preprocessing"]["channel_change"] == "convert"
+
+
+def test_files_that_cannot_be_opened_are_left_out_and_listed(tmp_path):
+    """As one that is gone since the pattern was matched."""
+    gone = FileMetadata(str(tmp_path / "gone.png"), 10)
+    (told,) = sources.ReadImageFile().process(gone)
+    assert told.value == {"file": gone.path, "record": None, "reason": "No such file or directory"}
+    gone = FileMetadata(str(tmp_path / "gone.tfrecord"), 10)
+    (told,) = sources.ReadRecords(None).process(gone)
+    assert told.value["file"] == gone.path and told.value["record"] == 0
+    assert told.value["reason"].startswith("it cannot be read (")
 
 
 def test_patterns_are_those_of_names_that_are_not_there(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Files that have not changed are not decoded and hashed at every start."""
 
+import errno
 import os
 
 import numpy as np
@@ -59,6 +60,30 @@ def test_files_that_changed_are_looked_at_again(photos, opened):
     os.utime(photos / "b.png", ns=(1, 1))  # perhaps another file of this size
     fourth, looked = opened()
     assert looked == ["b.png"] and fourth.version == third.version
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError()])
+@pytest.mark.parametrize("part", ["_digest", "decoding.decode_any"])
+def test_what_the_machine_failed_at_is_looked_at_again(photos, opened, monkeypatch, error, part):
+    """A file that is mended by a mount, or by more memory, has the size and time that it had."""
+    place, _, name = f"image_files.{part}".rpartition(".")
+    owner = {"image_files": image_files, "image_files.decoding": image_files.decoding}[place]
+    whole = getattr(owner, name)
+
+    def failing(path):
+        if not path.endswith("a.png"):
+            return whole(path)
+        if part == "_digest":
+            raise OSError(errno.EACCES, "Permission denied")
+        raise image_files.decoding.UnreadableError("x") from error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, failing)
+        first, _ = opened()
+    assert len(first.paths) == 3 and len(first.skipped) == 2
+    second, looked = opened()
+    assert looked == ["a.png"] and len(second.paths) == 4
+    assert opened()[1] == []
 
 
 def test_nothing_is_kept_where_nothing_may_be_written(opened, tmp_path):

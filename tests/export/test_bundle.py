@@ -24,7 +24,7 @@ from tfp_ood.config import (
 )
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError, ExportError, TrainingError, UserError
-from tfp_ood.evaluation import evaluate, tables
+from tfp_ood.evaluation import asked, evaluate, tables
 from tfp_ood.export import bundle, saved_model
 from tfp_ood.training import fit
 from tfp_ood.workdir import open_workdir
@@ -127,6 +127,13 @@ def test_it_is_written_anew_with_another_rate(workdir, data_dir):
     after = workdir.score_table("fashion_mnist", "validation").stat().st_mtime_ns
     assert before == after
     bundle.write_export(CONFIG, workdir, data_dir)
+
+
+def test_its_rate_is_the_run_s_from_then_on(workdir, data_dir, tmp_path):
+    copy = open_workdir(shutil.copytree(workdir.root, tmp_path / "run"))
+    export = dataclasses.replace(CONFIG.export, false_alarm_rate=0.3)
+    bundle.write_export(dataclasses.replace(CONFIG, export=export), copy, data_dir)
+    assert asked.noted(copy)["false_alarm_rate"] == 0.3
 
 
 def test_a_failed_export_leaves_the_old_one(workdir, data_dir, monkeypatch):

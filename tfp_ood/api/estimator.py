@@ -38,7 +38,7 @@ class OutlierDetector(OutlierMixin, BaseEstimator):
         others refused. None for the lowest and highest that `fit` sees, beyond which others are
         cut off.
       config: of the model, as in `tfp_ood.fit`; `tfp_ood.default_config` if it is not given.
-      false_alarm_rate: as `config.export.false_alarm_rate`; of fewer than 160 images it must be
+      false_alarm_rate: as `config.export.false_alarm_rate`; of fewer than 148 images it must be
         higher than 0.05.
       workdir: of the run, where a stopped `fit` goes on; if it is not given, a temporary folder
         which goes with the estimator. One that is pickled, or copied to other processes, needs it.

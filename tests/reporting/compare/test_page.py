@@ -10,8 +10,8 @@ import pytest
 from tests.evaluation.fakes import write
 from tests.reporting.pages import DASH, Parser
 from tfp_ood.errors import EvaluationError
+from tfp_ood.reporting.compare import ensemble, plots
 from tfp_ood.reporting.compare import page as compare
-from tfp_ood.reporting.compare import plots
 from tfp_ood.reporting.run.report import write_report
 from tfp_ood.reporting.runs import read_runs
 
@@ -99,9 +99,9 @@ def test_runs_without_a_guard_are_compared_by_likelihood(workdirs, tmp_path):
 def test_seeds_of_one_config_are_an_ensemble(workdirs, tmp_path):
     result = compare.write_comparison(workdirs, tmp_path / "all")
     facts = json.loads((tmp_path / "all" / "report" / "comparison.json").read_text())
-    (ensemble,) = facts["ensembles"]
-    assert ensemble["members"] == ["Glow (glow_a)", "Glow (glow_b)"]
-    scores = ensemble["sets"]["mnist/test"]
+    (found,) = facts["ensembles"]
+    assert found["members"] == ["Glow (glow_a)", "Glow (glow_b)"]
+    scores = found["sets"]["mnist/test"]
     assert set(scores) == {"Glow (glow_a)", "Glow (glow_b)", "mean", "disagreement", "waic"}
     assert 0.0 <= scores["waic"]["auroc_interval"][0] <= scores["waic"]["auroc"] <= 1.0
     said = f"MNIST by WAIC: AUROC {scores['waic']['auroc']:.2f}, where members alone have"
@@ -141,6 +141,24 @@ def test_a_run_without_a_report_is_named(workdirs, tmp_path):
 def test_a_run_does_not_lose_its_own_report(workdirs):
     with pytest.raises(EvaluationError, match="one of the runs"):
         compare.write_comparison(workdirs, workdirs[0])
+
+
+def test_nor_does_another_run(workdirs):
+    with pytest.raises(EvaluationError, match="is a run, whose own report it would replace"):
+        compare.write_comparison(workdirs[:2], workdirs[2])
+
+
+@pytest.mark.parametrize(
+    ("waic", "interval", "said"),
+    [
+        (0.45, (0.40, 0.49), "more usual still than own images"),
+        (0.50, (0.48, 0.52), "told no better than by a coin"),
+        (0.55, (0.51, 0.60), "told better than by a coin"),
+    ],
+)
+def test_what_is_said_of_waic_is_beyond_its_interval(waic, interval, said):
+    found = {"a": {"auroc": 0.9}, "waic": {"auroc": waic, "auroc_interval": interval}}
+    assert ensemble._sentence("MNIST", found, ["a"]).endswith(f"; {said}.")
 
 
 def test_a_run_is_compared_once(workdirs):

@@ -120,6 +120,23 @@ def test_few_images_are_cautioned_against(tmp_path):
     assert "So few (1) can show nothing" in verdict[-1]
 
 
+def test_too_few_own_images_to_name_any_are_told(tmp_path):
+    fill(tmp_path, np.random.default_rng(2), 0)
+    write(tmp_path, np.random.default_rng(2).normal(3.0, 0.1, 16), "fashion_mnist", "test")
+    (*_, named, _), facts = monitor(tmp_path, false_discovery_rate=0.05)
+    assert facts["num_named"] == 0
+    assert f"with only 16 own test images none of {NUM_NEW} can be" in named
+
+
+def test_every_listed_image_has_its_name(tmp_path):
+    """Of as many as are listed, not only of those that the page shows."""
+    fill(tmp_path, np.random.default_rng(0), 300, num_new=400)
+    path = page.write_monitor(tmp_path, SETS, RATE, MonitorConfig(NEW), look).path
+    named = json.loads(path.with_name("monitor.json").read_text())["named"]
+    assert len(named) > 250
+    assert all(one["name"] == f"a/<{one['index']}>.png" for one in named)
+
+
 def test_own_images_that_are_flagged_too_often_are_a_caution(tmp_path):
     """New images like them are no drift: it is the images held out that differ."""
     rng = np.random.default_rng(3)

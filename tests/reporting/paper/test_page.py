@@ -93,6 +93,12 @@ def test_at_the_paper_s_size_it_is_said():
     assert "at least the paper's size" in paper_page.paper_outcome([], found)[1]
 
 
+def test_a_small_run_that_matches_a_figure_alone_is_smaller_too():
+    number = paper_facts.NUMBERS[0]
+    said = paper_page.paper_outcome([(number, run("glow", size="small"), 1.0)], {})[1]
+    assert said.startswith("1 of 1 runs are smaller or shorter")
+
+
 def test_pictures_of_the_runs_are_the_counterparts(page):
     alts = [
         attributes["alt"] for tag, attributes in Parser(page.path.read_text()).tags if tag == "img"
