@@ -78,7 +78,7 @@ at the same rate.</li>
 guard knows nothing but what its detectors measure.</li>
 <li><b>The rate of false alarms is yours to choose</b>: the same command with
 <code>--config.export.false_alarm_rate=0.01</code> sets both thresholds anew, here and in the
-export, without training or scoring. A rate r needs at least 2/r &minus; 2 held-out images.</li>
+export, without training or scoring. A rate r needs at least 2/r &minus; 3 held-out images.</li>
 <li>Of a single image the exported guard tells: its <b>p-value</b>, the share of held-out own images
 that are at least as unusual to all detectors together, the image counted among them; it is flagged
 where that is at most the rate. The <b>percentile</b> of its likelihood: 0 where it is unlikelier
