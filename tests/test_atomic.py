@@ -1,4 +1,5 @@
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -88,6 +89,22 @@ def test_a_folder_whose_files_cannot_be_removed_is_replaced(tmp_path, monkeypatc
     with atomic.replacing_folder(tmp_path / "made") as folder:
         (folder / "new").write_text("new")
     assert [p.name for p in (tmp_path / "made").iterdir()] == ["new"]
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "old").write_text("old")
+    replace = os.replace
+
+    def failing(source, target):
+        if (pathlib.Path(source) / "new").exists():
+            raise PermissionError("no")
+        replace(source, target)
+
+    monkeypatch.setattr(atomic.os, "replace", failing)
+    with pytest.raises(PermissionError), atomic.replacing_folder(tmp_path / "made") as folder:
+        (folder / "new").write_text("new")
+    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["made", "made/old"]
 
 
 def test_a_held_file_is_refused_until_it_is_given_back(tmp_path):

@@ -112,7 +112,12 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
             path.unlink()
         elif path.exists():
             os.replace(path, old)
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if old.exists():
+                os.replace(old, path)
+            raise
     finally:
         for folder in (temporary, old):
             shutil.rmtree(folder, ignore_errors=True)
