@@ -638,6 +638,9 @@ def test_a_config_file_may_leave_a_flag_s_group_to_its_defaults(tmp_path, capsys
     assert cli.main(flags) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert f"* evaluate.reference '{tmp_path}' (default: '')" in shown
+    assert cli.main([*flags[:3], "--config.train.num_steps=5"]) == 2
+    said = "--config: the file leaves 'train' out; valid is one made from"
+    assert said in capsys.readouterr().err
 
 
 NOT_MONITORED = {

@@ -254,6 +254,10 @@ def _values(argv: Sequence[str]) -> flags.FlagValues:
         raise UserError(_reason(error)) from error
     # The config file has been run, and may have failed in any way that Python knows.
     except Exception as error:
+        group = str(error).strip("\"'")
+        if any(arg.startswith(f"--config.{group}.") for arg in argv):
+            what = f"leaves {group!r} out; valid is one made from tfp_ood.config.defaults"
+            raise UserError(f"--config: the file {what}, as those of configs/.") from error
         raise UserError(f"--config: the file fails: {type(error).__name__}: {error}.") from error
     if rest:
         raise UserError(f"got {rest[0]!r}; valid are flags only, as --name=value (see --help).")
