@@ -101,13 +101,13 @@ def _estimates(
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """See `estimates`; of both sets as one."""
     values, places = np.unique(scores, return_inverse=True)
-    whole = tuple(np.bincount(places[is_out == one], minlength=len(values)) for one in (0, 1))
+    sets = places[is_out == 0], places[is_out == 1]
+    whole = _counts(sets, len(values))
     exact, rng = _floats(metrics_of_counts(*whole)), np.random.default_rng(seed)
     if len(scores) > _MANY:
         group = _groups(whole)
-        places = group[places]
-        whole = tuple(np.bincount(group, c, _NUM_GROUPS).astype(np.int64) for c in whole)
-    sets = places[is_out == 0], places[is_out == 1]
+        sets = group[sets[0]], group[sets[1]]
+        whole = _counts(sets, _NUM_GROUPS)
     draws = (
         _drawn_counts(whole, num_resamples, rng)
         if len(scores) > _TOO_MANY
@@ -129,6 +129,11 @@ _Sets = tuple[np.ndarray, np.ndarray]
 
 _Metrics = dict[str, np.ndarray]
 """Metrics of one resample or of several, float64 [...]."""
+
+
+def _counts(sets: _Sets, num_values: int) -> _Sets:
+    """How often each value, or group of them, occurs in each set, which has these places."""
+    return tuple(np.bincount(chosen, minlength=num_values) for chosen in sets)
 
 
 def _groups(whole: _Sets) -> np.ndarray:

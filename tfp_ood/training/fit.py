@@ -87,8 +87,8 @@ def train(
     the order of images depend on the seed and the step only, so that a resumed training ends with
     the weights of one that was never killed; but where it goes on with images in memory that were
     read from disk before, or the other way round (`train.memory_limit`), their order is another.
-    Several workers (`cluster`) call this together, with
-    one work directory that all of them see; the chief alone leaves anything in it.
+    Several workers (`cluster`) call this together, with one work directory that all of them see;
+    the chief alone leaves anything in it.
 
     Args:
       config: what to train.
