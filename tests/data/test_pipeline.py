@@ -243,6 +243,19 @@ def test_an_array_passes_bit_by_bit_in_its_order(tmp_path):
         assert set(labels) == {-1} and split.split == "all"
 
 
+@pytest.mark.parametrize("change", ["none", "resize"])
+def test_an_array_is_read_at_once_and_one_by_one_alike(change, tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).integers(0, 256, (7, 4, 6, 3), np.uint8))
+    shape = (4, 6, 3) if change == "none" else (5, 5, 3)
+    data = DataConfig(image_shape=shape, size_change="resize")
+    split = open_split(f"array:{tmp_path / 'a.npy'}", "out", data, None)
+    assert bool(split.decode_batch) == (change == "none")
+    images = [split.decode(record) for record, _ in split.records()]
+    for size in (1, 3, 7):
+        batches = scoring_batches(split, size).as_numpy_iterator()
+        np.testing.assert_array_equal(np.concatenate([b["image"] for b in batches]), images)
+
+
 def test_a_set_without_splits_is_divided_once_and_for_all(tmp_path):
     name, data = _array(tmp_path, 40)
     parts = {r: load(open_split(name, r, data, None))[0][:, 0, 0, 0] for r in pipeline.ROLES}

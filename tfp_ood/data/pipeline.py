@@ -19,6 +19,9 @@ from tfp_ood.data.untuned import untuned
 
 _SHUFFLE_BUFFER = 20_000
 _READ_BATCH = 500
+_DECODED_AT_ONCE = 2
+"""Images of each batch, as large as they come; as many batches as there are cores are decoded
+beside each other."""
 _LAST_PASS = 2**62
 
 
@@ -106,7 +109,7 @@ def training_stream(
     else:
         order = functools.partial(_shuffled_records, split.records(), seed)
         # Left-out records are skipped before they are decoded.
-        batches = _decoded(split, stream(order)).batch(per_replica)
+        batches = _decoded(split, stream(order), per_replica)
     if shard.num_replicas > 1:
         # It is, and who knows need not agree with other replicas at every step that all have more.
         batches = batches.apply(
@@ -145,14 +148,14 @@ def scoring_batches(split: Split, batch_size: int, shard: Shard = _WHOLE) -> tf.
     """
 
     @tf.autograph.experimental.do_not_convert
-    def with_index(index: tf.Tensor, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {"index": index, **example}
+    def with_index(index: tf.Tensor, examples: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {"index": index, **examples}
 
     # Shared out before they are decoded.
     records = split.records().shard(shard.count, shard.index)
-    indices = tf.data.Dataset.range(shard.index, split.num_images, shard.count)
-    examples = tf.data.Dataset.zip((indices, _decoded(split, records))).map(with_index)
-    return untuned(examples.batch(batch_size).prefetch(tf.data.AUTOTUNE))
+    indices = tf.data.Dataset.range(shard.index, split.num_images, shard.count).batch(batch_size)
+    batches = tf.data.Dataset.zip((indices, _decoded(split, records, batch_size))).map(with_index)
+    return untuned(batches.prefetch(tf.data.AUTOTUNE))
 
 
 def some_images(split: Split, num_images: int) -> tuple[np.ndarray, np.ndarray]:
@@ -162,7 +165,7 @@ def some_images(split: Split, num_images: int) -> tuple[np.ndarray, np.ndarray]:
       Indices in the split's fixed order, int64 [N], and images, uint8 [N, H, W, C].
     """
     stride = -(-split.num_images // num_images)
-    batches = _decoded(split, split.records().shard(stride, 0)).batch(_READ_BATCH)
+    batches = _decoded(split, split.records().shard(stride, 0), _READ_BATCH)
     images = np.concatenate([batch["image"] for batch in untuned(batches).as_numpy_iterator()])
     return np.arange(len(images), dtype=np.int64) * stride, images
 
@@ -221,11 +224,19 @@ def labels(split: Split) -> np.ndarray:
     return np.concatenate(list(untuned(batches).as_numpy_iterator()))
 
 
-def _decoded(split: Split, records: tf.data.Dataset) -> tf.data.Dataset:
-    def example(record: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"image": split.decode(record), "label": label}
+def _decoded(split: Split, records: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    """Batches of records, decoded: a call for each batch takes half the time of one for each."""
+    image = tf.TensorSpec(split.image_shape, tf.uint8)
 
-    return _parallel(records, example)
+    def each(some: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(
+            split.decode, some, parallel_iterations=_DECODED_AT_ONCE, fn_output_signature=image
+        )
+
+    def examples(some: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"image": (split.decode_batch or each)(some), "label": labels}
+
+    return _parallel(records.batch(batch_size), examples)
 
 
 def _parallel(elements: tf.data.Dataset, function: Callable) -> tf.data.Dataset:

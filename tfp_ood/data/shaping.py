@@ -33,6 +33,11 @@ class Plan:
     channel_change: str
     """`none` or `convert`."""
 
+    @property
+    def changes(self) -> bool:
+        """Whether `apply` does anything."""
+        return (self.size_change, self.channel_change) != ("none", "none")
+
     def record(self) -> dict[str, Any]:
         """The same for people and JSON, such as `{"size_change": "resize 512x341 -> 32x32"}`."""
         native, model = self.native_shape, self.image_shape

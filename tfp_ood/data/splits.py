@@ -28,6 +28,8 @@ from tfp_ood.errors import DataError, first_line
 ROLES = ("train", "validation", "test", "out")
 """`out` is the role of every set other than the one that the model is trained on."""
 
+_PARSED_TOGETHER, _BUFFER = 500, 2**18  # images, bytes of a file
+
 Decode = Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -51,6 +53,8 @@ class Split:
     """Maps a record, without its label, to an image, uint8 `image_shape`."""
     version: str = ""
     """Tells whether a person's own files have changed; "" for other sets, which do not change."""
+    decode_batch: Decode | None = dataclasses.field(default=None, repr=False)
+    """`decode` of several records at once, where that takes less time."""
 
 
 def open_split(name: str, role: str, data: DataConfig, data_dir: str | None) -> Split:
@@ -182,32 +186,31 @@ def _choice(chosen: np.ndarray, num_images: int) -> dict[str, Any]:
 def _tfds_records(
     spec: DatasetSpec, builder: Any, instruction: str, chosen: np.ndarray
 ) -> tf.data.Dataset:
-    """(encoded image, label) of some of a TFDS split's images, in the order of its files."""
-    import tensorflow_datasets as tfds
+    """(encoded image, label) of some of a TFDS split's images, in the order of its files.
 
-    wanted = {key: True for key in (spec.image_key, spec.label_key) if key}
-    examples = builder.as_dataset(
-        split=instruction,
-        shuffle_files=False,
-        decoders=tfds.decode.PartialDecoding(
-            wanted, decoders={spec.image_key: tfds.decode.SkipDecoding()}
-        ),
-        # One file after the other, and no cache behind our back.
-        read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
-    )
+    As TFDS reads them, but many at once: one after the other takes it six times as long.
+    """
+    info = builder.info.splits[instruction]
+    keys = [key for key in (spec.image_key, spec.label_key) if key]
+    features = {key: builder.info.features.tf_example_spec[key] for key in keys}
+    is_chosen = np.zeros(info.num_examples, bool)
+    is_chosen[chosen] = True
 
-    def parts(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        label = example[spec.label_key] if spec.label_key else image_files.NO_LABEL
-        return example[spec.image_key], tf.cast(label, tf.int64)
+    def parts(index: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        found = tf.io.parse_example(
+            tf.boolean_mask(serialized, tf.gather(is_chosen, index)), features
+        )
+        images = found[spec.image_key]
+        unknown = tf.fill(tf.shape(images), np.int64(image_files.NO_LABEL))
+        return images, tf.cast(found.get(spec.label_key, unknown), tf.int64)
 
-    examples = examples.map(parts)
-    num_images = examples.cardinality()
-    if len(chosen) == num_images:
-        return examples
-    is_chosen = tf.scatter_nd(chosen[:, np.newaxis], tf.ones(len(chosen), tf.bool), [num_images])
-    some = examples.enumerate().filter(lambda index, _: is_chosen[index])
-    known = tf.data.experimental.assert_cardinality(len(chosen))
-    return some.map(lambda _, example: example).apply(known)
+    files = [
+        tf.data.TFRecordDataset(one.filename, buffer_size=_BUFFER).skip(one.skip).take(one.take)
+        for one in info.file_instructions
+    ]
+    serialized = functools.reduce(tf.data.Dataset.concatenate, files)
+    some = serialized.enumerate().batch(_PARSED_TOGETHER).map(parts).unbatch()
+    return some.apply(tf.data.experimental.assert_cardinality(len(chosen)))
 
 
 def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | None) -> Split:
@@ -233,16 +236,19 @@ def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None)
     shape = array.shape[1:]
     plan = shaping.plan(source.name, shape, shape[:2], data)
 
+    def read(index: tf.Tensor) -> tf.Tensor:
+        images = _called(lambda i: np.array(array[i]), index)
+        return tf.ensure_shape(images, [*index.shape, *shape])
+
     def decode(index: tf.Tensor) -> tf.Tensor:
-        image = _called(lambda i: np.array(array[i]), index)
-        return plan.apply(tf.ensure_shape(image, shape))
+        return plan.apply(read(index))
 
     version = image_files.version([source.path], os.path.dirname(source.path))
     groups = duplicates.groups(image_files.array_prints(source.path))
     items = _unlabelled(len(array))
     split = _of_items(source, role, data, plan, *items, decode, version, groups)
     split.preprocessing.update(image_files.array_record(source.path))
-    return split
+    return dataclasses.replace(split, decode_batch=None if plan.changes else read)
 
 
 def _called(function: Callable[[Any], np.ndarray], record: tf.Tensor) -> tf.Tensor:
@@ -271,7 +277,11 @@ def _open_changed(source: ChangedSource, _: str, data: DataConfig, data_dir: str
     record = {key: {"of": in_split.name, "kind": source.kind, strength: source.strength}}
     preprocessing = {**in_split.preprocessing, **record}
     return dataclasses.replace(
-        in_split, name=source.name, preprocessing=preprocessing, decode=decode
+        in_split,
+        name=source.name,
+        preprocessing=preprocessing,
+        decode=decode,
+        decode_batch=None,
     )
 
 
