@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfp_ood.families import PixelCNNConfig
 from tfp_ood.models import dequantize, whiteness
 from tfp_ood.models.base import LikelihoodModel
-from tfp_ood.models.chunks import chunks
+from tfp_ood.models.chunks import of_chunks
 from tfp_ood.models.pixel_cnn import sampler
 from tfp_ood.models.pixel_cnn.heads import CategoricalHead, LogisticHead
 from tfp_ood.models.pixel_cnn.layers import Normalizer, WholeImage, convolutions, network_inputs
@@ -41,10 +41,12 @@ class PixelCNN(LikelihoodModel):
         self._finish_build()
 
     def _initialize(self, images):
-        normalizer = Normalizer()
-        for chunk in chunks(images):
+        def seen(chunk):
+            normalizer = Normalizer()
             self._log_prob(chunk, apply=normalizer)
-        normalizer.finish()
+            return normalizer
+
+        Normalizer.finish(of_chunks(seen, images))
 
     def _training_log_prob(self, images, labels, seed):
         return self._log_prob(images, dropout=self.dropout, seed=seed)

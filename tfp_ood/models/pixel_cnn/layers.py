@@ -113,8 +113,8 @@ class ShiftedConv(keras.layers.Layer):
         """`call` with g = 1 and b = 0, float32."""
         return tf.cast(self._convolve(inputs, self._kernel(1.0)), tf.float32)
 
-    def normalize(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
-        """Sets g and b so that outputs have mean 0 and standard deviation `init_scale`.
+    def normalizing(self, mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The g and b for outputs of mean 0 and standard deviation `init_scale`.
 
         Args:
           mean: of the `plain` outputs, float32 `[num_outputs]`.
@@ -123,8 +123,7 @@ class ShiftedConv(keras.layers.Layer):
         # Outputs that do not vary tell nothing of the scale.
         deviation = tf.sqrt(tf.where(variance > _MIN_VARIANCE, variance, 1.0))
         gain = self.init_scale / deviation
-        self.gain.assign(gain)
-        self.bias.assign(-mean * gain)
+        return gain, -mean * gain
 
     def _kernel(self, gain):
         direction = self.direction if self._mask is None else self._mask * self.direction
@@ -153,9 +152,9 @@ class ShiftedConv(keras.layers.Layer):
 class Normalizer:
     """Normalises the outputs of all layers of a network over images, of which it sees few at once.
 
-    As `WholeImage.apply` it normalises each layer over the images of the run that it is used in,
-    so that the next layer meets what it will meet in the end. `finish` then gives every layer the
-    moments over all runs.
+    As `WholeImage.apply`, one for each run, it normalises each layer over the images of the run, so
+    that the next layer meets what it will meet in the end; it changes no layer. `finish` then gives
+    every layer the moments over all runs.
     """
 
     def __init__(self) -> None:
@@ -166,17 +165,21 @@ class Normalizer:
         outputs = layer.plain(inputs)
         mean, variance = tf.nn.moments(outputs, list(range(outputs.shape.rank - 1)))
         self._seen.setdefault(layer, []).append((float(len(inputs)), mean, variance))
-        layer.normalize(mean, variance)
-        return outputs * layer.gain + layer.bias
+        gain, bias = layer.normalizing(mean, variance)
+        return outputs * gain + bias
 
-    def finish(self) -> None:
+    @staticmethod
+    def finish(runs: Sequence[Self]) -> None:
         """Normalises every layer by the mean and the variance of all that it put out."""
-        for layer, seen in self._seen.items():
+        for layer in runs[0]._seen:
+            seen = [moments for run in runs for moments in run._seen[layer]]
             counts, means, variances = (tf.stack(values) for values in zip(*seen, strict=True))
             shares = (counts / tf.reduce_sum(counts))[:, tf.newaxis]
             mean = tf.reduce_sum(shares * means, 0)
             variance = tf.reduce_sum(shares * (variances + tf.square(means - mean)), 0)
-            layer.normalize(mean, variance)
+            gain, bias = layer.normalizing(mean, variance)
+            layer.gain.assign(gain)
+            layer.bias.assign(bias)
 
 
 @dataclasses.dataclass
