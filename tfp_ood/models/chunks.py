@@ -9,13 +9,18 @@ import tensorflow as tf
 
 from tfp_ood import devices
 
-_PIXELS = 2**14
-"""Of all images of a chunk: 16 of 32x32. The largest network here holds some 30 KB of a pixel."""
+_BYTES = 2**29
+"""That a network holds of a chunk."""
 _AT_ONCE = 2
 """Chunks; more cores would be faster, and hold more."""
 
 
-def of_chunks(function: Callable[[tf.Tensor], Any], images: tf.Tensor) -> list[Any]:
+def fitting(images: tf.Tensor, bytes_per_pixel: int) -> int:
+    """How many of images `[B, H, W, C]` to see at once, at least 1, by what is held of a pixel."""
+    return max(1, _BYTES // (bytes_per_pixel * images.shape[1] * images.shape[2]))
+
+
+def of_chunks(function: Callable[[tf.Tensor], Any], images: tf.Tensor, size: int) -> list[Any]:
     """What a function, called eagerly, makes of every few images, in their order.
 
     On a CPU two calls run beside each other, in threads, since an operation on so few images keeps
@@ -24,8 +29,8 @@ def of_chunks(function: Callable[[tf.Tensor], Any], images: tf.Tensor) -> list[A
     Args:
       function: of images `[b, H, W, C]`, at least one; changes nothing.
       images: `[B, H, W, C]`.
+      size: the most images of a chunk.
     """
-    size = max(1, _PIXELS // (images.shape[1] * images.shape[2]))
     parts = [images[start : start + size] for start in range(0, len(images), size)]
     # Threads of their own know neither a strategy's scope nor a device's.
     if tf.config.list_logical_devices("GPU") or tf.distribute.has_strategy():
@@ -35,6 +40,8 @@ def of_chunks(function: Callable[[tf.Tensor], Any], images: tf.Tensor) -> list[A
         return [call.result() for call in calls]
 
 
-def in_chunks(function: Callable[[tf.Tensor], Any], images: tf.Tensor) -> Any:
+def in_chunks(function: Callable[[tf.Tensor], Any], images: tf.Tensor, bytes_per_pixel: int) -> Any:
     """`of_chunks` of a function to one tensor or several, with rows for images, put together."""
-    return tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *of_chunks(function, images))
+    size = min(fitting(images, bytes_per_pixel), -(-len(images) // _AT_ONCE))
+    results = of_chunks(function, images, size)
+    return tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *results)

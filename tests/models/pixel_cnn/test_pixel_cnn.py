@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests import contracts
 from tfp_ood import units
 from tfp_ood.models import chunks, folding, whiteness
+from tfp_ood.models.pixel_cnn import build
 from tfp_ood.models.pixel_cnn import layers as pixel_cnn_layers
 from tfp_ood.models.pixel_cnn.layers import SELF, ShiftedConv, Taps, WholeImage
 from tfp_ood.training import fused
@@ -91,7 +92,7 @@ def test_initialisation_sees_few_images_at_once(options, monkeypatch):
     monkeypatch.setattr(
         ShiftedConv, "plain", lambda layer, x: seen.append(len(x)) or plain(layer, x)
     )
-    monkeypatch.setattr(chunks, "_PIXELS", 4 * 8 * 64)
+    monkeypatch.setattr(chunks, "_BYTES", build._BYTES_PER_PIXEL * 4 * 8 * 64)
     model = contracts.build(tiny)
     model.initialize(np.random.default_rng(0).permutation(images))
     layers = [layer for layer in model.submodules if isinstance(layer, ShiftedConv)]

@@ -84,7 +84,8 @@ class ScaledConvolution(keras.layers.Layer):
         def moments(part):
             return tf.nn.moments(tf.cast(self(function(part)), self.variable_dtype), [1, 2])
 
-        mean, variance = in_chunks(moments, images)
+        held = 16 * (self._num_outputs + images.shape[-1])
+        mean, variance = in_chunks(moments, images, held)
         variance = tf.reduce_mean(variance, 0) + tf.math.reduce_variance(mean, 0)
         scale = _scales(self.log_scale)
         self.bias.assign_sub(tf.reduce_mean(mean, 0) / scale)

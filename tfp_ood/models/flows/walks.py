@@ -48,8 +48,11 @@ def initialize(bijector: tfb.Bijector, x: tf.Tensor, method: str = "initialize")
     def visit(part, x):
         if hasattr(part, method):
             getattr(part, method)(x)
-        is_image = not tf.nest.is_nested(x) and x.shape.rank == 4
-        return (in_chunks(part.forward, x) if is_image else part.forward(x)), 0.0
+        if tf.nest.is_nested(x) or x.shape.rank != 4:
+            return part.forward(x), 0.0
+        kernels = [one.shape[-1] for one in part.trainable_variables if one.shape.rank > 1]
+        # Of what layers put out, half is held at once.
+        return in_chunks(part.forward, x, 8 * (sum(kernels) + x.shape[-1])), 0.0
 
     return _walk(bijector, x, visit)[0]
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfp_ood.families import PixelCNNConfig
 from tfp_ood.models import dequantize, whiteness
 from tfp_ood.models.base import LikelihoodModel
-from tfp_ood.models.chunks import of_chunks
+from tfp_ood.models.chunks import fitting, of_chunks
 from tfp_ood.models.pixel_cnn import sampler
 from tfp_ood.models.pixel_cnn.heads import CategoricalHead, LogisticHead
 from tfp_ood.models.pixel_cnn.layers import Normalizer, WholeImage, convolutions, network_inputs
@@ -22,6 +22,9 @@ _PARTS = {
 }
 """By `output`: features of each pixel from those before it, and from them to its likelihood."""
 
+_BYTES_PER_PIXEL = 2**15
+"""What the largest network here holds, hints of all layers and more. It is the same for every one,
+since how many images are seen at once makes a difference to where training starts."""
 _CHANNELS = {1: ("gray",), 3: ("red", "green", "blue")}
 """By their number, in the order in which each is given those before it."""
 
@@ -46,7 +49,7 @@ class PixelCNN(LikelihoodModel):
             self._log_prob(chunk, apply=normalizer)
             return normalizer
 
-        Normalizer.finish(of_chunks(seen, images))
+        Normalizer.finish(of_chunks(seen, images, fitting(images, _BYTES_PER_PIXEL)))
 
     def _training_log_prob(self, images, labels, seed):
         return self._log_prob(images, dropout=self.dropout, seed=seed)
