@@ -293,14 +293,19 @@ def test_no_stream_has_the_thread_that_tunes_it(data_dir, hold):
 
 
 def test_the_static_shapes(data_dir):
+    """A training's batches are all of one size, which spares its graph operations on shapes."""
+
+    def spec(size):
+        image, label = tf.TensorSpec([size, 28, 28, 1], tf.uint8), tf.TensorSpec([size], tf.int64)
+        return {"image": image, "label": label}
+
     split = open_split("mnist", "train", DATA, data_dir)
-    expected = {
-        "image": tf.TensorSpec([None, 28, 28, 1], tf.uint8),
-        "label": tf.TensorSpec([None], tf.int64),
-    }
-    assert training_stream(split, 4, 0).element_spec == expected
+    for source in (split, pipeline.hold(split)):
+        assert training_stream(source, 4, 0).element_spec == spec(4)
+        shard = pipeline.Shard(1, 2, num_replicas=4)
+        assert training_stream(source, 8, 0, 0, shard).element_spec == spec(2)
     scoring = scoring_batches(split, 4).element_spec
-    assert scoring == {"index": tf.TensorSpec([None], tf.int64), **expected}
+    assert scoring == {"index": tf.TensorSpec([None], tf.int64), **spec(None)}
 
 
 def test_every_pass_uses_each_image_once_in_another_order(tmp_path, hold):

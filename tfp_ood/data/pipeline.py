@@ -87,8 +87,8 @@ def training_stream(
       shard: which images of each batch to give. Those of all shards are the batch of one process.
 
     Returns:
-      Data set of {"image": uint8 [B, H, W, C], "label": int64 [B]}, with B unknown to the graph
-      and `batch_size / shard.num_replicas`: a batch for each replica of the shard in turn.
+      Data set of {"image": uint8 [B, H, W, C], "label": int64 [B]}, with a B that the graph knows,
+      `batch_size / shard.num_replicas`: a batch for each replica of the shard in turn.
     """
     split = source.split if isinstance(source, Held) else source
     first_pass, offset = divmod(start_step * batch_size, split.num_images)
@@ -105,11 +105,11 @@ def training_stream(
             return {name: tf.gather(part, indices) for name, part in parts.items()}
 
         order = functools.partial(_shuffled_indices, split.num_images, seed)
-        batches = _parallel(stream(order).batch(per_replica), gather)
+        batches = _parallel(stream(order).batch(per_replica, drop_remainder=True), gather)
     else:
         order = functools.partial(_shuffled_records, split.records(), seed)
         # Left-out records are skipped before they are decoded.
-        batches = _decoded(split, stream(order), per_replica)
+        batches = _decoded(split, stream(order), per_replica, of_one_size=True)
     if shard.num_replicas > 1:
         # It is, and who knows need not agree with other replicas at every step that all have more.
         batches = batches.apply(
@@ -224,8 +224,14 @@ def labels(split: Split) -> np.ndarray:
     return np.concatenate(list(untuned(batches).as_numpy_iterator()))
 
 
-def _decoded(split: Split, records: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    """Batches of records, decoded: a call for each batch takes half the time of one for each."""
+def _decoded(
+    split: Split, records: tf.data.Dataset, batch_size: int, of_one_size: bool = False
+) -> tf.data.Dataset:
+    """Batches of records, decoded: a call for each batch takes half the time of one for each.
+
+    Args:
+      of_one_size: all batches, for endless records.
+    """
     image = tf.TensorSpec(split.image_shape, tf.uint8)
 
     def each(some: tf.Tensor) -> tf.Tensor:
@@ -236,7 +242,7 @@ def _decoded(split: Split, records: tf.data.Dataset, batch_size: int) -> tf.data
     def examples(some: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"image": (split.decode_batch or each)(some), "label": labels}
 
-    return _parallel(records.batch(batch_size), examples)
+    return _parallel(records.batch(batch_size, drop_remainder=of_one_size), examples)
 
 
 def _parallel(elements: tf.data.Dataset, function: Callable) -> tf.data.Dataset:

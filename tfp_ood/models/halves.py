@@ -70,8 +70,10 @@ def _stays_whole(xla):
 def _halves(batch):
     """Both halves, and how many images the second has of the first: one for an odd number, since
     kernels refuse empty batches."""
-    num_images = tf.shape(next(iter(batch.values())))[0]
+    of_one = next(iter(batch.values()))
+    # A number that the graph knows spares it operations on shapes.
+    num_images = tf.shape(of_one)[0] if of_one.shape[0] is None else of_one.shape[0]
     half = (num_images + 1) // 2
     first = {k: v[:half] for k, v in batch.items()}
     second = {k: v[num_images - half :] for k, v in batch.items()}
-    return first, second, 2 * half - num_images
+    return first, second, tf.convert_to_tensor(2 * half - num_images)
