@@ -1,0 +1,65 @@
+"""How fast sets are read: python -m tests.benchmarks.reading [DATA_DIR]
+
+Images/s of one pass over the test images of prepared sets, decoded, in batches of 250, in the order
+of their files, against TFDS' own `as_dataset(batch_size=250)`; and, without a peer, of an array
+file of as many images. In turns, in one process. Prints one JSON object.
+"""
+
+import json
+import pathlib
+import sys
+import tempfile
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from tests.benchmarks.turns import interleaved_seconds
+from tfp_ood import devices
+from tfp_ood.config import DataConfig
+from tfp_ood.data import pipeline, specs
+
+_SETS, _BATCH, _IN_ARRAY = ("fashion_mnist", "cifar10"), 250, 10_000
+
+
+def one_pass(batches: tf.data.Dataset) -> Callable[[], int]:
+    """A function that reads all batches and counts them."""
+    return lambda: sum(1 for _ in batches)
+
+
+def ours(name: str, shape: specs.Shape, data_dir: str | None) -> Callable[[], int]:
+    """As the product reads a set to score it."""
+    split = pipeline.open_split(name, "out", DataConfig(image_shape=shape), data_dir)
+    return one_pass(pipeline.scoring_batches(split, _BATCH))
+
+
+def tfds_own(spec: specs.DatasetSpec, data_dir: str | None) -> Callable[[], int]:
+    """As TFDS' documentation reads a set."""
+    builder = tfds.builder(spec.tfds_name, data_dir=data_dir)
+    config = tfds.ReadConfig(try_autocache=False)
+    batches = builder.as_dataset(split=spec.test_split, batch_size=_BATCH, read_config=config)
+    return one_pass(batches.prefetch(tf.data.AUTOTUNE))
+
+
+def main(data_dir: str | None = None) -> None:
+    """Measures all and prints."""
+    devices.share_cores()
+    found = {}
+    for name in _SETS:
+        spec = specs.SPECS[name]
+        rivals = {"ours": ours(name, spec.native_shape, data_dir), "tfds": tfds_own(spec, data_dir)}
+        seconds = interleaved_seconds(rivals, rounds=7)
+        found[name] = {key: round(spec.num_test / value) for key, value in seconds.items()}
+        found[name]["ratio"] = round(seconds["tfds"] / seconds["ours"], 2)
+    with tempfile.TemporaryDirectory() as folder:
+        path, shape = pathlib.Path(folder) / "images.npy", (32, 32, 3)
+        pixels = np.random.default_rng(0).integers(0, 256, (_IN_ARRAY, *shape), np.uint8)
+        np.save(path, pixels)
+        seconds = interleaved_seconds({"ours": ours(f"array:{path}", shape, None)}, rounds=7)
+        found["array"] = {"ours": round(_IN_ARRAY / seconds["ours"])}
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
