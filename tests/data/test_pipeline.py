@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 
 from tests.data import tiny
 from tfp_ood.config import ConfigError, DataConfig
-from tfp_ood.data import pipeline, specs
+from tfp_ood.data import division, pipeline, specs
 from tfp_ood.data.pipeline import load, open_split, scoring_batches, training_stream
 from tfp_ood.errors import DataError
 
@@ -241,6 +241,38 @@ def test_an_array_passes_bit_by_bit_in_its_order(tmp_path):
         read, labels = load(split)
         np.testing.assert_array_equal(read, images.reshape(read.shape))
         assert set(labels) == {-1} and split.split == "all"
+
+
+def test_a_set_in_several_files_is_read_as_tfds_reads_it(tmp_path):
+    tiny.store_set("mnist", tmp_path)
+    (info,) = tmp_path.glob("mnist/*/dataset_info.json")
+    told = json.loads(info.read_text())
+    for split in told["splits"]:
+        (whole,) = info.parent.glob(f"mnist-{split['name']}.tfrecord*")
+        records = list(tf.data.TFRecordDataset(str(whole)).as_numpy_iterator())
+        whole.unlink()
+        for number, part in enumerate((records[:1], records[1:5], records[5:])):
+            path = whole.with_name(f"mnist-{split['name']}.tfrecord-0000{number}-of-00003")
+            with tf.io.TFRecordWriter(str(path)) as writer:
+                for record in part:
+                    writer.write(record)
+        split["shardLengths"] = ["1", "4", str(len(records) - 5)]
+    info.write_text(json.dumps(told))
+
+    builder = tfds.builder(specs.SPECS["mnist"].tfds_name, data_dir=str(tmp_path))
+    in_order = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+    data = dataclasses.replace(DATA, num_test=3)
+    for role, name in (("train", "train"), ("validation", "train"), ("out", "test")):
+        split = open_split("mnist", role, data, str(tmp_path))
+        examples = builder.as_dataset(split=name, shuffle_files=False, read_config=in_order)
+        images, labels = zip(*((one["image"], one["label"]) for one in examples), strict=True)
+        start = len(images) - split.num_images if role == "validation" else 0
+        chosen = range(start, start + split.num_images)
+        if role == "out":
+            chosen = division.judged(len(images), data)
+        read, read_labels = load(split)
+        np.testing.assert_array_equal(read, [images[i] for i in chosen])
+        np.testing.assert_array_equal(read_labels, [labels[i] for i in chosen])
 
 
 @pytest.mark.parametrize("change", ["none", "resize"])

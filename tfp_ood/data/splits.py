@@ -197,18 +197,17 @@ def _tfds_records(
     is_chosen[chosen] = True
 
     def parts(index: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        found = tf.io.parse_example(
-            tf.boolean_mask(serialized, tf.gather(is_chosen, index)), features
-        )
+        found = tf.io.parse_example(serialized[tf.gather(is_chosen, index)], features)
         images = found[spec.image_key]
         unknown = tf.fill(tf.shape(images), np.int64(image_files.NO_LABEL))
         return images, tf.cast(found.get(spec.label_key, unknown), tf.int64)
 
-    files = [
-        tf.data.TFRecordDataset(one.filename, buffer_size=_BUFFER).skip(one.skip).take(one.take)
-        for one in info.file_instructions
-    ]
-    serialized = functools.reduce(tf.data.Dataset.concatenate, files)
+    def of_file(name: tf.Tensor, skip: tf.Tensor, take: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.TFRecordDataset(name, buffer_size=_BUFFER).skip(skip).take(take)
+
+    files = [(one.filename, one.skip, one.take) for one in info.file_instructions]
+    columns = tuple(map(np.array, zip(*files, strict=True)))
+    serialized = tf.data.Dataset.from_tensor_slices(columns).flat_map(of_file)
     some = serialized.enumerate().batch(_PARSED_TOGETHER).map(parts).unbatch()
     return some.apply(tf.data.experimental.assert_cardinality(len(chosen)))
 

@@ -35,9 +35,12 @@ def of_chunks(function: Callable[[tf.Tensor], Any], images: tf.Tensor, size: int
     # Threads of their own know neither a strategy's scope nor a device's.
     if tf.config.list_logical_devices("GPU") or tf.distribute.has_strategy():
         return [function(part) for part in parts]
-    with concurrent.futures.ThreadPoolExecutor(min(_AT_ONCE, devices.num_cores())) as pool:
+    pool = concurrent.futures.ThreadPoolExecutor(min(_AT_ONCE, devices.num_cores()))
+    try:
         calls = [pool.submit(contextvars.copy_context().run, function, part) for part in parts]
         return [call.result() for call in calls]
+    finally:  # who stops the program does not wait for all parts
+        pool.shutdown(cancel_futures=True)
 
 
 def in_chunks(function: Callable[[tf.Tensor], Any], images: tf.Tensor, bytes_per_pixel: int) -> Any:
