@@ -30,8 +30,10 @@ def test_what_is_held_has_a_bound(monkeypatch):
 
 def test_without_a_bound_two_halves_are_seen():
     seen = []
-    chunks.in_chunks(lambda part: seen.append(len(part)) or part, IMAGES, 1)
+    chunks.in_chunks(lambda part: seen.append(len(part)) or part, IMAGES, 2**19)
     assert sorted(seen) == [3, 4]
+    chunks.in_chunks(lambda part: seen.append(len(part)) or part, IMAGES, 1)
+    assert sorted(seen) == [3, 4, 7]  # not worth it
 
 
 def test_who_stops_does_not_wait_for_all_chunks():

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextvars
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from tfp_ood import devices
 
 _BYTES = 2**29
 """That a network holds of a chunk."""
+_FEW = 32
+"""Of images that take less than such a part of it, two parts take longer than all together."""
 _AT_ONCE = 2
 """Chunks; more cores would be faster, and hold more."""
 
@@ -33,7 +36,7 @@ def of_chunks(function: Callable[[tf.Tensor], Any], images: tf.Tensor, size: int
     """
     parts = [images[start : start + size] for start in range(0, len(images), size)]
     # Threads of their own know neither a strategy's scope nor a device's.
-    if tf.config.list_logical_devices("GPU") or tf.distribute.has_strategy():
+    if len(parts) == 1 or tf.config.list_logical_devices("GPU") or tf.distribute.has_strategy():
         return [function(part) for part in parts]
     pool = concurrent.futures.ThreadPoolExecutor(min(_AT_ONCE, devices.num_cores()))
     try:
@@ -45,6 +48,8 @@ def of_chunks(function: Callable[[tf.Tensor], Any], images: tf.Tensor, size: int
 
 def in_chunks(function: Callable[[tf.Tensor], Any], images: tf.Tensor, bytes_per_pixel: int) -> Any:
     """`of_chunks` of a function to one tensor or several, with rows for images, put together."""
-    size = min(fitting(images, bytes_per_pixel), -(-len(images) // _AT_ONCE))
+    size, held = fitting(images, bytes_per_pixel), bytes_per_pixel * math.prod(images.shape[:3])
+    if held > _BYTES // _FEW:
+        size = min(size, -(-len(images) // _AT_ONCE))
     results = of_chunks(function, images, size)
     return tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *results)
