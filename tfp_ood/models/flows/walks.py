@@ -51,7 +51,7 @@ def initialize(bijector: tfb.Bijector, x: tf.Tensor, method: str = "initialize")
         if tf.nest.is_nested(x) or x.shape.rank != 4:
             return part.forward(x), 0.0
         kernels = [one.shape[-1] for one in part.trainable_variables if one.shape.rank > 1]
-        # Float32 of all that layers put out, before a bias and after it: somewhat more than is held.
+        # Float32 of all that layers put out, before a bias and after it: more than is held.
         return in_chunks(part.forward, x, 8 * (sum(kernels) + x.shape[-1])), 0.0
 
     return _walk(bijector, x, visit)[0]
