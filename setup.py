@@ -20,6 +20,7 @@ setup(
         "importlib_resources>=6.0,<8",  # TFDS needs it and does not say so
         "matplotlib>=3.8,<4",
         "ml_collections>=1.1,<2",
+        "numba>=0.61,<0.69",
         "numpy>=2.0,<3",
         "pillow>=10.0,<14",
         "pyarrow>=16.0,<27",

@@ -7,7 +7,7 @@ import numpy as np
 from tests.evaluation.fakes import table
 from tfp_ood import detectors, units
 from tfp_ood.detectors.guard import REASON_SEPARATOR
-from tfp_ood.evaluation import code_length
+from tfp_ood.evaluation.code_length import in_graph
 from tfp_ood.reporting import reasons
 
 
@@ -22,7 +22,7 @@ def table_of(columns, name="mnist"):
 
 def columns_of(model, images, num_draws=1):
     """What an exported model can tell of images, as evaluation writes it: float64 [N] each."""
-    told = {**model.statistics(images, num_draws), "code_bits": code_length.code_bits(images)}
+    told = {**model.statistics(images, num_draws), "code_bits": in_graph.code_bits(images)}
     return {name: np.asarray(values, np.float64) for name, values in told.items()}
 
 

@@ -209,13 +209,13 @@ def _train(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
 def _judge() -> "Judge":
     """The combined detector, for training to watch."""
     from tfp_ood import detectors
-    from tfp_ood.evaluation import code_length, images
+    from tfp_ood.evaluation import images
+    from tfp_ood.evaluation.code_length import in_graph
     from tfp_ood.metrics.detection import detection_metrics
     from tfp_ood.training.trajectory import Columns, Judge
 
     def measure(pictures: np.ndarray) -> Columns:
-        bits = np.asarray(code_length.code_bits(pictures), np.float64)
-        return {**images.columns(pictures), "code_bits": bits}
+        return {**images.columns(pictures), "code_bits": np.float64(in_graph.code_bits(pictures))}
 
     def aurocs(held_out: Columns, own: Columns, others: Sequence[Columns]) -> list[float]:
         fitted = detectors.DETECTORS[detectors.COMBINED].fit_columns(held_out)

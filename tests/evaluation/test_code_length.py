@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from tfp_ood.evaluation import code_length
-from tfp_ood.evaluation.code_length import code_bits, ways
+from tfp_ood.evaluation.code_length import compiled, counts, in_graph, predictions, rules
+from tfp_ood.evaluation.code_length.in_graph import code_bits
 
 RNG = np.random.default_rng(0)
 BORDERS = (0, 1, 2, 3, 5, 7, 11, 15, 23, 31, 47, 63, 95, 127, 191, 255)
@@ -180,32 +181,40 @@ def reference(image):
     return first, [bits[1:] for bits in found]
 
 
+BY_GRAPH_AND_LOOPS = pytest.mark.parametrize(
+    "ways", [in_graph.ways, code_length.ways], ids=["graph", "loops"]
+)
+
+
+@BY_GRAPH_AND_LOOPS
 @pytest.mark.parametrize("shape", [(12, 9, 3), (7, 14, 1), (3, 4, 3), (2, 9, 3), (40, 33, 1)])
-def test_a_coder_that_goes_from_pixel_to_pixel_comes_to_the_same_bits(shape):
+def test_a_coder_that_goes_from_pixel_to_pixel_comes_to_the_same_bits(shape, ways):
     """Of each pixel it knows those before it alone, and what it spends on all values is one."""
     images = drawings(2, max(shape), shape[-1])[:, : shape[0], : shape[1]]
     images[1] = np.where(RNG.random(shape) < 0.1, RNG.integers(0, 256, shape), images[1])
-    first, further = ways(tf.constant(images))
+    first, further = ways(images)
     for number, image in enumerate(images):
         of_first, of_further = reference(image)
         np.testing.assert_allclose(first[number], of_first, atol=1e-6)
         np.testing.assert_allclose(further[number], np.reshape(of_further, (2, -1)), atol=1e-6)
 
 
-def test_all_images_of_two_pixels_together_are_no_more_than_one():
+@BY_GRAPH_AND_LOOPS
+def test_all_images_of_two_pixels_together_are_no_more_than_one(ways):
     """Kraft's inequality, which every code keeps, of each way and of the shortest."""
     pixels = np.stack(np.meshgrid(np.arange(256), np.arange(256)), -1).reshape(-1, 1, 2, 1)
-    images = tf.constant(pixels.astype(np.uint8))
-    first, further = ways(images)
+    images = pixels.astype(np.uint8)
+    first, further = map(np.asarray, ways(images))
     assert further.shape == (256 * 256, 2, 0)
-    total = np.sum(2.0 ** -first.numpy(), 0)
+    total = np.sum(2.0**-first, 0)
     assert np.all(total <= 1.0 + 1e-9) and np.all(total[[0, 2, 3]] > 0.3)
     assert np.sum(2.0 ** -code_bits(images).numpy()) <= 1.0
 
 
 def test_errors_in_all_sizes_have_the_classes_that_are_said():
-    sizes = code_length._sizes(tf.range(256.0)).numpy()
+    sizes = in_graph._sizes(tf.range(256.0)).numpy()
     np.testing.assert_array_equal(sizes, [size_class(number) for number in range(256)])
+    np.testing.assert_array_equal(rules.sizes(np.arange(256)), sizes)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -216,14 +225,14 @@ def test_an_image_has_one_length_in_every_batch_graph_and_order(channels, monkey
     images = images.astype(np.uint8)
     expected = code_bits(tf.constant(images)).numpy()
     assert expected.shape == (35,) and expected.dtype == np.float32
-    in_graph = tf.function(
+    compiled_once = tf.function(
         code_bits, [tf.TensorSpec([None, 12, 12, channels], tf.uint8)], autograph=False
     )
     for size in (1, 8):
-        parts = [in_graph(images[i : i + size]) for i in range(0, 35, size)]
+        parts = [compiled_once(images[i : i + size]) for i in range(0, 35, size)]
         np.testing.assert_array_equal(np.concatenate(parts), expected)
-    np.testing.assert_array_equal(in_graph(images[::-1]), expected[::-1])
-    monkeypatch.setattr(code_length, "_GROUP", 1000)  # 6 gray images, or 2
+    np.testing.assert_array_equal(compiled_once(images[::-1]), expected[::-1])
+    monkeypatch.setattr(in_graph, "_GROUP", 1000)  # 6 gray images, or 2
     np.testing.assert_array_equal(code_bits(tf.constant(images)), expected)
 
 
@@ -231,7 +240,7 @@ def test_an_image_has_one_length_in_every_batch_graph_and_order(channels, monkey
 def test_sums_of_products_are_exact(area):
     """Beyond a thousand products of 127 float32 would round them."""
     parts = RNG.integers(120, 128, (2, 7, area))
-    found = code_length._products(tf.constant(parts, tf.float32)).numpy()
+    found = in_graph._products(tf.constant(parts, tf.float32)).numpy()
     np.testing.assert_array_equal(found, parts @ parts.transpose(0, 2, 1))
     if area == 5000:
         rounded = np.float32(parts) @ np.float32(parts).transpose(0, 2, 1)
@@ -276,3 +285,69 @@ def test_it_is_shorter_than_files(channels):
     png = np.array([size(image, "PNG", compress_level=9) for image in images])
     bits = code_bits(tf.constant(images)).numpy()
     assert np.mean(bits) < np.mean(np.minimum(webp, png))
+
+
+def images_of_all_kinds(shape):
+    """What is smooth, drawn, noise, dark, bright, and of one value but for a pixel."""
+    noise = RNG.integers(0, 256, (9, *shape))
+    waves = np.cumsum(RNG.integers(-3, 4, (9, *shape)), 2) + 128
+    lines = np.where(RNG.random((9, *shape)) < 0.1, 255, 0)
+    flat = np.full((9, *shape), 3)
+    flat[:, 0, 0] = noise[:, 0, 0]
+    kinds = [noise, waves, lines, 255 - noise // 20, flat]
+    return np.concatenate(kinds).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "shape", [(32, 32, 3), (28, 28, 1), (1, 1, 1), (2, 9, 3), (3, 3, 3), (3, 4, 1), (70, 5, 3)]
+)
+def test_loops_tell_the_bits_of_the_graph(shape):
+    images = images_of_all_kinds(shape)
+    for found, expected in zip(code_length.ways(images), in_graph.ways(images), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-9)
+    found = code_length.code_bits(images)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, code_bits(tf.constant(images)), rtol=1e-6)
+    np.testing.assert_array_equal(code_length.code_bits(images[::-1]), found[::-1])
+    assert code_length.code_bits(images[:0]).shape == (0,)
+
+
+def test_sums_of_products_of_large_images_are_exact_in_loops():
+    """2^17 products of 127 are more than int32 holds."""
+    parts = RNG.integers(120, 128, (3, 2**18)).astype(np.int16)
+    found = predictions._products(parts, np.triu(np.ones([3, 3], bool)))
+    np.testing.assert_array_equal(found, parts.astype(np.int64) @ parts.T.astype(np.int64))
+    assert found.min() > 2**31
+
+
+def test_there_are_loops_of_one_kind_of_array_alone():
+    """Whatever is given: to compile them takes seconds."""
+    images = images_of_all_kinds((6, 7, 3))
+    frozen = images.copy()
+    frozen.flags.writeable = False
+    for given in (images, frozen, images[:, ::-1, :, :], images.astype(np.int64)[:3]):
+        code_length.code_bits(given)
+    code_length.code_bits(tf.constant(images).numpy())
+    assert len(predictions.errors.signatures) == len(counts.ways.signatures) == 1
+
+
+def test_loops_are_compiled_where_nothing_can_be_kept(monkeypatch):
+    def loops(number):
+        return number + 1
+
+    def refusing(*given, cache=False, **how):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return given[0]
+
+    monkeypatch.setattr(compiled, "inner", refusing)
+    assert compiled.outer(loops) is loops
+
+
+def test_no_loops_know_what_the_code_is_made_of_but_by_their_arguments():
+    """What is kept on the disk is found stale by the time of the loops' own file."""
+    for module in (predictions, counts):
+        for name, value in vars(module).items():
+            if hasattr(value, "py_func"):
+                names = value.py_func.__code__.co_names
+                assert not {"rules", "told"} & set(names), name

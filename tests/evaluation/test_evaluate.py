@@ -12,7 +12,7 @@ from tfp_ood import detectors
 from tfp_ood.config import Config, DataConfig, SampleConfig, TrainConfig, VAEConfig
 from tfp_ood.data import pipeline
 from tfp_ood.errors import EvaluationError, UserError
-from tfp_ood.evaluation import evaluate, samples, tables
+from tfp_ood.evaluation import code_length, evaluate, samples, tables
 from tfp_ood.training import fit
 from tfp_ood.workdir import open_workdir
 
@@ -196,6 +196,38 @@ def test_a_reference_that_cannot_be_one_is_refused(workdir, data_dir, tmp_path):
     for path, said in ((tmp_path, "training has ended"), (workdir.root, "of another run")):
         with pytest.raises(UserError, match=f"evaluate.reference.*{said}"):
             evaluate.evaluate(asked_for(CONFIG, reference=str(path)), workdir, data_dir)
+
+
+def test_loops_count_the_bits_of_many_images(workdir, data_dir, monkeypatch):
+    """Which of the two ways is nothing that a table could be told by."""
+    evaluate.evaluate(CONFIG, workdir, data_dir)
+    judged, held_out = evaluate.current_tables(CONFIG, workdir, data_dir)
+    loops = []
+    monkeypatch.setattr(code_length, "_Awaited", counted(code_length._Awaited, loops))
+    for path in workdir.scores.glob("*.parquet"):
+        path.unlink()
+    num_values = sum(one.num_images for one in [*judged, held_out]) * held_out.num_dims
+    for least, expected in ((num_values + 1, False), (num_values, True)):
+        monkeypatch.setattr(code_length, "MANY", least)
+        evaluate.evaluate(CONFIG, workdir, data_dir)
+        again, held_out_again = evaluate.current_tables(CONFIG, workdir, data_dir)
+        assert bool(loops) == expected
+        for one, before in zip([*again, held_out_again], [*judged, held_out], strict=True):
+            assert one.metadata == before.metadata
+            np.testing.assert_allclose(
+                one.statistics["code_bits"], before.statistics["code_bits"], rtol=1e-6
+            )
+            np.testing.assert_array_equal(one.log_prob, before.log_prob)
+        for path in workdir.scores.glob("*.parquet"):
+            path.unlink()
+
+
+def counted(function, calls):
+    def counting(*given):
+        calls.append(given)
+        return function(*given)
+
+    return counting
 
 
 def test_further_passes_add_columns_and_make_tables_anew(workdir, data_dir):

@@ -10,6 +10,7 @@ import pyarrow as pa
 from tfp_ood import detectors
 from tfp_ood.api.images import as_images, in_batches
 from tfp_ood.detectors.guard import REASON_SEPARATOR, Guard
+from tfp_ood.evaluation import code_length
 from tfp_ood.evaluation import images as measures
 from tfp_ood.evaluation.likelihood import Scorer
 from tfp_ood.evaluation.tables import ScoreTable
@@ -44,6 +45,7 @@ class ImageDetector:
         tables = [self._held_out]
         self.guard: Guard = detectors.panel(tables, tables, rate).guard
         """Of score tables."""
+        self._scorers: dict[bool, Scorer] = {}
 
     @property
     def false_alarm_rate(self) -> float:
@@ -103,7 +105,8 @@ class ImageDetector:
         """The score table of images in memory, with the columns of the held-out images."""
         config = self._run.config
         checked = as_images(images, config.data.image_shape)
-        found = in_batches(self._columns, checked, config.scoring_batch_size)
+        columns = functools.partial(self._columns, self._scorer(checked.size))
+        found = in_batches(columns, checked, config.scoring_batch_size)
         log_prob = found.pop("log_prob")
         return dataclasses.replace(
             self._held_out,
@@ -116,14 +119,19 @@ class ImageDetector:
             statistics=found,
         )
 
-    def _columns(self, part: np.ndarray) -> dict[str, Any]:
-        return {**self._scorer(part), **measures.columns(part)}
+    @staticmethod
+    def _columns(scorer: Scorer, part: np.ndarray) -> dict[str, Any]:
+        return {**scorer(part), **measures.columns(part)}
 
-    @functools.cached_property
-    def _scorer(self) -> Scorer:
-        """What evaluation asks of a model (`evaluate.evaluate`)."""
-        model = self._run.model  # starts TensorFlow
-        from tfp_ood.evaluation import evaluate, passes
+    def _scorer(self, num_values: int) -> Scorer:
+        """What evaluation asks of a model (`evaluate.evaluate`) on images of so many pixel values;
+        for few and for many images it is made once."""
+        is_many = num_values >= code_length.MANY
+        if is_many not in self._scorers:
+            model = self._run.model  # starts TensorFlow
+            from tfp_ood.evaluation import evaluate, passes
 
-        asked = dataclasses.replace(self._run.config.evaluate, gradients=False, reference="")
-        return passes.added(evaluate.scorer(model, asked.num_draws), model, asked)
+            asked = dataclasses.replace(self._run.config.evaluate, gradients=False, reference="")
+            scorer = evaluate.scorer(model, asked.num_draws, num_values=num_values)
+            self._scorers[is_many] = passes.added(scorer, model, asked)
+        return self._scorers[is_many]

@@ -1,6 +1,7 @@
 """The stage that makes score tables of a trained model."""
 
 import functools
+import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,7 @@ from tfp_ood.evaluation import (
     second_order_slopes,
     tables,
 )
+from tfp_ood.evaluation.code_length import in_graph
 from tfp_ood.training import fit, strategy
 from tfp_ood.workdir import WorkDir
 
@@ -63,7 +65,8 @@ def _score_missing(config: Config, workdir: WorkDir, sets: _Sets) -> None:
         model = fit.load_trained(config, workdir)
         other = reference.load(config, workdir) if config.evaluate.reference else None
     spread = functools.partial(strategy.spread, devices)
-    score = scorer(model, config.evaluate.num_draws, other, spread)
+    num_values = math.prod(sets[0][0].image_shape) * sum(one.num_images for one, *_ in wanted)
+    score = scorer(model, config.evaluate.num_draws, other, spread, num_values)
     score = passes.added(score, model, config.evaluate, spread)
     for split, path, facts in wanted:
         likelihood.write_score_table(
@@ -87,6 +90,7 @@ def scorer(
     num_draws: int,
     other: models.LikelihoodModel | None = None,
     spread: passes.Spread = lambda score: score,
+    num_values: int = 0,
 ) -> likelihood.Scorer:
     """A function of images that tells the columns of their score table, in one pass.
 
@@ -95,20 +99,25 @@ def scorer(
       num_draws: of noise.
       other: whose likelihood is told too.
       spread: a function of images over devices (`strategy.spread`).
+      num_values: of the pixels of all images that will come; it decides how their length is found,
+        which is the same.
     """
     statistics = spread(model.scoring_function(num_draws))
+    is_many = num_values >= code_length.MANY
     of_other = spread(other.scoring_function(num_draws)) if other else None
 
     @tf.function(
         input_signature=[tf.TensorSpec([None, *model.image_shape], tf.uint8)], autograph=False
     )
     def score(batch: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = {**statistics(batch), "code_bits": code_length.code_bits(batch)}
+        found = dict(statistics(batch))
+        if not is_many:
+            found[code_length.COLUMN] = in_graph.code_bits(batch)
         if of_other:
             found[reference.COLUMN] = of_other(batch)["log_prob"]
         return found
 
-    return score
+    return code_length.added(score) if is_many else score
 
 
 def current_tables(

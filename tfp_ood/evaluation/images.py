@@ -50,13 +50,18 @@ def columns(images: np.ndarray) -> dict[str, np.ndarray]:
       float64 [B] each: `pixel_mean` and `pixel_variance` over the values of the image (pixel
       values and their squares).
     """
-    values = images.reshape(len(images), -1).astype(np.float64)  # whose sums are exact
-    count, total = values.shape[1], values.sum(1)
-    squares = np.einsum("bi,bi->b", values, values)
+    values = images.reshape(len(images), -1)
+    count, total = values.shape[1], values.sum(1, dtype=np.int64).astype(np.float64)
+    squares = _squares(values).sum(1, dtype=np.int64).astype(np.float64)
     return {
         "pixel_mean": total / count,
         "pixel_variance": (count * squares - total**2) / count**2,
     }
+
+
+def _squares(values: np.ndarray) -> np.ndarray:
+    """Of uint8, exact: uint16."""
+    return np.square(values, dtype=np.uint16)
 
 
 def spread(num_images: int, most: int) -> np.ndarray:
@@ -89,15 +94,13 @@ class Keeper:
           log_prob: [B], nats.
         """
         self._spread.append(images[np.isin(index, self._spread_index)])
-        whole = images.astype(np.int64)  # exact for up to 10^14 images
         self._num_images += len(images)
-        self._sums = self._sums + whole.sum(0)
-        self._squares = self._squares + np.square(whole).sum(0)
+        self._sums = self._sums + images.sum(0, dtype=np.int64)  # exact for 10^14 images
+        self._squares = self._squares + _squares(images).sum(0, dtype=np.int64)
         batch = (index, images, log_prob)
-        for sign, end in self._ends.items():  # the least `sign * log_prob` so far
-            index, images, log_prob = map(np.concatenate, zip(*end, batch, strict=True))
-            order = np.lexsort((index, sign * log_prob))[:_NUM_EXTREMES]  # ties by index
-            end[:] = [(index[order], images[order], log_prob[order])]
+        for sign, end in self._ends.items():
+            part = _least(sign, *batch)  # before images are copied
+            end[:] = [_least(sign, *map(np.concatenate, zip(*end, part, strict=True)))]
 
     def kept(self) -> Kept:
         """What was gathered of at least one image."""
@@ -110,6 +113,14 @@ class Keeper:
             mean=mean,
             variance=np.maximum(self._squares / self._num_images - np.square(mean), 0.0),
         )
+
+
+def _least(
+    sign: int, index: np.ndarray, images: np.ndarray, log_prob: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Those of the least `sign * log_prob`, ties by index."""
+    order = np.lexsort((index, sign * log_prob))[:_NUM_EXTREMES]
+    return index[order], images[order], log_prob[order]
 
 
 def kept_path(table_path: pathlib.Path) -> pathlib.Path:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfp_ood import paths, units
 from tfp_ood.detectors.guard import Guard
 from tfp_ood.errors import ExportError
-from tfp_ood.evaluation import code_length
+from tfp_ood.evaluation.code_length import in_graph
 from tfp_ood.export.guard_graph import judgement_tensors
 from tfp_ood.models import LikelihoodModel
 
@@ -34,7 +34,7 @@ def write(
     """Writes a SavedModel with the signatures `SIGNATURES`.
 
     `log_prob`: images uint8 `[N, H, W, C]` -> bits_per_dim and the columns that `shipped` names,
-    float32 `[N]` each. `guard`: images -> the same, code_bits (`code_length.code_bits`, float32
+    float32 `[N]` each. `guard`: images -> the same, code_bits (`in_graph.code_bits`, float32
     `[N]`), and all of `guard_graph.judgement_tensors`. `sample`: num_images int32 `[]`, seed int32
     `[]`, temperature float32 `[]` -> images uint8 `[num_images, H, W, C]`, those of
     `LikelihoodModel.sample` where it draws as many at once. N is free, 0 included. Beside the
@@ -67,7 +67,7 @@ def write(
 
     def judged(images: tf.Tensor) -> dict[str, tf.Tensor]:
         # Neither waits for the other.
-        columns = {**score(images), CODE_BITS: code_length.code_bits(images)}
+        columns = {**score(images), CODE_BITS: in_graph.code_bits(images)}
         further = {CODE_BITS: columns[CODE_BITS], **judgement_tensors(guard, columns)}
         return {**told(columns), **further}
 

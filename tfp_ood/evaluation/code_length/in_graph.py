@@ -1,50 +1,14 @@
-"""The length of images under a fixed lossless code, in a graph that an exported model takes along.
+"""The code's lengths by TensorFlow's operations, in a graph that an exported model takes along."""
 
-How much an image costs a code that knows of images in general, and of no set, tells how complex it
-is (`detectors/complexity.py`). PNG and WebP are such codes, but small files are mostly headers and
-tables, and TensorFlow makes no WebP. This code writes no file: counts tell its length.
-"""
-
-import functools
 import math
 
 import numpy as np
 import tensorflow as tf
 
-_NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
-"""Rows above and columns left of a pixel, of what a decoder knows before it."""
-_NEAR = _NEIGHBOURS[:4]
-_OF_OTHERS = 4
-"""How many of the neighbours of a known colour take part in a linear prediction."""
-_FARTHEST = 127.0
-"""From a pixel's prediction, of what takes part in it: sums of a thousand products are exact."""
+from tfp_ood.evaluation.code_length import rules
+
 _MOST_EXACT = 1024
-_RIDGE = 10.0
-_STEPS = 256.0
-_COEFFICIENT_BITS = 10.0
-"""Coefficients are multiples of 1 / `_STEPS` in [-2, 2)."""
-
-_NUM_SIZES = 16
-"""Of errors: 0, 1, 2, 3 to 4, 5 to 6, 7 to 10, ... 191 to 254, 255."""
-_NUM_ERRORS = 2 * _NUM_SIZES - 1
-"""Classes of errors: none, then of each size the positive and the negative ones."""
-_NUM_ACTIVITIES = 13
-_NUM_CELLS = _NUM_ACTIVITIES * _NUM_ERRORS
-
-_VALUES = (0, 1, 4, 16, 48, 80, 112, 144, 176, 208, 240, 252, 255, 256)
-"""Where classes of pixel values begin: 0, 1 to 3, ... 252 to 254, 255."""
-_NUM_VALUES = len(_VALUES) - 1
-_NUM_LEVELS = 3
-_OF_PATTERNS = ((0, 1), (1, 0), (1, -1))
-_NUM_PATTERNS = _NUM_LEVELS ** len(_OF_PATTERNS)
-_ALL_MIDDLE = _NUM_PATTERNS // 2
-
-_START = 0.5
-"""What each class counts before anything is coded."""
-
-_NUM_PREDICTIONS = 2
-_NUM_WAYS = _NUM_PREDICTIONS + 2
-"""To code the first colour; further ones have the predictions alone."""
+"""Products of `rules.FARTHEST` whose sum float32 holds."""
 _GROUP, _MOST_IMAGES = 2**17, 256
 """Values of pixels, and images, that are worked on together, for memory's sake."""
 _AT_ONCE = 4
@@ -52,26 +16,7 @@ _AT_ONCE = 4
 
 
 def code_bits(images: tf.Tensor) -> tf.Tensor:
-    """The length of each image in bits under a fixed lossless code, a measure of complexity.
-
-    Colours are coded one after the other, green first, each in the shortest of these ways:
-
-    - errors of the median prediction of LOCO-I (Weinberger et al., 2000, "The LOCO-I lossless image
-      compression algorithm"), to which red and blue add the error of green, each in the context of
-      the sizes of the errors next to it;
-    - errors of the best linear prediction from neighbours and known colours, whose coefficients are
-      coded too;
-    - green alone: values, in the context of which neighbours are dark or bright;
-    - green alone: values where any neighbour is dark or bright, as in drawings, and errors
-      elsewhere.
-
-    In each context classes are coded by their counts so far, each with 1/2 at the start (Krichevsky
-    & Trofimov, 1981, "The performance of universal encoding"), and what is left of a value in a
-    class takes the logarithm of how many there are. The length of an adaptive code depends on the
-    last counts alone, in whatever order they came, so that nothing has to be coded. (A decoder of
-    red knows green, and finds the linear prediction of green from it, in whatever way that was
-    coded.) Predictions and counts are exact in every batch, but for the rounding of float64 in a
-    small linear system. It is computed on the CPU, beside a model.
+    """The length of each image in bits, on the CPU, beside a model.
 
     Args:
       images: uint8 `[B, H, W, 1 or 3]`, of which all but B is known.
@@ -97,8 +42,8 @@ def code_bits(images: tf.Tensor) -> tf.Tensor:
 def _of_group(images: tf.Tensor) -> tf.Tensor:
     """`code_bits` of a few images."""
     first, further = ways(images)
-    bits = tf.reduce_min(first, -1) + math.log2(_NUM_WAYS)
-    bits += tf.reduce_sum(tf.reduce_min(further, 1) + math.log2(_NUM_PREDICTIONS), -1)
+    bits = tf.reduce_min(first, -1) + math.log2(rules.NUM_WAYS)
+    bits += tf.reduce_sum(tf.reduce_min(further, 1) + math.log2(rules.NUM_PREDICTIONS), -1)
     return tf.cast(bits, tf.float32)
 
 
@@ -118,26 +63,25 @@ def ways(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         planes = tf.concat([planes[:, 1:2], planes[:, :1], planes[:, 2:]], 1)
     values = tf.cast(planes, tf.float32)
     predicted = tf.clip_by_value(_predictions(values), 0.0, 255.0)
-    errors = tf.tile(values, [1, _NUM_PREDICTIONS, 1, 1]) - predicted
+    errors = tf.tile(values, [1, rules.NUM_PREDICTIONS, 1, 1]) - predicted
     classes = _classes_in_context(errors, num_colours)
 
-    start = np.arange(errors.shape[1], dtype=np.int32)[:, None, None] * _NUM_CELLS
-    counts = _counts(classes + start, [errors.shape[1], _NUM_ACTIVITIES, _NUM_ERRORS])
+    start = np.arange(errors.shape[1], dtype=np.int32)[:, None, None] * rules.NUM_CELLS
+    counts = _counts(classes + start, [errors.shape[1], rules.NUM_ACTIVITIES, rules.NUM_ERRORS])
     num_pixels = math.prod(images.shape[1:3])
-    bits = _bits(counts, _widths_of_errors(), num_pixels)
-    costs = [_COEFFICIENT_BITS * len(_taking_part(colour)) for colour in range(num_colours)]
-    bits = tf.reshape(bits, [-1, _NUM_PREDICTIONS, num_colours])
-    bits += np.array([[0.0] * num_colours, costs])
+    bits = _bits(counts, rules.widths_of_errors(), num_pixels)
+    bits = tf.reshape(bits, [-1, rules.NUM_PREDICTIONS, num_colours])
+    bits += np.array([[0.0] * num_colours, rules.costs(num_colours)])
 
     patterns, drawn = _patterns(planes[:, 0])
     of_patterns = _of_contexts(
-        _counts(drawn, [_NUM_PATTERNS, _NUM_VALUES]), np.diff(_VALUES), num_pixels
+        _counts(drawn, [rules.NUM_PATTERNS, rules.NUM_VALUES]), rules.widths_of_values(), num_pixels
     )
-    is_drawn = np.arange(_NUM_PATTERNS) != _ALL_MIDDLE
-    not_drawn = tf.where(patterns == _ALL_MIDDLE, classes[:, 0], _NUM_CELLS)
-    counts = _counts(not_drawn, [_NUM_ACTIVITIES, _NUM_ERRORS])
+    is_drawn = np.arange(rules.NUM_PATTERNS) != rules.ALL_MIDDLE
+    not_drawn = tf.where(patterns == rules.ALL_MIDDLE, classes[:, 0], rules.NUM_CELLS)
+    counts = _counts(not_drawn, [rules.NUM_ACTIVITIES, rules.NUM_ERRORS])
     of_values = tf.reduce_sum(of_patterns, -1)
-    of_both = _bits(counts, _widths_of_errors(), num_pixels)
+    of_both = _bits(counts, rules.widths_of_errors(), num_pixels)
     of_both += tf.linalg.matvec(of_patterns, is_drawn.astype(np.float64))
     first = tf.concat([bits[:, :, 0], of_values[:, None], of_both[:, None]], 1)
     return first, bits[:, :, 1:]
@@ -160,7 +104,7 @@ def _predictions(values: tf.Tensor) -> tf.Tensor:
     """Of float32 `[B, C, H, W]` by median, then by the best linear map: `[B, 2 * C, H, W]`, which
     may lie outside of what pixels can be. Smaller images than 3x4 have the first one twice."""
     padded = _padded(values)
-    left, above, corner = (_neighbour(padded, *place, values) for place in _NEIGHBOURS[:3])
+    left, above, corner = (_neighbour(padded, *place, values) for place in rules.NEIGHBOURS[:3])
     low, high = tf.minimum(left, above), tf.maximum(left, above)
     median = tf.maximum(tf.minimum(left + above - corner, high), low)
     found = values - median
@@ -170,14 +114,6 @@ def _predictions(values: tf.Tensor) -> tf.Tensor:
     is_large = height > 2 and width > 3
     best = simple + _correction(values, median, found) if is_large else simple
     return tf.concat([simple, best], 1)
-
-
-def _taking_part(colour: int) -> list[tuple[int, int]]:
-    """(Neighbour, colour) of what the prediction of a colour is made of; after the neighbours comes
-    the pixel itself, of colours before."""
-    own = [(number, colour) for number in range(len(_NEIGHBOURS))]
-    others = [*range(_OF_OTHERS), len(_NEIGHBOURS)]
-    return own + [(number, other) for other in range(colour) for number in others]
 
 
 def _correction(values: tf.Tensor, median: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
@@ -190,36 +126,38 @@ def _correction(values: tf.Tensor, median: tf.Tensor, found: tf.Tensor) -> tf.Te
     inside = (slice(None), slice(None), slice(2, height), slice(2, width - 1))
     parts = [
         values[:, :, 2 - rows : height - rows, 2 - columns : width - 1 - columns] - median[inside]
-        for rows, columns in _NEIGHBOURS
+        for rows, columns in rules.NEIGHBOURS
     ]
     area = (height - 2) * (width - 3)
     parts = tf.concat([*parts, found[inside]], 1)
     parts = tf.reshape(parts, [-1, parts.shape[1], area])
-    parts = tf.clip_by_value(parts, -_FARTHEST, _FARTHEST)
+    parts = tf.clip_by_value(parts, -float(rules.FARTHEST), float(rules.FARTHEST))
     products = _products(parts)
 
     coefficients = []
-    target = len(_NEIGHBOURS) * num_colours
+    target = len(rules.NEIGHBOURS) * num_colours
     for colour in range(num_colours):
-        rows = [number * num_colours + other for number, other in _taking_part(colour)]
+        rows = [number * num_colours + other for number, other in rules.taking_part(colour)]
         matrix = tf.gather(tf.gather(products, rows, axis=1), rows, axis=2)
-        matrix += _RIDGE * tf.eye(len(rows), dtype=tf.float64)
+        matrix += rules.RIDGE * tf.eye(len(rows), dtype=tf.float64)
         wanted = tf.gather(products[:, :, target + colour], rows, axis=1)
         if colour:
             wanted -= tf.gather(products[:, :, target], rows, axis=1)
         solved = tf.linalg.solve(matrix, wanted[:, :, None])[:, :, 0]
-        solved = tf.clip_by_value(tf.round(_STEPS * solved), -2 * _STEPS, 2 * _STEPS - 1)
+        solved = tf.clip_by_value(
+            tf.round(rules.STEPS * solved), -2 * rules.STEPS, 2 * rules.STEPS - 1
+        )
         places = np.zeros([len(rows), parts.shape[1]], np.float32)
         places[np.arange(len(rows)), rows] = 1.0
         coefficients.append(tf.matmul(tf.cast(solved, tf.float32), places))
-    added = tf.round(tf.matmul(tf.stack(coefficients, 1), parts) / _STEPS)
+    added = tf.round(tf.matmul(tf.stack(coefficients, 1), parts) / rules.STEPS)
     added = tf.reshape(added, [-1, num_colours, height - 2, width - 3])
     return tf.pad(added, [[0, 0], [0, 0], [2, 0], [2, 1]])
 
 
 def _products(parts: tf.Tensor) -> tf.Tensor:
     """The sums of products of every two rows of float32 `[B, N, area]`, integers of at most
-    `_FARTHEST`: float64 `[B, N, N]`, exact."""
+    `rules.FARTHEST`: float64 `[B, N, N]`, exact."""
     exact = parts if parts.shape[-1] <= _MOST_EXACT else tf.cast(parts, tf.float64)
     return tf.cast(tf.matmul(exact, exact, transpose_b=True), tf.float64)
 
@@ -238,25 +176,26 @@ def _classes_in_context(errors: tf.Tensor, num_colours: int) -> tf.Tensor:
     """
     size = tf.abs(errors)
     padded = _padded(size)
-    left, above, corner, right = (_neighbour(padded, *place, size) for place in _NEAR)
+    left, above, corner, right = (_neighbour(padded, *place, size) for place in rules.NEAR)
     activity = 2.0 * (left + above) + corner + right
     if num_colours > 1:
         before = tf.concat([size[:, -1:], size[:, :-1]], 1)
         is_further = (np.arange(size.shape[1]) % num_colours > 0).astype(np.float32)
         activity += 2.0 * is_further[:, None, None] * before
-    context = tf.minimum(_sizes(activity), _NUM_ACTIVITIES - 1)
-    return context * _NUM_ERRORS + 2 * _sizes(size) - tf.cast(errors > 0.0, tf.int32)
+    context = tf.minimum(_sizes(activity), rules.NUM_ACTIVITIES - 1)
+    return context * rules.NUM_ERRORS + 2 * _sizes(size) - tf.cast(errors > 0.0, tf.int32)
 
 
 def _patterns(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Of uint8 `[B, H, W]` which neighbours are dark, middle or bright, as a pattern, and the
     class of each value, counted through all patterns: int32 `[B, H, W]`."""
-    padded = _padded(tf.cast(values >= 16, tf.int32) + tf.cast(values >= 240, tf.int32))
+    padded = _padded(sum(tf.cast(values >= least, tf.int32) for least in rules.LEVELS))
     pattern = tf.zeros_like(values, tf.int32)
-    for place in _OF_PATTERNS:
-        pattern = _NUM_LEVELS * pattern + _neighbour(padded, *place, values)
-    classes = np.searchsorted(_VALUES, np.arange(256), "right").astype(np.int32) - 1
-    return pattern, pattern * _NUM_VALUES + tf.gather(classes, tf.cast(values, tf.int32))
+    for place in rules.OF_PATTERNS:
+        pattern = rules.NUM_LEVELS * pattern + _neighbour(padded, *place, values)
+    return pattern, pattern * rules.NUM_VALUES + tf.gather(
+        rules.classes_of_values(), tf.cast(values, tf.int32)
+    )
 
 
 def _counts(numbers: tf.Tensor, shape: list[int]) -> tf.Tensor:
@@ -265,15 +204,6 @@ def _counts(numbers: tf.Tensor, shape: list[int]) -> tf.Tensor:
     flat = tf.reshape(numbers, [tf.shape(numbers)[0], -1])
     counts = tf.math.bincount(flat, minlength=size, maxlength=size, axis=-1)
     return tf.reshape(counts, [-1, *shape])
-
-
-@functools.cache
-def _widths_of_errors() -> np.ndarray:
-    """How many numbers each class of errors has: [classes]."""
-    with tf.init_scope(), tf.device("CPU"):  # whatever graph is built
-        sizes = _sizes(tf.range(256.0)).numpy()
-    widths = np.bincount(sizes, minlength=_NUM_SIZES)
-    return np.concatenate([widths[:1], np.repeat(widths[1:], 2)])
 
 
 def _bits(counts: tf.Tensor, widths: np.ndarray, num_pixels: int) -> tf.Tensor:
@@ -292,9 +222,9 @@ def _of_contexts(counts: tf.Tensor, widths: np.ndarray, num_pixels: int) -> tf.T
     Returns:
       float64 `[..., contexts]`.
     """
-    at_start = _START * len(widths)
+    at_start = rules.START * len(widths)
     nats = tf.gather(_growth(at_start, num_pixels), tf.reduce_sum(counts, -1))
-    nats -= tf.reduce_sum(tf.gather(_growth(_START, num_pixels), counts), -1)
+    nats -= tf.reduce_sum(tf.gather(_growth(rules.START, num_pixels), counts), -1)
     rest = tf.linalg.matvec(tf.cast(counts, tf.float64), np.log2(widths))
     return nats / math.log(2.0) + rest
 
