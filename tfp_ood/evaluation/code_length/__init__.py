@@ -20,11 +20,13 @@ takes the logarithm of how many there are. The length of an adaptive code depend
 alone, in whatever order they came, so that nothing has to be coded. (A decoder of red knows green,
 and finds the linear prediction of green from it, in whatever way that was coded.)
 
-There are two ways to compute it (they import `devices.py` of the root alone). `in_graph.py` is TensorFlow's operations, which an exported model
+There are two ways to compute it. `in_graph.py` is TensorFlow's operations, which an exported model
 takes along. Compiled loops (`predictions.py`, `counts.py`) need a sixth of the time, and some ten
 seconds when they are first used on a machine: tables of many images are made with them. Predictions
 and counts are exact in both, in every batch, but for the rounding of float64 in a small linear
 system; both tell the same bits.
+
+It may import the root, and nothing else of evaluation.
 """
 
 import concurrent.futures
