@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfp_ood.data import image_files, manifest
+from tfp_ood.config import DataConfig
+from tfp_ood.data import image_files, manifest, pipeline
 
 
 @pytest.fixture(name="photos")
@@ -45,6 +46,25 @@ def test_the_second_start_looks_at_nothing_and_knows_the_same(photos, opened):
     assert looked == [] and second == first and second.prints == first.prints
     assert first.skipped == second.skipped and len(first.skipped) == 1
     assert first.version == image_files.version(first.paths, str(photos))
+
+
+def test_sets_that_are_changed_look_at_no_file_again(photos, opened):
+    """In the same process, as an evaluation opens them, beside the folder itself."""
+    from_folder, looked = opened()
+    assert len(looked) == 5
+    looked_before = image_files._open_folder.cache_info().misses
+    data = DataConfig(
+        f"folder:{photos}",
+        ("contrast:0.5", "dimmed:0.25"),
+        (8, 8, 1),
+        unreadable="skip",
+        size_change="resize",
+        channel_change="convert",
+    )
+    with manifest.kept_in(photos.parent / "manifests", lambda: True):
+        sets = [pipeline.open_split(name, "out", data, None) for name in data.out_of_distribution]
+    assert image_files._open_folder.cache_info().misses == looked_before
+    assert len(sets) == 2 and len(from_folder.paths) == 4
 
 
 def test_files_that_changed_are_looked_at_again(photos, opened):

@@ -418,6 +418,35 @@ def test_a_set_is_read_into_memory_once_if_it_fits(data_dir):
     np.testing.assert_array_equal(pipeline.labels(split), held.labels)
 
 
+def test_labels_decode_no_image_and_what_is_held_is_decoded_once(data_dir):
+    """Decoding is what reading costs."""
+    decoded = []
+
+    def counted(record):
+        seen = tf.numpy_function(lambda: decoded.append(0) or np.int64(0), [], tf.int64)
+        with tf.control_dependencies([seen]):
+            return split.decode(record)
+
+    split = open_split("mnist", "train", DATA, data_dir)
+    counting = dataclasses.replace(split, decode=counted)
+    labels = pipeline.labels(counting)
+    assert len(labels) == 15 and decoded == []
+    held = pipeline.hold(counting)
+    stream = training_stream(held, 5, seed=0)
+    assert len(_take(stream, 9)) == 9 and len(decoded) == 15
+    np.testing.assert_array_equal(held.labels, labels)
+
+
+def test_what_is_watched_is_some_of_what_is_judged(tmp_path):
+    """The same choice of `num_test` images, whether some of them or all are looked at."""
+    name, data = _array(tmp_path)
+    split = open_split(name, "out", dataclasses.replace(data, num_test=9), None)
+    index, images = pipeline.some_images(split, 4)
+    judged, _ = load(split)
+    assert len(judged) == 9 and len(set(_identities(judged))) == 9
+    np.testing.assert_array_equal(images, judged[index])
+
+
 def damage(path):
     path.write_text("x")
 

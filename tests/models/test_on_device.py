@@ -4,9 +4,12 @@ TensorFlow's kernels for int32 arithmetic on GPUs have their numbers in the host
 graphs that have none can be told without a GPU.
 """
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfp_ood import models
+from tfp_ood.config import Config, VAEConfig
 from tfp_ood.models import whiteness
 from tfp_ood.models.pixel_cnn import logistic_mixture, pixels
 
@@ -55,7 +58,36 @@ def is_large(tensor):
 @pytest.mark.parametrize(("function", "signature"), CASES.values(), ids=CASES)
 def test_no_int32_is_computed_with(function, signature):
     traced = tf.function(function, autograph=False).get_concrete_function(*signature)
-    operations = traced.graph.get_operations()
+    assert_on_device(traced.graph.get_operations())
+
+
+@pytest.mark.parametrize("decoder", ["categorical", "logistic"])
+def test_no_int32_is_computed_with_for_several_draws_of_a_vae(decoder):
+    model = models.build(Config(model=VAEConfig(num_latents=2, num_filters=2, decoder=decoder)))
+    images = np.zeros([1, *model.image_shape], np.uint8)
+    model.initialize(images)
+    score = tf.function(model.scoring_function(5), autograph=False)
+    operations = operations_of(
+        score.get_concrete_function(tf.TensorSpec([None, 28, 28, 1], tf.uint8))
+    )
+    assert any(op.type in ("While", "StatelessWhile") for op in operations)
+    assert_on_device(operations)
+
+
+def operations_of(function):
+    """Those of a traced function and of all that it calls."""
+    found, waiting, seen = [], [function.graph], set()
+    while waiting:
+        graph = waiting.pop()
+        found += graph.get_operations()
+        for name, inner in graph._functions.items():
+            if name not in seen:
+                seen.add(name)
+                waiting.append(inner.graph)
+    return found
+
+
+def assert_on_device(operations):
     assert len(operations) > 5
     kinds = {op.type for op in operations}
     assert not {one for one in kinds if "Bincount" in one}, "not deterministic on GPUs"

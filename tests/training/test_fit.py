@@ -211,11 +211,20 @@ def test_the_average_of_weights_forgets_the_initial_ones(kind, devices):
     assert average.numpy() == pytest.approx(expected, rel=1e-6)
 
 
-def test_moments_are_saved_of_the_weights_that_are_saved(data_dir, tmp_path):
+@pytest.mark.parametrize(
+    ("decay", "strategy"), [("constant", "single"), ("steps", "single"), ("steps", "mirrored")]
+)
+def test_moments_are_saved_of_the_weights_that_are_saved(decay, strategy, data_dir, tmp_path):
     model = RealNVPConfig(num_levels=1, num_couplings=2, num_blocks=1, num_hidden=4)
     model = dataclasses.replace(model, normalization="batch_norm")
     train = dataclasses.replace(
-        CONFIG.train, num_steps=4, decay="constant", learning_rate=1e-2, ema_momentum=0.999
+        CONFIG.train,
+        num_steps=4,
+        decay=decay,
+        warmup_steps=0,
+        learning_rate=1e-2,
+        ema_momentum=0.999,
+        strategy=strategy,
     )
     alone = EvaluateConfig(num_trajectory=0)
     config = dataclasses.replace(CONFIG, model=model, train=train, evaluate=alone)

@@ -36,13 +36,16 @@ def weights(workdir, config=CONFIG):
     return [v.numpy() for v in fit.load_trained(config, workdir).trainable_variables]
 
 
-def assert_alike(workdir, finished, config=CONFIG):
-    """The same but for noise, which every device draws for itself."""
+def assert_alike(workdir, finished, config=CONFIG, other=None):
+    """The same but for noise, which every device draws for itself.
+
+    `other` is the config of what was finished, where it is another.
+    """
     ours, theirs = (fit.training_facts(w)["validation_bits_per_dim"] for w in (workdir, finished))
     assert ours == pytest.approx(theirs, abs=0.02)
     # As far as Adam may have gone another way.
     limit = 0.5 * config.train.num_steps * config.train.learning_rate
-    for a, b in zip(weights(workdir, config), weights(finished, config), strict=True):
+    for a, b in zip(weights(workdir, config), weights(finished, other or config), strict=True):
         np.testing.assert_allclose(a, b, atol=limit)
 
 
@@ -75,15 +78,16 @@ def test_every_image_is_scored_in_one_shard(data_dir):
 
 
 @pytest.mark.slow
-def test_two_devices_train_what_one_does(finished, data_dir, tmp_path):
+@pytest.mark.parametrize("xla", ["off", "on"])
+def test_two_devices_train_what_one_does(xla, finished, data_dir, tmp_path):
     workdir = open_workdir(tmp_path / "run")
     config = dataclasses.replace(
         CONFIG, evaluate=dataclasses.replace(CONFIG.evaluate, batch_size=3)
     )
     # Of 4 images for validation, in threes for two devices, the last step has none for one.
-    fit.train(changed(config, strategy="mirrored"), workdir, data_dir)
+    fit.train(changed(config, strategy="mirrored", xla=xla), workdir, data_dir)
     assert fit.training_facts(workdir)["num_replicas"] == 2
-    assert_alike(workdir, finished)
+    assert_alike(workdir, finished, changed(xla=xla), CONFIG)
     assert list(trajectory.read(workdir.trajectory)) == list(range(0, 13, 2))
 
 
