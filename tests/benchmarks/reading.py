@@ -2,9 +2,11 @@
 
 Images/s of one pass over the test images of prepared sets, decoded, in batches of 250, in the order
 of their files, against TFDS' own `as_dataset(batch_size=250)`; and, without a peer, of an array
-file of as many images. In turns, in one process. Prints one JSON object.
+file of as many images. Then batches of 64 of an endless training, from memory, once a set is there
+(`pipeline.hold`), and from the disk. In turns, in one process. Prints one JSON object.
 """
 
+import itertools
 import json
 import pathlib
 import sys
@@ -21,6 +23,8 @@ from tfp_ood.config import DataConfig
 from tfp_ood.data import pipeline, specs
 
 _SETS, _BATCH, _IN_ARRAY = ("fashion_mnist", "cifar10"), 250, 10_000
+_TRAINED_ON, _OF_TRAINING = 64, 300
+"""Images of a batch, and batches that are read of an endless stream."""
 
 
 def one_pass(batches: tf.data.Dataset) -> Callable[[], int]:
@@ -42,6 +46,21 @@ def tfds_own(spec: specs.DatasetSpec, data_dir: str | None) -> Callable[[], int]
     return one_pass(batches.prefetch(tf.data.AUTOTUNE))
 
 
+def trained_on(source: pipeline.Split | pipeline.Held) -> Callable[[], int]:
+    """As the product reads a set to train on it, from where it is."""
+    batches = iter(pipeline.training_stream(source, _TRAINED_ON, seed=0))
+    return lambda: sum(1 for _ in itertools.islice(batches, _OF_TRAINING))
+
+
+def of_training(name: str, shape: specs.Shape, data_dir: str | None) -> dict[str, float]:
+    """Images/s from memory and from the disk, and their ratio."""
+    split = pipeline.open_split(name, "train", DataConfig(image_shape=shape), data_dir)
+    rivals = {"memory": trained_on(pipeline.hold(split)), "disk": trained_on(split)}
+    seconds = interleaved_seconds(rivals, rounds=7)
+    found = {key: round(_TRAINED_ON * _OF_TRAINING / value) for key, value in seconds.items()}
+    return {**found, "ratio": round(seconds["disk"] / seconds["memory"], 1)}
+
+
 def main(data_dir: str | None = None) -> None:
     """Measures all and prints."""
     devices.share_cores()
@@ -52,6 +71,7 @@ def main(data_dir: str | None = None) -> None:
         seconds = interleaved_seconds(rivals, rounds=7)
         found[name] = {key: round(spec.num_test / value) for key, value in seconds.items()}
         found[name]["ratio"] = round(seconds["tfds"] / seconds["ours"], 2)
+        found[f"{name}, training"] = of_training(name, spec.native_shape, data_dir)
     with tempfile.TemporaryDirectory() as folder:
         path, shape = pathlib.Path(folder) / "images.npy", (32, 32, 3)
         pixels = np.random.default_rng(0).integers(0, 256, (_IN_ARRAY, *shape), np.uint8)

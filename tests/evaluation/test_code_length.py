@@ -1,10 +1,15 @@
 """A code's length is a density: what it spends on all images that could be leaves one of them."""
 
+import errno
 import functools
+import importlib
 import io
 import itertools
 import math
+import sys
+from unittest import mock
 
+import numba
 import numpy as np
 import PIL.Image
 import pytest
@@ -325,27 +330,77 @@ def test_there_are_loops_of_one_kind_of_array_alone():
     images = images_of_all_kinds((6, 7, 3))
     frozen = images.copy()
     frozen.flags.writeable = False
-    for given in (images, frozen, images[:, ::-1, :, :], images.astype(np.int64)[:3]):
+    for given in (images, frozen, images[:, ::-1, :, :], np.asfortranarray(images)):
         code_length.code_bits(given)
     code_length.code_bits(tf.constant(images).numpy())
     assert len(predictions.errors.signatures) == len(counts.ways.signatures) == 1
 
 
-def test_loops_are_compiled_where_nothing_can_be_kept(monkeypatch):
-    def loops(number):
-        return number + 1
+@pytest.fixture(name="added")
+def _added(tmp_path, monkeypatch):
+    """Imports a file of loops anew, as another process would; what is kept lies beside it."""
+    monkeypatch.syspath_prepend(tmp_path)
 
-    def refusing(*given, cache=False, **how):
+    def imported(number):
+        source = "from tfp_ood.evaluation.code_length import compiled\n\n\n"
+        source += f"@compiled.outer\ndef added(a):\n    return a + {number}\n"
+        (tmp_path / "loops_of_a_test.py").write_text(source)
+        monkeypatch.delitem(sys.modules, "loops_of_a_test", raising=False)
+        importlib.invalidate_caches()
+        return importlib.import_module("loops_of_a_test").added
+
+    return imported
+
+
+def kept(folder):
+    return sorted(folder.glob("__pycache__/*.nb[ic]"))
+
+
+def test_compiled_loops_are_kept_and_found_again(added, tmp_path):
+    assert added(1)(2) == 3
+    index, code = kept(tmp_path)
+    assert added(1)(2) == 3 and kept(tmp_path) == [index, code]
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_kept_loops_that_are_cut_are_compiled_anew(cut, added, tmp_path):
+    added(1)(2)
+    kept(tmp_path)[cut].write_bytes(b"")
+    again = added(1)
+    assert again(2) == 3 and again(4) == 5
+
+
+def test_loops_that_cannot_be_kept_are_compiled_and_never_taken_for_others(added, monkeypatch):
+    """An index that was written before its code would lead to the code of before."""
+    added(1)(2)
+    with monkeypatch.context() as patched:
+        refuse = mock.Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+        patched.setattr(numba.core.caching.IndexDataCacheFile, "_save_data", refuse)
+        assert added(5)(2) == 7 and refuse.called
+    assert added(5)(2) == 7 and added(1)(2) == 3
+
+
+def test_loops_are_compiled_where_there_is_no_place_to_keep_them(monkeypatch):
+    def refusing(loops, cache=False):
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
-        return given[0]
+        return loops
 
     monkeypatch.setattr(compiled, "inner", refusing)
-    assert compiled.outer(loops) is loops
+    assert compiled.outer(lambda number: number + 1)(2) == 3
+
+
+@pytest.mark.parametrize(
+    "images", [np.zeros([2, 8, 8, 2], np.uint8), np.zeros([2, 8, 8, 3], int), np.zeros([8, 8, 3])]
+)
+def test_what_are_no_images_is_refused(images):
+    """Loops look where they are told, and check nothing."""
+    with pytest.raises(ValueError, match=r"uint8 \[B, H, W, 1 or 3\].*got"):
+        code_length.code_bits(images)
 
 
 def test_no_loops_know_what_the_code_is_made_of_but_by_their_arguments():
-    """What is kept on the disk is found stale by the time of the loops' own file."""
+    """What is kept on the disk has the digest of the loops' own file in its name."""
     for module in (predictions, counts):
         for name, value in vars(module).items():
             if hasattr(value, "py_func"):

@@ -22,7 +22,8 @@ _NUM_SHOWN = 5
 _Item = TypeVar("_Item")
 
 Scorer = Callable[[Any], Mapping[str, Any]]
-"""uint8 images [B, H, W, C] -> statistics, float32 [B] each, nats; at least "log_prob"."""
+"""uint8 images [B, H, W, C] -> statistics, of which `np.asarray` makes float32 [B] each, in nats;
+at least "log_prob"."""
 
 
 def write_score_table(

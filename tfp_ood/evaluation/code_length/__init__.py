@@ -32,6 +32,7 @@ It may import the root, and nothing else of evaluation.
 import concurrent.futures
 import functools
 import math
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -78,15 +79,22 @@ def ways(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The length of each colour in each way, without the bits that say which.
 
     Args:
-      images: uint8 [B, H, W, C].
+      images: uint8 [B, H, W, C], C 1 or 3.
 
     Returns:
       float64 [B, 4] of gray or green, by median and by linear prediction, by values, by both; and
       [B, 2, C - 1] of red and blue, by median and by linear prediction.
+
+    Raises:
+      ValueError: they are of another type or shape.
     """
     from tfp_ood.evaluation.code_length import counts, predictions  # numba takes half a second
 
-    images = np.require(images, np.uint8, "C").view()
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"images are uint8 [B, H, W, 1 or 3]; got {images.dtype} {list(images.shape)}"
+        )
+    images = np.require(images, requirements="C").view()
     images.flags.writeable = False  # as TensorFlow's are; of others there would be loops again
     count, height, width, colours = images.shape
     first = np.empty([count, rules.NUM_WAYS])
@@ -125,3 +133,7 @@ def _shortest(images: np.ndarray) -> np.ndarray:
 @functools.cache
 def _threads() -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(devices.num_cores(), "code_length")
+
+
+# A forked process has none of its parent's threads.
+os.register_at_fork(after_in_child=_threads.cache_clear)

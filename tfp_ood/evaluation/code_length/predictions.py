@@ -257,7 +257,7 @@ def errors(images: np.ndarray, told: Told, first: np.ndarray, found: np.ndarray)
     """What pixels are more than predicted, of what pixels can be.
 
     Args:
-      images: uint8 `[B, H, W, C]`.
+      images: uint8 `[B, H, W, C]`, C 1 or 3.
       told: of so many colours.
       first: int16 `[B, H, W]`, which becomes gray or green.
       found: int16 `[B, 2, C, H, W]`, of predictions by median and by the best linear map; of
