@@ -174,7 +174,7 @@ def _rounding(model: ModelConfig) -> str:
         "On GPUs since Ampere TensorFlow rounds what is multiplied to 10 bits (TensorFloat-32), "
         "unless the program calls tf.config.experimental.enable_tensor_float_32_execution(False), "
         f"as client.py does. {signal}So rounded, on a CPU, log p of trained models moved by 0.07 "
-        "to 0.2 nats (standard deviation over images), and verdicts near the limit may change "
+        "to 0.31 nats (standard deviation over images), and verdicts near the limit may change "
         "with it."
     )
 
