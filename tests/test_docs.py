@@ -127,3 +127,37 @@ def test_every_row_on_reliability_names_tests_that_exist():
         for name in re.findall(r"`([^`]+)`", tests.replace("`slow`", "")):
             path, _, test = name.rpartition("::") if "::" in name else (path, "", name)
             assert f"\ndef {test}(" in (ROOT / path).read_text(), name
+
+
+def rows_below(text, header):
+    """The cells of a Markdown table whose first line begins so."""
+    table = text[text.index(header) :].partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+PAIRS = "| trained on | judged on | family | seeds |"
+FAMILIES = {"Glow": "glow", "RealNVP": "real_nvp", "PixelCNN++": "pixel_cnn", "VAE": "vae"}
+
+
+def test_the_table_of_results_is_that_of_the_detectors():
+    """The program prints that one."""
+    docs = ROOT / "docs"
+    printed = rows_below((docs / "detectors.md").read_text(), PAIRS)
+    shown = rows_below((docs / "results.md").read_text(), PAIRS)
+    assert len(shown) == 8 * 4 and all(row in printed for row in shown)
+
+
+def test_the_readme_rounds_what_the_detectors_table_says():
+    printed = rows_below((ROOT / "docs" / "detectors.md").read_text(), PAIRS)
+    means = {
+        tuple(row[:3]): [float(re.match(r"[\d.]+", cell)[0]) for cell in row[4:]] for row in printed
+    }
+    own = foreign = ""
+    rows = rows_below(README.read_text(), "| trained on | judged on | model |")
+    assert len(rows) == 20
+    for row in rows:
+        own, foreign = row[0] or own, row[1] or foreign
+        told = [float(re.match(r"[\d.]+", cell)[0]) for cell in row[3:]]
+        expected = means[own, foreign, FAMILIES[row[2]]]
+        for ours, value, most in zip(told, expected, (0, 0, 0.005, 0.005, 0.5), strict=True):
+            assert abs(ours - value) <= most + 1e-9, row
