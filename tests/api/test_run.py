@@ -18,7 +18,7 @@ from sklearn.base import clone
 
 import tfp_ood
 from tests.api.tiny import CONFIG, FOREIGN, OWN
-from tfp_ood import EvaluationError, ImageError, TrainingError, UserError, signals, stages
+from tfp_ood import EvaluationError, ImageError, TrainingError, UserError, cli, signals, stages
 from tfp_ood import config as config_lib
 from tfp_ood.api import fit as fit_lib
 from tfp_ood.api import recorded
@@ -236,6 +236,36 @@ def test_the_same_call_does_what_is_left_and_no_more(run):
     again = tfp_ood.fit(OWN, workdir=run.workdir, config=CONFIG)
     assert again.weights == run.weights and weights.stat().st_mtime_ns == before
     assert len(list((run.workdir / "arrays").iterdir())) == 2
+
+
+@pytest.mark.parametrize("kind", ["folder", "set"])
+def test_a_command_and_a_program_go_on_in_one_place(kind, tmp_path, stored_sets):
+    """Folders and named sets are trained on as arrays are, whoever begins."""
+    images, name = "fashion_mnist", "fashion_mnist"
+    if kind == "folder":
+        images, name = tmp_path / "own", f"folder:{tmp_path / 'own'}"
+        images.mkdir()
+        for number, pixels in enumerate(OWN):
+            PIL.Image.fromarray(pixels).save(images / f"{number}.png")
+    data = dataclasses.replace(CONFIG.data, in_distribution=name, num_validation=8)
+    data = dataclasses.replace(data, out_of_distribution=("noise",))
+    config = dataclasses.replace(CONFIG, data=data)
+    file, workdir = tmp_path / "config.py", tmp_path / "run"
+    said = config_lib.to_config_dict(config).to_dict()
+    file.write_text(
+        f"import ml_collections\n\n\ndef get_config():\n"
+        f"    return ml_collections.ConfigDict({said!r})\n"
+    )
+    flags = [f"--config={file}", f"--workdir={workdir}", f"--data_dir={stored_sets}"]
+    assert cli.main(["main.py", *flags, "--mode=train"]) in (0, None)
+    trained = (workdir / "model" / "training.json").stat().st_mtime_ns
+    run = tfp_ood.fit(images, workdir=workdir, config=config, data_dir=stored_sets)
+    assert (workdir / "model" / "training.json").stat().st_mtime_ns == trained
+    assert run.config == config and len(run.summary.datasets) == 2
+    page = (workdir / "report" / "index.html").stat().st_mtime_ns
+    assert cli.main(["main.py", *flags, "--mode=evaluate"]) in (0, None)
+    scores = [path.stat().st_mtime_ns for path in (workdir / "scores").glob("*.parquet")]
+    assert len(scores) == 3 and max(scores) < page
 
 
 def test_other_images_in_the_same_place_are_refused(run):

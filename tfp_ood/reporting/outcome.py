@@ -37,7 +37,7 @@ def outcome(summary: Summary) -> list[str]:
         for one in out_sets
     ]
     sentences += [_caution(in_set, out_set) for out_set in unequal]
-    cautions = [_caution_of_few([in_set, *out_sets]), *file_cautions(summary.datasets.values())]
+    cautions = [caution_of_few([in_set, *out_sets]), *file_cautions(summary.datasets.values())]
     return sentences + [sentence for sentence in cautions if sentence]
 
 
@@ -138,7 +138,7 @@ def _from_to(arrow: str) -> str:
     return "from " + arrow.replace(" -> ", " to ")
 
 
-def _caution_of_few(sets: Iterable[SetSummary]) -> str:
+def caution_of_few(sets: Iterable[SetSummary]) -> str:
     """What to know of sets of a handful of images, in a sentence; "" where there are none."""
     few = [
         f"{one.label} ({one.num_images})"

@@ -18,6 +18,7 @@ SETS = [("fashion_mnist", "test"), ("mnist", "test"), ("noise", "all")]
 RATE = 0.1
 ALIKE = {"duplicates": {"num_images": 60, "num_copies": 0, "num_alike": 4}}
 SMALL = {"code_bits": np.full(199, 24.0)}
+SMALL_40 = {"code_bits": np.full(40, 24.0)}
 
 
 @pytest.fixture(scope="module", name="workdir")
@@ -106,7 +107,13 @@ def test_files_that_were_not_looked_at_are_listed_once():
     assert "<a>" not in section and html.escape("<a>.avif") in section
     assert section.count("no image by its name") == 1
     facts = {
-        one: {"num_images": 1, "passes_likelihood": 1.0, "passes_guard": 1.0} for one in (own.key,)
+        one: {
+            "num_images": 1,
+            "passes_likelihood": 1.0,
+            "passes_guard": 1.0,
+            "flagged_interval": [0.0, 0.98],
+        }
+        for one in (own.key,)
     }
     *_, caution = audit.audit_outcome(facts, judged([own]), RATE)
     assert caution.startswith("Caution: photos holds files that were not looked at")
@@ -115,6 +122,21 @@ def test_files_that_were_not_looked_at_are_listed_once():
 def test_images_that_look_alike_are_told(result):
     words = " ".join(Parser(result.path.read_text(encoding="utf-8")).text)
     assert "Caution: 4 of the 60 images of FashionMNIST look very much like another" in words
+
+
+def test_what_few_own_images_can_tell_is_said(tmp_path):
+    """Of a folder of 200 images 20 are left for the test."""
+    write(tmp_path, RNG.normal(3.0, 0.1, 40), "fashion_mnist", "validation", SMALL_40)
+    for (name, split), mean in zip(SETS, (3.0, 2.0, 8.0), strict=True):
+        write(tmp_path, RNG.normal(mean, 0.1, 20), name, split, {"code_bits": np.full(20, 24.0)})
+    page = audit.write_audit(tmp_path, SETS, RATE)
+    words = " ".join(Parser(page.path.read_text(encoding="utf-8")).text)
+    assert "Of 20 own test images likelihood flags" in words
+    said = json.loads((page.path.parent / "audit.json").read_text())
+    low, high = said["sets"]["fashion_mnist/test"]["flagged_interval"]
+    assert 0.0 <= low < high and high > 0.15
+    assert f"(95 % interval {low:.1%} to {high:.1%})" in words
+    assert "Caution: there are few images of FashionMNIST (20)" in words
 
 
 def test_too_few_validation_images_are_refused(tmp_path):

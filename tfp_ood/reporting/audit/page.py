@@ -15,7 +15,7 @@ from tfp_ood.reporting.audit import plots
 from tfp_ood.reporting.by_detector import auroc_table
 from tfp_ood.reporting.html import ReportResult
 from tfp_ood.reporting.judged import JudgedSet, judged_sets, read_tables
-from tfp_ood.reporting.outcome import file_cautions
+from tfp_ood.reporting.outcome import caution_of_few, file_cautions
 from tfp_ood.reporting.summary import judge
 from tfp_ood.workdir import open_workdir
 
@@ -100,6 +100,7 @@ def _facts(judgement: Judgement) -> dict[str, Any]:
         "num_images": len(judgement.flagged),
         "passes_likelihood": float(np.mean(~judgement.beyond_likelihood)),
         "passes_guard": float(np.mean(~judgement.flagged)),
+        "flagged_interval": list(judgement.share_flagged_interval),
         "main_reason": found and {"words": found[0], "share_of_flagged": found[1]},
         "fired": reasons.shares(judgement),
     }
@@ -114,6 +115,7 @@ def audit_outcome(
     let = [key for key, entry in out_facts.items() if entry["passes_likelihood"] > _MOST]
     passed = [key for key in out_facts if out_facts[key]["passes_guard"] > _MOST]
     stopped = [key for key in out_facts if out_facts[key]["passes_guard"] <= _FEW]
+    low, high = in_facts["flagged_interval"]
 
     def shown(keys: Sequence[str], figure: str) -> str:
         return ", ".join(f"{labels[key]} ({out_facts[key][figure]:.0%})" for key in keys) or "none"
@@ -126,8 +128,10 @@ def audit_outcome(
         f"{len(stopped)}: {shown(stopped, 'passes_guard')}.",
         f"Of {in_facts['num_images']:,} own test images likelihood flags "
         f"{1 - in_facts['passes_likelihood']:.1%} and the guard "
-        f"{1 - in_facts['passes_guard']:.1%}, where {false_alarm_rate:.1%} were allowed.",
+        f"{1 - in_facts['passes_guard']:.1%} (95 % interval {low:.1%} to {high:.1%}), where "
+        f"{false_alarm_rate:.1%} were allowed.",
         *_reasons_sentence(out_facts, labels),
+        *filter(None, [caution_of_few(one.about for one in judged)]),
         *file_cautions(one.about for one in judged),
     ]
 
