@@ -1,7 +1,8 @@
 """Every detector on every pair of the small models: python -m tests.benchmarks.detectors ROOT DATA
 
 Trains, scores and reports what is missing under ROOT, one run after the other (hours on two cores),
-then prints the tables of docs/detectors.md and docs/results.md, made of the runs' `summary.json`.
+then prints the tables of docs/detectors.md, made of the runs' `summary.json`; docs/results.md and
+the README show rows of these.
 DATA is a folder with the files of `LABELS`: uint8 [N, H, W, C], of which those that end on `train`
 stand for a set that is trained on. With a third argument only runs that it names, such as
 glow_fashion_mnist,vae_cifar10, are made, and only their false alarms are counted; the other tables
