@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from tfp_ood.reporting import figures, names
 from tfp_ood.reporting.judged import JudgedSet
 from tfp_ood.reporting.paper.facts import RECALLED, Number
-from tfp_ood.reporting.paper.match import pair_name
+from tfp_ood.reporting.paper.match import data_set, pair_name
 from tfp_ood.reporting.runs import Run
 
 _PANELS = {
@@ -34,7 +34,7 @@ def histograms(panels: Sequence[tuple[str, Sequence[JudgedSet]]]) -> Figure:
     for axes, (title, sets) in zip(axes_of, panels, strict=False):
         low, high = figures.axis_range([one.table.log_prob for one in sets])
         edges = np.linspace(low, high, _NUM_BINS + 1)
-        shown = ((n, one.table.log_prob, one.label) for n, one in enumerate(sets))
+        shown = ((n, one.table.log_prob, _label(one)) for n, one in enumerate(sets))
         figures.draw_densities(axes, edges, shown)
         axes.set_xlim(low, high)
         axes.spines["top"].set_visible(False)
@@ -46,6 +46,12 @@ def histograms(panels: Sequence[tuple[str, Sequence[JudgedSet]]]) -> Figure:
     for axes in axes_of[len(panels) :]:
         axes.set_axis_off()
     return figure
+
+
+def _label(one: JudgedSet) -> str:
+    """The set of the paper that a set stands for (`match.data_set`), or its own name."""
+    known = data_set(one.table.dataset)
+    return one.label if known == one.table.dataset else names.data_set(known)
 
 
 def numbers(rows: Sequence[tuple[Number, Run, float]]) -> Figure:
