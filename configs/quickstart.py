@@ -1,4 +1,4 @@
-"""The main effect in a minute or two on two cores: a small Glow on FashionMNIST against MNIST.
+"""The main effect in one to two minutes on two cores: a small Glow on FashionMNIST against MNIST.
 
   python main.py --config=configs/quickstart.py --workdir=runs/quickstart
 
