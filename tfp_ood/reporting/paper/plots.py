@@ -41,6 +41,7 @@ def histograms(panels: Sequence[tuple[str, Sequence[JudgedSet]]]) -> Figure:
         axes.set_title(title, fontsize=11)
         axes.set_xlabel("log p(x)  [nats per image]", fontsize=10)
         axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.locator_params(axis="x", nbins=6)  # of five digits no more fit
         axes.tick_params(labelsize=9)
         axes.legend(fontsize=9, frameon=False)
     for axes in axes_of[len(panels) :]:
