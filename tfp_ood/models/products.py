@@ -30,7 +30,14 @@ def in_float64(is_on: bool = True) -> Iterator[None]:
 
 
 def matmul(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """`a @ b`."""
+    """`a @ b`.
+
+    Stacks of one matrix are taken for what they hold: where gradients of images are vectorised,
+    oneDNN's product of `[B, 1, N, N]` and such a stack is wrong, and writes beyond its memory
+    (TensorFlow 2.21, processors with AMX).
+    """
+    if a.shape.rank == b.shape.rank == 3 and a.shape[0] == b.shape[0] == 1:
+        return _computed(tf.matmul, a[0], b[0])[tf.newaxis]
     return _computed(tf.matmul, a, b)
 
 
