@@ -8,7 +8,6 @@ imports before them; those of TensorFlow are in `train`), the share that is neit
 """
 
 import json
-import os
 import pathlib
 import resource
 import subprocess
@@ -16,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -32,7 +31,7 @@ def once(workdir: pathlib.Path) -> None:
     def timed(name: str, stage: Callable[..., Any]) -> Callable[..., Any]:
         def run(*given: Any) -> Any:
             start = time.monotonic()
-            with first_step(seconds) if name == "train" else no_step():
+            with first_step(seconds) if name == "train" else nullcontext():
                 found = stage(*given)
             seconds[name] = time.monotonic() - start
             return found
@@ -47,12 +46,6 @@ def once(workdir: pathlib.Path) -> None:
         cli.console_main()
     finally:
         (workdir / "seconds.json").write_text(json.dumps(seconds))
-
-
-@contextmanager
-def no_step() -> Iterator[None]:
-    """Nothing to look for."""
-    yield
 
 
 @contextmanager
@@ -79,7 +72,7 @@ def measured(folder: pathlib.Path) -> dict[str, float]:
     """One round, in a process of its own."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     command = [sys.executable, "-m", __spec__.name, "--once", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr, env=os.environ)
+    subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
     total, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = json.loads((folder / "seconds.json").read_text())
     seconds["first_step"] -= start

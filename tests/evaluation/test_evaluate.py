@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -202,8 +203,8 @@ def test_loops_count_the_bits_of_many_images(workdir, data_dir, monkeypatch):
     """Which of the two ways is nothing that a table could be told by."""
     evaluate.evaluate(CONFIG, workdir, data_dir)
     judged, held_out = evaluate.current_tables(CONFIG, workdir, data_dir)
-    loops = []
-    monkeypatch.setattr(code_length, "_Awaited", counted(code_length._Awaited, loops))
+    loops = mock.Mock(side_effect=code_length._Awaited)
+    monkeypatch.setattr(code_length, "_Awaited", loops)
     for path in workdir.scores.glob("*.parquet"):
         path.unlink()
     num_values = sum(one.num_images for one in [*judged, held_out]) * held_out.num_dims
@@ -211,7 +212,7 @@ def test_loops_count_the_bits_of_many_images(workdir, data_dir, monkeypatch):
         monkeypatch.setattr(code_length, "MANY", least)
         evaluate.evaluate(CONFIG, workdir, data_dir)
         again, held_out_again = evaluate.current_tables(CONFIG, workdir, data_dir)
-        assert bool(loops) == expected
+        assert loops.called == expected
         for one, before in zip([*again, held_out_again], [*judged, held_out], strict=True):
             assert one.metadata == before.metadata
             np.testing.assert_allclose(
@@ -220,14 +221,6 @@ def test_loops_count_the_bits_of_many_images(workdir, data_dir, monkeypatch):
             np.testing.assert_array_equal(one.log_prob, before.log_prob)
         for path in workdir.scores.glob("*.parquet"):
             path.unlink()
-
-
-def counted(function, calls):
-    def counting(*given):
-        calls.append(given)
-        return function(*given)
-
-    return counting
 
 
 def test_further_passes_add_columns_and_make_tables_anew(workdir, data_dir):

@@ -8,14 +8,12 @@ import tensorflow as tf
 from tfp_ood import paths, units
 from tfp_ood.detectors.guard import Guard
 from tfp_ood.errors import ExportError
+from tfp_ood.evaluation import code_length
 from tfp_ood.evaluation.code_length import in_graph
 from tfp_ood.export.guard_graph import judgement_tensors
 from tfp_ood.models import LikelihoodModel
 
 SIGNATURES = ("log_prob", "sample", "guard")
-
-CODE_BITS = "code_bits"
-"""The column that the guard tells of the image itself."""
 
 _PROCESS_BOUND = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 """Operations that call Python functions of the process that made them: they cannot be shipped."""
@@ -67,8 +65,11 @@ def write(
 
     def judged(images: tf.Tensor) -> dict[str, tf.Tensor]:
         # Neither waits for the other.
-        columns = {**score(images), CODE_BITS: in_graph.code_bits(images)}
-        further = {CODE_BITS: columns[CODE_BITS], **judgement_tensors(guard, columns)}
+        columns = {**score(images), code_length.COLUMN: in_graph.code_bits(images)}
+        further = {
+            code_length.COLUMN: columns[code_length.COLUMN],
+            **judgement_tensors(guard, columns),
+        }
         return {**told(columns), **further}
 
     images = tf.TensorSpec([None, *model.image_shape], tf.uint8)
@@ -99,7 +100,7 @@ def computable(model: LikelihoodModel, num_draws: int) -> frozenset[str]:
       num_draws: noise draws per image.
     """
     told = model.scoring_function(num_draws, leaves=True).get_concrete_function().structured_outputs
-    return frozenset([*told, CODE_BITS])
+    return frozenset([*told, code_length.COLUMN])
 
 
 def _of_any_number(told: _Told) -> _Told:

@@ -21,7 +21,7 @@ alone, in whatever order they came, so that nothing has to be coded. (A decoder 
 and finds the linear prediction of green from it, in whatever way that was coded.)
 
 There are two ways to compute it. `in_graph.py` is TensorFlow's operations, which an exported model
-takes along. Compiled loops (`predictions.py`, `counts.py`) need a sixth of the time, and some ten
+takes along. Compiled loops (`predictions.py`, `counts.py`) need a fifth of the time, and some ten
 seconds when they are first used on a machine: tables of many images are made with them. Predictions
 and counts are exact in both, in every batch, but for the rounding of float64 in a small linear
 system; both tell the same bits.
@@ -42,6 +42,7 @@ from tfp_ood import devices
 from tfp_ood.evaluation.code_length import rules
 
 COLUMN = "code_bits"
+"""Of score tables, and of what an exported guard tells of the image itself."""
 MANY = 2**25
 """Pixel values of images from which on loops take less time, but for their first use on a machine,
 which compiles them."""
