@@ -6,7 +6,8 @@ the README show rows of these.
 DATA is a folder with the files of `LABELS`: uint8 [N, H, W, C], of which those that end on `train`
 stand for a set that is trained on. With a third argument only runs that it names, such as
 glow_fashion_mnist,vae_cifar10, are made, and only their false alarms are counted; the other tables
-show what there is. Runs of Glow from other seeds are called glow_cifar10_seed1.
+show what there is. Runs of Glow from other seeds are called glow_cifar10_seed1, and its
+longer trainings glow_cifar10_longer.
 """
 
 import dataclasses
@@ -65,6 +66,9 @@ PAIRS = (
 SEEDS = (0, 1, 2)
 """Of Glow; other families have one."""
 
+LONGER = {"fashion_mnist": 15_000, "cifar10": 5_000}
+"""Pair -> steps of its longer training, of a Glow of twice the hidden channels."""
+
 REFERENCES = {"quickstart": "background", "glow_cifar10": "glow_imagenet"}
 """What is asked for the likelihood ratio: a model of mutated images, and one of general ones."""
 
@@ -72,13 +76,13 @@ REFERENCES = {"quickstart": "background", "glow_cifar10": "glow_imagenet"}
 def runs() -> Iterator[tuple[str, list[str]]]:
     """The name of each run and the arguments of its command, arrays as array:NAME.npy, and a
     reference, which is made before, as runs/NAME."""
-    for name, arguments in _alone():
+    for name, arguments in alone():
         reference = REFERENCES.get(name)
         yield name, [*arguments, *([f"--reference=runs/{reference}"] if reference else [])]
 
 
-def _alone() -> Iterator[tuple[str, list[str]]]:
-    """The same without references."""
+def alone() -> Iterator[tuple[str, list[str]]]:
+    """The same runs without references."""
     quick = Pair("quickstart", "", "fashion_mnist", ("mnist", "not_mnist_test"))
     back = Pair("quickstart_mnist", "", "mnist", ("fashion_mnist", "not_mnist_test"))
     mutated = ["--config=configs/quickstart.py", "--config.train.mutation_rate=0.2"]
@@ -92,6 +96,11 @@ def _alone() -> Iterator[tuple[str, list[str]]]:
             for seed in SEEDS if family == "glow" else SEEDS[:1]:
                 of_seed = [f"--config.seed={seed}"] if seed else []
                 yield _name(family, pair, seed), [config, *_sets(pair), *further, *of_seed]
+    for pair in (pair for pair in PAIRS if pair.name in LONGER):
+        larger = ["--config.model.num_hidden=128", "--config.train.learning_rate=3e-3"]
+        steps = f"--config.train.num_steps={LONGER[pair.name]}"
+        config = f"--config=configs/paper.py:glow,{pair.pair},small"
+        yield f"glow_{pair.name}_longer", [config, *_sets(pair), *larger, steps]
 
 
 def _name(family: str, pair: Pair, seed: int) -> str:
@@ -115,13 +124,17 @@ def make(root: pathlib.Path, data: pathlib.Path, only: set[str]) -> None:
     for name, arguments in sorted(runs(), key=lambda run: run[0] in REFERENCES):
         if (only and name not in only) or (root / name / "report" / "summary.json").exists():
             continue
-        placed = [
-            one.replace("array:", f"array:{data}/").replace("=runs/", f"={root}/")
-            for one in arguments
-        ]
-        command = [sys.executable, "main.py", f"--workdir={root / name}", *placed]
+        wanted = placed(arguments, root, data)
+        command = [sys.executable, "main.py", f"--workdir={root / name}", *wanted]
         print(shlex.join(command), file=sys.stderr, flush=True)
         subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
+
+
+def placed(arguments: Sequence[str], root: pathlib.Path, data: pathlib.Path) -> list[str]:
+    """Arguments of `runs`, with arrays under DATA and references under ROOT."""
+    return [
+        one.replace("array:", f"array:{data}/").replace("=runs/", f"={root}/") for one in arguments
+    ]
 
 
 def tables(root: pathlib.Path) -> str:
@@ -138,7 +151,7 @@ def tables(root: pathlib.Path) -> str:
     ]
     header = ["run", "foreign set", *(name.replace("_", " ") for name in used)]
     aurocs = [
-        [name, label(entry.label), *(_auroc(entry, used_name) for used_name in used)]
+        [name, label(entry.label), *(auroc(entry, used_name) for used_name in used)]
         for name, one in found.items()
         for entry in one.out_sets
     ]
@@ -146,17 +159,17 @@ def tables(root: pathlib.Path) -> str:
     commands = [
         f"python main.py --workdir=runs/{name} "
         + shlex.join(arguments if "ratio" in found[name].detector_names else without)
-        for (name, arguments), (_, without) in zip(runs(), _alone(), strict=True)
+        for (name, arguments), (_, without) in zip(runs(), alone(), strict=True)
         if name in found
     ]
     return "\n\n".join([
         "AUROC, with half the width of its 95 % bootstrap interval over images:",
-        _table(header, aurocs),
+        markdown(header, aurocs),
         "Bits/dim of own and foreign test images, AUROC and share flagged; of several "
         "seeds mean and range:",
         pairs_table(found),
         "Share flagged at 5 % of false alarms, with its 95 % interval over images:",
-        _table(["run", "set", "images", "by the guard", "by low likelihood"], flagged),
+        markdown(["run", "set", "images", "by the guard", "by low likelihood"], flagged),
         "```sh\n" + "\n".join(commands) + "\n```",
     ])  # fmt: skip
 
@@ -180,7 +193,7 @@ def pairs_table(found: Mapping[str, Summary]) -> str:
                 rows.append([*map(str, about), *(_over_seeds(*column) for column in columns)])
     header = ["trained on", "judged on", "family", "seeds", "own bits/dim", "foreign bits/dim",
               "AUROC, likelihood", "AUROC, combined", "flagged by the guard"]  # fmt: skip
-    return _table(header, rows)
+    return markdown(header, rows)
 
 
 def _over_seeds(form: str, values: Sequence[float]) -> str:
@@ -225,7 +238,7 @@ def false_alarms(root: pathlib.Path, only: set[str]) -> str:
                 f"20 in {low:.1%} to {high:.1%}"
             )
         rows.append(row)
-    return _table(["run", "at 1 %", "at 5 %", "at 10 %"], rows)
+    return markdown(["run", "at 1 %", "at 5 %", "at 10 %"], rows)
 
 
 def label(text: str) -> str:
@@ -233,7 +246,8 @@ def label(text: str) -> str:
     return next((words for name, words in LABELS.items() if name in text), text)
 
 
-def _auroc(entry: SetSummary, detector: str) -> str:
+def auroc(entry: SetSummary, detector: str) -> str:
+    """With half the width of its interval; empty where the detector is not there."""
     if detector not in entry.scores:
         return ""
     metrics = entry.scores[detector]
@@ -256,7 +270,8 @@ def _flagged(name: str, one: Summary) -> Iterator[list[str]]:
         ]
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

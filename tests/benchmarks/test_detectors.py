@@ -38,8 +38,8 @@ def test_rows_have_mean_and_range_of_seeds_and_one_figure_of_one_seed():
 
 def test_what_lacks_a_detector_has_an_empty_cell():
     (entry,) = summary(4.0, 2.75, 0.02, 0.99, 0.5).out_sets
-    assert detectors._auroc(entry, "combined") == "0.990 ±0.005"
-    assert detectors._auroc(entry, "ratio") == ""
+    assert detectors.auroc(entry, "combined") == "0.990 ±0.005"
+    assert detectors.auroc(entry, "ratio") == ""
 
 
 def test_own_images_are_marked_and_shares_have_their_intervals():
@@ -53,4 +53,5 @@ def test_own_images_are_marked_and_shares_have_their_intervals():
 def test_runs_have_names_of_their_own_and_references_are_among_them():
     names = [name for name, _ in detectors.runs()]
     assert len(set(names)) == len(names) and set(detectors.REFERENCES.values()) <= set(names)
+    assert {f"glow_{pair}_longer" for pair in detectors.LONGER} <= set(names)
     assert {f"glow_imagenet_seed{seed}" for seed in (1, 2)} <= set(names)

@@ -1,0 +1,106 @@
+"""Detectors to be asked for, on every pair: python -m tests.benchmarks.asked ROOT DATA [NAME,...]
+
+Runs are those of `tests.benchmarks.detectors`, under ROOT; what is named and missing is trained. A
+copy of each, ROOT/asked/NAME, is scored by symmetries and gradients too, 1,000 test images of each
+set (of VAEs 250), and reported. Prints what the copies' `summary.json` say, and what models that
+differ in their seed say together, of all that ROOT has.
+"""
+
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+
+from tests.benchmarks import detectors
+from tests.benchmarks.detectors import auroc, label, markdown
+from tfp_ood import detectors as known
+from tfp_ood.reporting import summary
+from tfp_ood.reporting.ensembles import judge_ensembles
+from tfp_ood.reporting.runs import read_runs
+
+NUM_TEST = 1000
+NUM_TEST_OF_VAE = 250
+"""One image of theirs costs 50 draws, eight times for its symmetries."""
+
+MADE_AGAIN = ("scores", "report", "export", "samples", ".lock")
+"""What a copy leaves behind, besides the log of the training."""
+
+
+def judge(root: pathlib.Path, data: pathlib.Path, only: set[str]) -> None:
+    """Scores and reports copies of the runs that have none."""
+    for name, arguments in detectors.alone():
+        copy = root / "asked" / name
+        if (only and name not in only) or not (root / name / "report" / "summary.json").exists():
+            continue
+        if (copy / "report" / "summary.json").exists():
+            continue
+        left = shutil.ignore_patterns(*MADE_AGAIN, "tensorboard")
+        shutil.copytree(root / name, copy, ignore=left, dirs_exist_ok=True)
+        num_test = NUM_TEST_OF_VAE if name.startswith("vae") else NUM_TEST
+        wanted = [
+            *(one for one in detectors.placed(arguments, root, data) if "num_test" not in one),
+            "--config.evaluate.symmetries=true",
+            "--config.evaluate.gradients=true",
+            f"--config.data.num_test={num_test}",
+        ]
+        for mode in ("evaluate", "report"):
+            command = [sys.executable, "main.py", f"--workdir={copy}", f"--mode={mode}", *wanted]
+            print(shlex.join(command), file=sys.stderr, flush=True)
+            subprocess.run(command, cwd=detectors.ROOT, check=True, stdout=sys.stderr)
+
+
+def table(root: pathlib.Path) -> str:
+    """Markdown: AUROC by detector and what the guard flags, of all copies under ROOT/asked."""
+    used = ("log_prob", "symmetry", "gradient", "input_gradient", known.COMBINED)
+    rows = []
+    for name, _ in detectors.runs():
+        path = root / "asked" / name / "report" / "summary.json"
+        for entry in summary.read(path).out_sets if path.exists() else ():
+            share = f"{entry.flagged:.1%}"
+            about = [name, label(entry.label), f"{entry.num_images:,}"]
+            rows.append([*about, *(auroc(entry, one) for one in used), share])
+    words = [one.replace("_", " ") for one in used[:-1]]
+    header = ["run", "foreign set", "images", *words, "combined, with symmetry", "flagged"]
+    return markdown(header, rows)
+
+
+def ensembles(root: pathlib.Path) -> str:
+    """Markdown: AUROC of each seed alone and of all together, of all Glows under ROOT."""
+    names = [name for name, _ in detectors.runs() if name.startswith("glow")]
+    runs = [root / name for name in names if (root / name / "report" / "summary.json").exists()]
+    joint = tuple(known.of_ensembles())
+    found = judge_ensembles(read_runs(runs)) if runs else []
+    header = ["runs", "foreign set", "each alone", *joint]
+    return markdown(header, [row for one in found for row in _rows(one, joint)])
+
+
+def _rows(one: dict, joint: Sequence[str]) -> Iterator[list[str]]:
+    """Of one ensemble."""
+    for key, scores in one["sets"].items():
+        alone = [about["auroc"] for name, about in scores.items() if name not in joint]
+        together = [f"{scores[name]['auroc']:.3f}" for name in joint]
+        of_each = f"{min(alone):.3f} to {max(alone):.3f}"
+        yield [
+            f"{len(alone)} of {one['members'][0]}",
+            label(one["labels"][key]),
+            of_each,
+            *together,
+        ]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Makes what is missing, and prints."""
+    root, data = (pathlib.Path(path).absolute() for path in arguments[:2])
+    names = {name for name in ",".join(arguments[2:]).split(",") if name}
+    if names:
+        detectors.make(root, data, names)
+    judge(root, data, names)
+    print(table(root))
+    print("\nAUROC of several seeds together:\n")
+    print(ensembles(root))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
