@@ -21,7 +21,8 @@ h1 { font-size: 1.6rem; line-height: 1.25; }
 h2 { font-size: 1.2rem; margin-top: 2rem; border-top: 1px solid #999; padding-top: .6rem; }
 .verdict { border-left: .4rem solid #0072b2; padding-left: 1rem; margin-left: 0; list-style: none; }
 .verdict li { margin: .4rem 0; font-size: 1.1rem; }
-.scroll { overflow-x: auto; margin-bottom: 1rem; }
+.scroll { overflow-x: auto; margin-bottom: 1rem; position: relative; left: 50%;
+  transform: translateX(-50%); width: fit-content; min-width: 100%; max-width: calc(100vw - 3rem); }
 table { border-collapse: collapse; font-size: .95rem; }
 caption { text-align: left; padding: .3rem 0; }
 th, td { border-bottom: 1px solid #bbb; padding: .35rem .8rem .35rem 0; text-align: right;
@@ -29,7 +30,7 @@ th, td { border-bottom: 1px solid #bbb; padding: .35rem .8rem .35rem 0; text-ali
 th:first-child { text-align: left; }
 .apart tbody tr:last-child > * { border-top: 2px solid #555; background: #f0f4f8; }
 .facts th, .facts td { text-align: left; }
-.facts td { overflow-wrap: anywhere; }
+.facts td { overflow-wrap: anywhere; min-width: 8em; }
 .small { display: block; color: #555; font-size: .85em; font-weight: normal; white-space: nowrap; }
 figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; }
@@ -37,7 +38,7 @@ img { max-width: 100%; height: auto; }
 summary { cursor: pointer; padding: .3rem 0; }
 @media print { body { font-size: 11pt; max-width: none; padding: 0; }
   figure, tr, li { break-inside: avoid; } h2 { break-after: avoid; }
-  .scroll { overflow: visible; } }
+  .scroll { overflow: visible; position: static; transform: none; } }
 """
 
 _PAGE = """<!DOCTYPE html>

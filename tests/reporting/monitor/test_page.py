@@ -82,6 +82,8 @@ def test_the_page_holds_all_and_asks_for_nothing(drifted):
     assert name not in text and html.escape(name) in text
     assert "flagged by the guard" in text_of_all
     assert f"{facts['flagged'] * 100:.1f} %" in text_of_all
+    small = [p for p in facts["p_values"].values() if p < 1e-4]
+    assert small and sum(words == "< 0.0001" for words in parsed.text) == len(small)
     for figure in ("histograms", "suspicious"):
         assert result.path.with_name(f"{figure}.png").read_bytes().startswith(b"\x89PNG")
 

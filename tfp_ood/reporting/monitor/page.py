@@ -153,7 +153,7 @@ def _figures(found: Found) -> str:
     shares = html.table(caption, header, rows, "metrics")
     names_of = {drift.FLAGS: "more are flagged", drift.SCORES: "another distribution of scores"}
     tests = [
-        [names_of[name], f"{p:.2g}", html.bold("yes") if name in found.drift.found else "no"]
+        [names_of[name], words.p_value(p), html.bold("yes") if name in found.drift.found else "no"]
         for name, p in found.drift.p_values.items()
     ]
     caption = (

@@ -83,6 +83,11 @@ def sentences(found: Found) -> list[str]:
     return [_verdict(found), _flags(found), _named(found), *_cautions(found)]
 
 
+def p_value(value: float) -> str:
+    """Two digits, and a bound where that is all that matters."""
+    return f"{value:.2g}" if value >= _LEAST_P else f"< {_LEAST_P:.4f}"
+
+
 def _verdict(found: Found) -> str:
     level = f"at a level of {percent(found.config.level)}"
     tests = f"{_p(found, drift.FLAGS)} for the flags, {_p(found, drift.SCORES)} for the scores"
@@ -99,9 +104,9 @@ def _verdict(found: Found) -> str:
 
 
 def _p(found: Found, name: str) -> str:
-    """The p-value of a test."""
-    value = found.drift.p_values[name]
-    return f"p = {value:.2g}" if value >= _LEAST_P else f"p < {_LEAST_P:.4f}"
+    """The p-value of a test, in a sentence."""
+    value = p_value(found.drift.p_values[name])
+    return f"p {value}" if value.startswith("<") else f"p = {value}"
 
 
 def _flags(found: Found) -> str:

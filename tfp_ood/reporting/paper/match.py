@@ -37,11 +37,11 @@ def data_set(name: str) -> str:
 
 
 def set_note(name: str) -> str:
-    """A sentence on a set that is taken for one of the paper's by its name; "" for others."""
+    """Words on a set that is taken for one of the paper's by its name; "" for others."""
     if data_set(name) == name:
         return ""
     known = names.data_set(data_set(name))
-    return f"{name.rsplit('/', 1)[-1]} is taken for {known} by its name."
+    return f"{name.rsplit('/', 1)[-1]} is taken for {known} by its name"
 
 
 def pair_name(in_name: str, out_name: str) -> str:
