@@ -20,7 +20,7 @@ from tests.benchmarks.timing import interleaved_seconds
 from tfp_ood import devices, models
 from tfp_ood.config import Config, DataConfig, from_config_dict
 from tfp_ood.data import pipeline
-from tfp_ood.evaluation import code_length, evaluate, images
+from tfp_ood.evaluation import evaluate, images
 from tfp_ood.experiments import experiment
 
 BATCH = 250
@@ -73,14 +73,14 @@ def before(
 
 
 def now(
-    model: models.LikelihoodModel, num_draws: int, batch: np.ndarray, num_values: int
+    model: models.LikelihoodModel, num_draws: int, batch: np.ndarray, of_many: bool
 ) -> Callable[[int], None]:
     """As `evaluation` scores on a CPU, where nothing is gained by waiting a batch later.
 
     Args:
-      num_values: of the pixels of all images, as if there were so many.
+      of_many: as if there were many images.
     """
-    scorer = evaluate.scorer(model, num_draws, num_values=num_values)
+    scorer = evaluate.scorer(model, num_draws, of_many=of_many)
 
     def score(num_batches: int) -> None:
         for _ in range(num_batches):
@@ -99,8 +99,8 @@ def measured(config: Config) -> dict[str, float]:
     model.initialize(batch)
     ways = {
         "before": before(model, num_draws, batch),
-        "now": now(model, num_draws, batch, 0),
-        "of_many": now(model, num_draws, batch, code_length.MANY),
+        "now": now(model, num_draws, batch, False),
+        "of_many": now(model, num_draws, batch, True),
     }
     one = interleaved_seconds({"one": lambda: ways["before"](1)}, rounds=1)["one"]
     num_batches = max(1, round(1 / one))  # about a second of them

@@ -105,7 +105,7 @@ class ImageDetector:
         """The score table of images in memory, with the columns of the held-out images."""
         config = self._run.config
         checked = as_images(images, config.data.image_shape)
-        columns = functools.partial(self._columns, self._scorer(checked.size))
+        columns = functools.partial(self._columns, self._scorer(code_length.many(checked.size)))
         found = in_batches(columns, checked, config.scoring_batch_size)
         log_prob = found.pop("log_prob")
         return dataclasses.replace(
@@ -123,15 +123,14 @@ class ImageDetector:
     def _columns(scorer: Scorer, part: np.ndarray) -> dict[str, Any]:
         return {**scorer(part), **measures.columns(part)}
 
-    def _scorer(self, num_values: int) -> Scorer:
-        """What evaluation asks of a model (`evaluate.evaluate`) on images of so many pixel values;
-        for few and for many images it is made once."""
-        is_many = num_values >= code_length.MANY
-        if is_many not in self._scorers:
+    def _scorer(self, of_many: bool) -> Scorer:
+        """What evaluation asks of a model (`evaluate.evaluate`); for few and for many images it is
+        made once."""
+        if of_many not in self._scorers:
             model = self._run.model  # starts TensorFlow
             from tfp_ood.evaluation import evaluate, passes
 
             asked = dataclasses.replace(self._run.config.evaluate, gradients=False, reference="")
-            scorer = evaluate.scorer(model, asked.num_draws, num_values=num_values)
-            self._scorers[is_many] = passes.added(scorer, model, asked)
-        return self._scorers[is_many]
+            scorer = evaluate.scorer(model, asked.num_draws, of_many=of_many)
+            self._scorers[of_many] = passes.added(scorer, model, asked)
+        return self._scorers[of_many]

@@ -66,7 +66,8 @@ def _score_missing(config: Config, workdir: WorkDir, sets: _Sets) -> None:
         other = reference.load(config, workdir) if config.evaluate.reference else None
     spread = functools.partial(strategy.spread, devices)
     num_values = math.prod(sets[0][0].image_shape) * sum(one.num_images for one, *_ in wanted)
-    score = scorer(model, config.evaluate.num_draws, other, spread, num_values)
+    of_many = code_length.many(num_values)
+    score = scorer(model, config.evaluate.num_draws, other, spread, of_many)
     score = passes.added(score, model, config.evaluate, spread)
     for split, path, facts in wanted:
         likelihood.write_score_table(
@@ -90,7 +91,7 @@ def scorer(
     num_draws: int,
     other: models.LikelihoodModel | None = None,
     spread: passes.Spread = lambda score: score,
-    num_values: int = 0,
+    of_many: bool = False,
 ) -> likelihood.Scorer:
     """A function of images that tells the columns of their score table, in one pass.
 
@@ -99,11 +100,9 @@ def scorer(
       num_draws: of noise.
       other: whose likelihood is told too.
       spread: a function of images over devices (`strategy.spread`).
-      num_values: of the pixels of all images that will come; it decides how their length is found,
-        which is the same.
+      of_many: how the length of images is found, which is the same (`code_length.many`).
     """
     statistics = spread(model.scoring_function(num_draws))
-    is_many = num_values >= code_length.MANY
     of_other = spread(other.scoring_function(num_draws)) if other else None
 
     @tf.function(
@@ -111,13 +110,13 @@ def scorer(
     )
     def score(batch: tf.Tensor) -> dict[str, tf.Tensor]:
         found = dict(statistics(batch))
-        if not is_many:
+        if not of_many:
             found[code_length.COLUMN] = in_graph.code_bits(batch)
         if of_other:
             found[reference.COLUMN] = of_other(batch)["log_prob"]
         return found
 
-    return code_length.added(score) if is_many else score
+    return code_length.added(score) if of_many else score
 
 
 def current_tables(

@@ -44,12 +44,17 @@ from tfp_ood.evaluation.code_length import rules
 COLUMN = "code_bits"
 """Of score tables, and of what an exported guard tells of the image itself."""
 MANY = 2**25
-"""Pixel values of images from which on loops take less time, but for their first use on a machine,
-which compiles them."""
+"""Pixel values from which on images are `many`."""
 _TOGETHER = 2**16
 """Pixel values whose errors a core's cache holds."""
 _FEWEST = 16
 """Images that are worth a thread."""
+
+
+def many(num_values: int) -> bool:
+    """Whether images of so many pixel values in all are worth the loops, which are compiled when
+    they are first used on a machine."""
+    return num_values >= MANY
 
 
 def added(score: Callable[[Any], Mapping[str, Any]]) -> Callable[[Any], dict[str, Any]]:

@@ -29,6 +29,7 @@ class Told(NamedTuple):
     middle: int
     """Where values begin that are not dark."""
     bright: int
+    num_levels: int
     of_values: np.ndarray
     """The class of pixel values."""
     log_values: np.ndarray
@@ -55,6 +56,7 @@ def told(num_pixels: int, num_colours: int) -> Told:
         all_middle=rules.ALL_MIDDLE,
         middle=rules.LEVELS[0],
         bright=rules.LEVELS[1],
+        num_levels=rules.NUM_LEVELS,
         of_values=rules.classes_of_values(),
         log_values=np.log2(widths_of_values),
         growth_values=rules.growth(rules.START * len(widths_of_values), num_pixels),
@@ -117,6 +119,7 @@ def _patterns(values: np.ndarray, told: Told, drawn: np.ndarray) -> None:
     """
     height, width = values.shape
     classes, num_values = told.of_values, np.int32(len(told.log_values))
+    num_levels = np.int32(told.num_levels)
     levels = np.zeros((height + 1, width + 2), np.int32)
     for row in range(height):
         of_row, above, current = values[row], levels[row], levels[row + 1]
@@ -125,7 +128,8 @@ def _patterns(values: np.ndarray, told: Told, drawn: np.ndarray) -> None:
             value = of_row[column]
             current[column + 1] = np.int32(value >= told.middle) + np.int32(value >= told.bright)
         for column in range(width):
-            pattern = 9 * current[column] + 3 * above[column + 1] + above[column + 2]
+            pattern = num_levels * current[column] + above[column + 1]
+            pattern = num_levels * pattern + above[column + 2]
             patterns[column] = pattern
             cells[column] = pattern * num_values + classes[of_row[column]]
 
