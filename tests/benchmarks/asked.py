@@ -2,8 +2,9 @@
 
 Runs are those of `tests.benchmarks.detectors`, under ROOT; what is named and missing is trained. A
 copy of each, ROOT/asked/NAME, is scored by symmetries and gradients too, 1,000 test images of each
-set (of VAEs 250), and reported. Prints what the copies' `summary.json` say, and what models that
-differ in their seed say together, of all that ROOT has.
+set (of VAEs 250), and reported. Prints what the copies' `summary.json` say, beside what all
+detectors but `symmetry` say together of the same images, and what models that differ in their seed
+say together, of all that ROOT has.
 """
 
 import pathlib
@@ -13,12 +14,18 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from tests.benchmarks import detectors
 from tests.benchmarks.detectors import auroc, label, markdown
 from tfp_ood import detectors as known
+from tfp_ood.evaluation.tables import ScoreTable, read_score_table
+from tfp_ood.metrics.detection import detection_metrics
 from tfp_ood.reporting import summary
 from tfp_ood.reporting.ensembles import judge_ensembles
 from tfp_ood.reporting.runs import read_runs
+from tfp_ood.reporting.summary import Summary
+from tfp_ood.workdir import WorkDir, open_workdir
 
 NUM_TEST = 1000
 NUM_TEST_OF_VAE = 250
@@ -53,17 +60,50 @@ def judge(root: pathlib.Path, data: pathlib.Path, only: set[str]) -> None:
 
 def table(root: pathlib.Path) -> str:
     """Markdown: AUROC by detector and what the guard flags, of all copies under ROOT/asked."""
-    used = ("log_prob", "symmetry", "gradient", "input_gradient", known.COMBINED)
+    used = ("log_prob", "symmetry", "gradient", "input_gradient")
     rows = []
     for name, _ in detectors.runs():
-        path = root / "asked" / name / "report" / "summary.json"
-        for entry in summary.read(path).out_sets if path.exists() else ():
-            share = f"{entry.flagged:.1%}"
+        place = root / "asked" / name
+        if not (place / "report" / "summary.json").exists():
+            continue
+        found = summary.read(place / "report" / "summary.json")
+        unasked = without_symmetry(place, found)
+        for key, entry in found.datasets.items():
             about = [name, label(entry.label), f"{entry.num_images:,}"]
-            rows.append([*about, *(auroc(entry, one) for one in used), share])
-    words = [one.replace("_", " ") for one in used[:-1]]
-    header = ["run", "foreign set", "images", *words, "combined, with symmetry", "flagged"]
-    return markdown(header, rows)
+            before, after = f"{unasked[key][1]:.1%}", f"{entry.flagged:.1%}"
+            if entry is found.in_set:
+                rows.append(
+                    [f"{name} (own)", *about[1:], *[""] * (len(used) + 1), before, "", after]
+                )
+                continue
+            singly = [auroc(entry, one) for one in used]
+            joined = auroc(entry, known.COMBINED)
+            rows.append([*about, *singly, f"{unasked[key][0]:.3f}", before, joined, after])
+    words = [one.replace("_", " ") for one in used]
+    with_it = ["combined", "flagged", "combined, with symmetry", "flagged, with it"]
+    return markdown(["run", "set", "images", *words, *with_it], rows)
+
+
+def without_symmetry(place: pathlib.Path, found: Summary) -> dict[str, tuple[float, float]]:
+    """Of each set of a copy the AUROC of all detectors but `symmetry` together, on the same images,
+    and the share that their guard flags."""
+    workdir = open_workdir(place)
+    own, *foreign = [_unturned(workdir, *key.rsplit("/", 1)) for key in found.datasets]
+    held_out = _unturned(workdir, found.in_distribution, "validation")
+    guard = known.panel([held_out], [own, *foreign], found.false_alarm_rate).guard
+    of_own = guard.judge([own])
+    shares = {}
+    for key, table in zip(found.datasets, [own, *foreign], strict=True):
+        of_set = guard.judge([table])
+        share = float(np.mean(of_set.flagged))
+        shares[key] = (detection_metrics(of_own.score, of_set.score)["auroc"], share)
+    return shares
+
+
+def _unturned(workdir: WorkDir, name: str, split: str) -> ScoreTable:
+    """A score table without the columns of symmetries."""
+    scores = read_score_table(workdir.score_table(name, split))
+    return scores.without(one for one in scores.statistics if one.startswith("symmetry"))
 
 
 def ensembles(root: pathlib.Path) -> str:

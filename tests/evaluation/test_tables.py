@@ -107,3 +107,10 @@ def test_a_table_of_another_version_says_so(path):
     assert not tables.is_current(path, facts)
     with pytest.raises(EvaluationError, match=r"another version of this program; --mode=evaluate"):
         tables.read_score_table(path)
+
+
+def test_columns_that_are_left_out_may_come_from_anything():
+    made = table([1.0, 2.0])
+    left_out = ["pixel_mean", "pixel_variance"]
+    for columns in (left_out, iter(left_out), (name for name in left_out)):
+        assert list(made.without(columns).statistics) == ["code_bits"]

@@ -124,7 +124,8 @@ class ScoreTable:
 
     def without(self, columns: Iterable[str]) -> "ScoreTable":
         """The table without some of its statistics."""
-        kept = {k: v for k, v in self.statistics.items() if k not in set(columns)}
+        dropped = set(columns)
+        kept = {k: v for k, v in self.statistics.items() if k not in dropped}
         return dataclasses.replace(self, statistics=kept)
 
     def model_facts(self) -> dict[str, Any]:
