@@ -21,7 +21,6 @@ from tests.benchmarks.detectors import auroc, label, markdown
 from tfp_ood import detectors as known
 from tfp_ood.evaluation.tables import ScoreTable, read_score_table
 from tfp_ood.metrics.detection import detection_metrics
-from tfp_ood.reporting import summary
 from tfp_ood.reporting.ensembles import judge_ensembles
 from tfp_ood.reporting.runs import read_runs
 from tfp_ood.reporting.summary import Summary
@@ -31,19 +30,18 @@ NUM_TEST = 1000
 NUM_TEST_OF_VAE = 250
 """One image of theirs costs 50 draws, eight times for its symmetries."""
 
-MADE_AGAIN = ("scores", "report", "export", "samples", ".lock")
-"""What a copy leaves behind, besides the log of the training."""
+LEFT_BEHIND = ("scores", "report", "export", "samples", "tensorboard", ".lock")
+"""What a copy makes again, or has no use for."""
 
 
 def judge(root: pathlib.Path, data: pathlib.Path, only: set[str]) -> None:
     """Scores and reports copies of the runs that have none."""
+    missing = detectors.reported(root).keys() - detectors.reported(root / "asked").keys()
     for name, arguments in detectors.alone():
+        if name not in missing or (only and name not in only):
+            continue
         copy = root / "asked" / name
-        if (only and name not in only) or not (root / name / "report" / "summary.json").exists():
-            continue
-        if (copy / "report" / "summary.json").exists():
-            continue
-        left = shutil.ignore_patterns(*MADE_AGAIN, "tensorboard")
+        left = shutil.ignore_patterns(*LEFT_BEHIND)
         shutil.copytree(root / name, copy, ignore=left, dirs_exist_ok=True)
         num_test = NUM_TEST_OF_VAE if name.startswith("vae") else NUM_TEST
         wanted = [
@@ -62,12 +60,8 @@ def table(root: pathlib.Path) -> str:
     """Markdown: AUROC by detector and what the guard flags, of all copies under ROOT/asked."""
     used = ("log_prob", "symmetry", "gradient", "input_gradient")
     rows = []
-    for name, _ in detectors.runs():
-        place = root / "asked" / name
-        if not (place / "report" / "summary.json").exists():
-            continue
-        found = summary.read(place / "report" / "summary.json")
-        unasked = without_symmetry(place, found)
+    for name, found in detectors.reported(root / "asked").items():
+        unasked = without_symmetry(root / "asked" / name, found)
         for key, entry in found.datasets.items():
             about = [name, label(entry.label), f"{entry.num_images:,}"]
             before, after = f"{unasked[key][1]:.1%}", f"{entry.flagged:.1%}"
@@ -108,8 +102,7 @@ def _unturned(workdir: WorkDir, name: str, split: str) -> ScoreTable:
 
 def ensembles(root: pathlib.Path) -> str:
     """Markdown: AUROC of each seed alone and of all together, of all Glows under ROOT."""
-    names = [name for name, _ in detectors.runs() if name.startswith("glow")]
-    runs = [root / name for name in names if (root / name / "report" / "summary.json").exists()]
+    runs = [root / name for name in detectors.reported(root) if name.startswith("glow")]
     joint = tuple(known.of_ensembles())
     found = judge_ensembles(read_runs(runs)) if runs else []
     header = ["runs", "foreign set", "each alone", *joint]

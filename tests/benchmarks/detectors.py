@@ -137,13 +137,18 @@ def placed(arguments: Sequence[str], root: pathlib.Path, data: pathlib.Path) -> 
     ]
 
 
-def tables(root: pathlib.Path) -> str:
-    """Markdown: AUROC by detector, what the guard flags, and the commands."""
-    found = {
+def reported(root: pathlib.Path) -> dict[str, Summary]:
+    """The runs under ROOT that have a report, by name."""
+    return {
         name: summary.read(path)
         for name, _ in runs()
         if (path := root / name / "report" / "summary.json").exists()
     }
+
+
+def tables(root: pathlib.Path) -> str:
+    """Markdown: AUROC by detector, what the guard flags, and the commands."""
+    found = reported(root)
     used = [
         name
         for name in detectors.DETECTORS
