@@ -1,10 +1,10 @@
 """Detectors to be asked for, on every pair: python -m tests.benchmarks.asked ROOT DATA [NAME,...]
 
-Runs are those of `tests.benchmarks.detectors`, under ROOT; what is named and missing is trained. A
-copy of each, ROOT/asked/NAME, is scored by symmetries and gradients too, 1,000 test images of each
-set (of VAEs 250), and reported. Prints what the copies' `summary.json` say, beside what all
-detectors but `symmetry` say together of the same images, and what models that differ in their seed
-say together, of all that ROOT has.
+Runs are those of `tests.benchmarks.detectors`, under ROOT. A copy of each, ROOT/asked/NAME, is
+scored by symmetries and gradients too, 1,000 test images of each set (of VAEs 250), and reported;
+what is named and not under ROOT is trained where its copy would be. Prints what the copies'
+`summary.json` say, beside what all detectors but `symmetry` say together of the same images, and
+what models that differ in their seed say together, of all that ROOT has.
 """
 
 import pathlib
@@ -35,14 +35,17 @@ LEFT_BEHIND = ("scores", "report", "export", "samples", "tensorboard", ".lock")
 
 
 def judge(root: pathlib.Path, data: pathlib.Path, only: set[str]) -> None:
-    """Scores and reports copies of the runs that have none."""
-    missing = detectors.reported(root).keys() - detectors.reported(root / "asked").keys()
+    """Scores and reports copies of the runs that have none, and what is named."""
+    there = detectors.reported(root).keys()
+    missing = (there | only) - detectors.reported(root / "asked").keys()
     for name, arguments in detectors.alone():
         if name not in missing or (only and name not in only):
             continue
-        copy = root / "asked" / name
-        left = shutil.ignore_patterns(*LEFT_BEHIND)
-        shutil.copytree(root / name, copy, ignore=left, dirs_exist_ok=True)
+        copy, modes = root / "asked" / name, ["train", "evaluate", "report"]
+        if name in there:
+            modes.remove("train")
+            left = shutil.ignore_patterns(*LEFT_BEHIND)
+            shutil.copytree(root / name, copy, ignore=left, dirs_exist_ok=True)
         num_test = NUM_TEST_OF_VAE if name.startswith("vae") else NUM_TEST
         wanted = [
             *(one for one in detectors.placed(arguments, root, data) if "num_test" not in one),
@@ -50,7 +53,7 @@ def judge(root: pathlib.Path, data: pathlib.Path, only: set[str]) -> None:
             "--config.evaluate.gradients=true",
             f"--config.data.num_test={num_test}",
         ]
-        for mode in ("evaluate", "report"):
+        for mode in modes:
             command = [sys.executable, "main.py", f"--workdir={copy}", f"--mode={mode}", *wanted]
             print(shlex.join(command), file=sys.stderr, flush=True)
             subprocess.run(command, cwd=detectors.ROOT, check=True, stdout=sys.stderr)
@@ -125,10 +128,7 @@ def _rows(one: dict, joint: Sequence[str]) -> Iterator[list[str]]:
 
 def main(arguments: Sequence[str]) -> None:
     """Makes what is missing, and prints."""
-    root, data = (pathlib.Path(path).absolute() for path in arguments[:2])
-    names = {name for name in ",".join(arguments[2:]).split(",") if name}
-    if names:
-        detectors.make(root, data, names)
+    root, data, names = detectors.places(arguments)
     judge(root, data, names)
     print(table(root))
     print("\nAUROC of several seeds together:\n")

@@ -119,6 +119,12 @@ def _sets(pair: Pair) -> list[str]:
     ]
 
 
+def places(words: Sequence[str]) -> tuple[pathlib.Path, pathlib.Path, set[str]]:
+    """ROOT, DATA and the names of runs, from the command line."""
+    root, data = (pathlib.Path(path).absolute() for path in words[:2])
+    return root, data, {name for name in ",".join(words[2:]).split(",") if name}
+
+
 def make(root: pathlib.Path, data: pathlib.Path, only: set[str]) -> None:
     """Makes the runs whose report is missing."""
     for name, arguments in sorted(runs(), key=lambda run: run[0] in REFERENCES):
@@ -282,8 +288,7 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    place, data_folder = (pathlib.Path(path).absolute() for path in sys.argv[1:3])
-    names = {name for name in ",".join(sys.argv[3:]).split(",") if name}
+    place, data_folder, names = places(sys.argv[1:])
     make(place, data_folder, names)
     print(tables(place))
     print("\nShare of own test images that the guard flags, over 20 random halves:\n")
