@@ -585,14 +585,14 @@ def test_too_few_images_for_the_guard_are_refused_before_training(tmp_path, data
     error = capsys.readouterr().err
     for said in (
         "config.export.false_alarm_rate: got 0.05; valid is at least 0.0715 with the 25 images of",
-        "for 0.05 set config.data.num_validation to at least 38 and have at least 152 images.",
+        "for 0.05 set config.data.num_validation to at least 37 and have at least 148 images.",
     ):
         assert said in error
     assert error.count("\n") == 1 and not (tmp_path / "run").exists()
     photos = DataConfig(f"folder:{tmp_path}/photos", size_change="crop", image_shape=(32, 32, 3))
     own = dataclasses.replace(Config(), data=photos)
     stages._check_export(dataclasses.replace(own, export=ExportConfig(0.0715)), None, None)
-    with pytest.raises(ConfigError, match=r"at least 38\.$"):  # of TFDS sets
+    with pytest.raises(ConfigError, match=r"at least 37\.$"):  # of TFDS sets
         data = DataConfig(num_validation=10)
         stages._check_export(dataclasses.replace(own, data=data), None, data_dir)
 

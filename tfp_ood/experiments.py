@@ -104,7 +104,7 @@ _SMALL = {
         "all": ({"num_filters": 16, "num_latents": 50}, {"learning_rate": 2e-3, **_QUICK}),
     },
 }
-"""The same for the size that two cores train in 4 to 25 minutes."""
+"""The same for the size that two cores train in 4 to 27 minutes."""
 
 _NUM_DRAWS = {"vae": 50}
 """Family -> `evaluate.num_draws`, where one draw is too loose a bound."""
@@ -116,7 +116,7 @@ def experiment(family: str, pair: str, size: str) -> ml_collections.ConfigDict:
     Args:
       family: a key of `MODEL_CONFIGS`.
       pair: a key of `PAIRS`, by the in-distribution set.
-      size: "paper", or "small" for two cores and 4 to 25 minutes.
+      size: "paper", or "small" for two cores and 4 to 27 minutes.
 
     Raises:
       ConfigError: there is no such family, pair or size.

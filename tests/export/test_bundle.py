@@ -138,7 +138,7 @@ def test_its_rate_is_the_run_s_from_then_on(workdir, data_dir, tmp_path):
 
 def test_a_failed_export_leaves_the_old_one(workdir, data_dir, monkeypatch):
     card = (workdir.export / "model_card.md").read_text()
-    with pytest.raises(ExportError, match=r"valid is at least 0\.143, .* at least 38 val"):
+    with pytest.raises(ExportError, match=r"valid is at least 0\.143, .* at least 37 val"):
         bundle.write_export(
             dataclasses.replace(CONFIG, export=ExportConfig(0.05)), workdir, data_dir
         )

@@ -102,7 +102,7 @@ def calibrate(scores: np.ndarray, false_alarm_rate: float, tails: str = "high") 
             f"config.export.false_alarm_rate: {false_alarm_rate} with "
             f"{calibration.num_images:,} validation "
             "images to set the threshold (the other half fits the detectors) would flag nothing; "
-            f"valid is at least {lowest:g}, or train a new model with at least {2 * fewest:,} "
+            f"valid is at least {lowest:g}, or train a new model with at least {2 * fewest - 1:,} "
             "validation images (config.data.num_validation, and images enough to hold them out)."
         )
     return calibration

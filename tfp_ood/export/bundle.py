@@ -27,14 +27,15 @@ def check_held_out(config: Config, data_dir: str | None) -> None:
     name, rate = config.data.in_distribution, config.export.false_alarm_rate
     split = pipeline.open_split(name, "validation", config.data, data_dir)
     lowest, fewest = conformal.limits(-(-split.num_images // 2), rate)
-    if split.num_images <= 2 * (fewest - 1):  # of an odd number the half of the threshold has more
+    needed = 2 * fewest - 1  # of an odd number the half of the threshold has more
+    if split.num_images < needed:
         valid = (
             f"at least {lowest:g} with the {split.num_images:,} images of {name} that are held out "
             "for validation, of which one half fits the detectors and the other sets the "
-            f"threshold; for {rate:g} set config.data.num_validation to at least {2 * fewest:,}"
+            f"threshold; for {rate:g} set config.data.num_validation to at least {needed:,}"
         )
         if split.version:  # files of a person's own, of which only a part is held out
-            valid += f" and have at least {division.fewest_images(2 * fewest):,} images"
+            valid += f" and have at least {division.fewest_images(needed):,} images"
         raise ConfigError("export.false_alarm_rate", rate, valid)
 
 
