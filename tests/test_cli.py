@@ -597,6 +597,15 @@ def test_too_few_images_for_the_guard_are_refused_before_training(tmp_path, data
         stages._check_export(dataclasses.replace(own, data=data), None, data_dir)
 
 
+def test_copies_are_no_held_out_images_of_their_own(tmp_path, data_dir):
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 3), np.uint8)
+    np.save(tmp_path / "mine.npy", np.tile(pixels, (4, 1, 1, 1)))
+    data = DataConfig(f"array:{tmp_path / 'mine.npy'}", image_shape=(32, 32, 3))
+    said = r"at least 0\.\d+ with the \d+ different images of .* have at least 148 different images"
+    with pytest.raises(ConfigError, match=said):
+        stages._check_export(dataclasses.replace(Config(), data=data), None, data_dir)
+
+
 def test_new_images_are_monitored_by_a_finished_run(workdir, data_dir, tmp_path, capsys):
     """By the model as it was trained; the named images by their files."""
     run, photos = shutil.copytree(workdir, tmp_path / "run"), tmp_path / "new photos"
@@ -614,6 +623,32 @@ def test_new_images_are_monitored_by_a_finished_run(workdir, data_dir, tmp_path,
     assert facts["num_images"] == 12 and facts["num_own_images"] == tiny.NUM_TEST
     assert all(one["name"] == f"{one['name'][:-4]}.png" for one in facts["named"])
     assert not (run / "audit").exists()
+
+
+def test_of_many_new_images_some_are_monitored_and_the_own_ones_stay(workdir, data_dir, tmp_path):
+    run, photos = shutil.copytree(workdir, tmp_path / "run"), tmp_path / "new"
+    photos_in(photos, 12)
+    flags = ["--mode=monitor", f"--images=folder:{photos}", "--config.data.num_test=5"]
+    before = {path: path.stat().st_mtime_ns for path in (run / "scores").iterdir()}
+    assert cli.main(command(run, data_dir, *flags, "--config.export.false_alarm_rate=0.4")) == 0
+    assert before.items() <= {p: p.stat().st_mtime_ns for p in (run / "scores").iterdir()}.items()
+    (path,) = (run / "monitor").glob("*/monitor.json")
+    facts = json.loads(path.read_text())
+    assert facts["num_images"] == 5 and facts["num_own_images"] == tiny.NUM_TEST
+
+
+def test_a_monitor_without_a_guard_is_refused_before_it_scores(workdir, data_dir, tmp_path, capsys):
+    run, photos = shutil.copytree(workdir, tmp_path / "run"), tmp_path / "new"
+    photos_in(photos, 12)
+    before = sorted((run / "scores").iterdir())
+    flags = [
+        "--mode=monitor",
+        f"--images=folder:{photos}",
+        "--config.export.false_alarm_rate=0.001",
+    ]
+    assert cli.main(command(run, data_dir, *flags)) == 2
+    assert "config.export.false_alarm_rate: got 0.001; valid is at least" in capsys.readouterr().err
+    assert sorted((run / "scores").iterdir()) == before
 
 
 def test_a_relative_name_of_monitored_images_is_none_to_judge_against(

@@ -189,6 +189,11 @@ class Config:
         """All that a trained model depends on; what it is judged against may change later."""
         return options.training_facts(self)
 
+    @property
+    def is_monitoring(self) -> bool:
+        """Whether it is a config of `monitoring`."""
+        return self.data.out_of_distribution == (self.monitor.images,)
+
     def monitoring(self) -> "Config":
         """This config with the images to monitor as the only ones to judge.
 

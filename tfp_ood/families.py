@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tfp_ood.options import ConfigError, build, one_of, option
+from tfp_ood.units import NUM_PIXEL_VALUES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +153,7 @@ class PixelCNNConfig(ModelConfig):
         """See `ModelConfig`: what each pixel has of filters, doubled for gates, or of outputs."""
         height, width, channels = image_shape
         of_mixture = 10 * self.num_mixtures
-        outputs = 256 * channels if self.output == "categorical" else of_mixture
+        outputs = NUM_PIXEL_VALUES * channels if self.output == "categorical" else of_mixture
         return height * width * max(4 * self.num_filters, outputs)
 
     def check(self, image_shape: tuple[int, int, int]) -> None:
@@ -190,7 +191,7 @@ class VAEConfig(ModelConfig):
     def widest_layer(self, image_shape: tuple[int, int, int]) -> int:
         """See `ModelConfig`: what the decoder puts out, or its last layer."""
         height, width, channels = image_shape
-        outputs = channels * (256 if self.decoder == "categorical" else 2)
+        outputs = channels * (NUM_PIXEL_VALUES if self.decoder == "categorical" else 2)
         return height * width * max(outputs, self.num_filters)
 
 

@@ -66,7 +66,7 @@ class Experiment:
     combined: Mapping[str, tuple[str, ...]]
     """Modes of several stages, "run" among them."""
     checks: Mapping[str, Stage] = dataclasses.field(default_factory=dict)
-    """By stage: what refuses before a training what that stage would refuse after it."""
+    """By stage: what refuses before a training or a scoring what that stage would refuse after."""
     focus: Mapping[str, Callable[[Any, WorkDir], tuple[str, Any]]] = dataclasses.field(
         default_factory=dict
     )
@@ -127,8 +127,9 @@ def run(
         if "train" in wanted and process.num_workers > 1:
             experiment.join(config, workdir)
         checks = [experiment.checks[stage] for stage in wanted if stage in experiment.checks]
+        first = next((stage for stage in wanted if stage in ("train", "evaluate")), "")
         for stage in wanted:
-            before = checks if stage == "train" else []
+            before = checks if stage == first else []
             with _damage_named(config, data_dir):
                 for step in (*before, experiment.stages[stage]):
                     step(config, workdir, data_dir)
@@ -296,8 +297,7 @@ def _monitor(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
 def _judged_sets(config: Config) -> list[tuple[str, str]]:
     """(name, split) of the score tables, the in-distribution set's first."""
     names = config.data.out_of_distribution
-    sources = [specs.parse(name, "data.out_of_distribution") for name in names]
-    sets = zip(names, map(specs.out_split, sources), strict=True)
+    sets = [(one, specs.out_split(specs.parse(one, "data.out_of_distribution"))) for one in names]
     return [(config.data.in_distribution, "test"), *sets]
 
 
@@ -322,7 +322,7 @@ LIKELIHOOD = Experiment(
         "audit": (*_RUN, "export", "audit"),
         "monitor": ("prepare", "evaluate", "monitor"),
     },
-    checks={"evaluate": _check_evaluate, "export": _check_export},
+    checks={"evaluate": _check_evaluate, "export": _check_export, "monitor": _check_export},
     focus={"monitor": _monitoring},
     judging=("report", "audit", "monitor"),
     join=_join,

@@ -355,6 +355,21 @@ def test_evaluation_is_recovered_from_the_tables(own_copy, monkeypatch):
     assert (found.num_draws, found.symmetries, found.reference) == (7, True, "")
 
 
+def test_new_images_are_asked_what_the_held_out_ones_were(run, monkeypatch):
+    """Not what a config says that was read before another evaluation."""
+    from tfp_ood.evaluation import evaluate  # starts TensorFlow
+
+    asked_of = []
+    made = evaluate.scorer
+    monkeypatch.setattr(
+        evaluate, "scorer", lambda *given, **more: asked_of.append(given[1]) or made(*given, **more)
+    )
+    before = dataclasses.replace(run.config.evaluate, num_draws=7, symmetries=True)
+    loaded = dataclasses.replace(run, config=dataclasses.replace(run.config, evaluate=before))
+    np.testing.assert_allclose(loaded.detector.score(FOREIGN), run.detector.score(FOREIGN), 1e-6)
+    assert asked_of[0] == loaded.held_out().metadata["num_draws"] == 1
+
+
 def test_the_estimator_s_scores_and_decisions_are_those_of_the_run(run):
     """In the run's own work directory, where nothing is left to train."""
     made = tfp_ood.OutlierDetector(config=CONFIG, false_alarm_rate=0.25, workdir=str(run.workdir))

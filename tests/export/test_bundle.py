@@ -74,6 +74,23 @@ def test_the_guard_is_calibrated_with_half_of_the_validation_images(workdir, dat
     np.testing.assert_allclose(percentiles, 100 * (np.arange(6) + 0.5) / 6, rtol=1e-6)
 
 
+def test_copies_of_a_held_out_image_count_once_as_they_do_on_the_page(
+    workdir, data_dir, monkeypatch
+):
+    """The graph cannot compute what tells them, and need not."""
+    judged, held_out = evaluate.current_tables(CONFIG, workdir, data_dir)
+    copied = held_out.take(np.repeat(np.arange(12), 3))
+    monkeypatch.setattr(evaluate, "current_tables", lambda *_: (judged, copied))
+    exported = []
+    monkeypatch.setattr(saved_model, "write", lambda *given: exported.append(given[3]))
+    bundle.write_export(
+        CONFIG, open_workdir(shutil.copytree(workdir.root, workdir.root.parent / "c")), data_dir
+    )
+    of_page = detectors.panel([copied], judged, 0.4).guard.combined.calibration
+    np.testing.assert_allclose(exported[0].combined.calibration.scores, of_page.scores, 1e-6)
+    assert of_page.num_images == 6
+
+
 def test_exported_likelihoods_are_those_of_the_tables(workdir, data_dir):
     loaded = tf.saved_model.load(str(workdir.export / "model"))
     assert loaded.batch_size() == CONFIG.scoring_batch_size == 5

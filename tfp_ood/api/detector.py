@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from tfp_ood import detectors
 from tfp_ood.api.images import as_images, in_batches
+from tfp_ood.config import EvaluateConfig
 from tfp_ood.detectors.guard import REASON_SEPARATOR, Guard
 from tfp_ood.evaluation import code_length
 from tfp_ood.evaluation import images as measures
@@ -124,13 +125,16 @@ class ImageDetector:
         return {**scorer(part), **measures.columns(part)}
 
     def _scorer(self, of_many: bool) -> Scorer:
-        """What evaluation asks of a model (`evaluate.evaluate`); for few and for many images it is
-        made once."""
+        """What the held-out images were asked (`evaluate.evaluate`), whatever the run's config says
+        by now; for few and for many images it is made once."""
         if of_many not in self._scorers:
             model = self._run.model  # starts TensorFlow
             from tfp_ood.evaluation import evaluate, passes
 
-            asked = dataclasses.replace(self._run.config.evaluate, gradients=False, reference="")
+            facts = self._held_out.metadata
+            asked = EvaluateConfig(
+                num_draws=facts["num_draws"], symmetries=facts.get("symmetries", False)
+            )
             scorer = evaluate.scorer(model, asked.num_draws, of_many=of_many)
             self._scorers[of_many] = passes.added(scorer, model, asked)
         return self._scorers[of_many]

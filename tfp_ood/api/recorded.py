@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfp_ood import options
-from tfp_ood.config import Config, EvaluateConfig, from_config_dict
+from tfp_ood.config import Config, EvaluateConfig, ExportConfig, from_config_dict
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import asked, tables
 from tfp_ood.reporting import summary as summary_lib
 from tfp_ood.workdir import WorkDir
-
-_RATE = Config().export.false_alarm_rate
 
 
 def config(places: WorkDir, facts: dict[str, Any]) -> Config:
@@ -37,7 +35,7 @@ def config(places: WorkDir, facts: dict[str, Any]) -> Config:
 
 def _told(places: WorkDir) -> dict[str, Any]:
     """What the report and the score tables tell of what `asked` notes."""
-    rate = _RATE
+    rate = ExportConfig.false_alarm_rate
     try:
         found = summary_lib.read(places.summary)
         names = [key.rpartition("/")[0] for key in found.datasets]

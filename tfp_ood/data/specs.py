@@ -19,6 +19,7 @@ import numpy as np
 from tfp_ood.config import ConfigError
 from tfp_ood.data.folders import IMAGE_SUFFIXES, list_files, shown
 from tfp_ood.data.folders import image_files as image_files
+from tfp_ood.units import NUM_PIXEL_VALUES
 
 Shape = tuple[int | None, int | None, int | None]
 """Height, width, channels of the images of a set; None where they differ between images."""
@@ -118,7 +119,7 @@ class SyntheticSpec:
 
 SYNTHETIC = {
     "noise": SyntheticSpec("noise", 10_000),
-    "constant": SyntheticSpec("constant", 256),
+    "constant": SyntheticSpec("constant", NUM_PIXEL_VALUES),
 }
 """`noise`: every value uniform and independent; `constant`: one image per gray level."""
 

@@ -55,6 +55,8 @@ class Split:
     """Tells whether a person's own files have changed; "" for other sets, which do not change."""
     decode_batch: Decode | None = dataclasses.field(default=None, repr=False)
     """`decode` of several records at once, where that takes less time."""
+    num_different: int = 0
+    """Without exact copies, which are looked for in a person's own files; 0 elsewhere."""
 
 
 def open_split(name: str, role: str, data: DataConfig, data_dir: str | None) -> Split:
@@ -239,13 +241,12 @@ def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None)
         images = _called(lambda i: np.array(array[i]), index)
         return tf.ensure_shape(images, [*index.shape, *shape])
 
-    def decode(index: tf.Tensor) -> tf.Tensor:
-        return plan.apply(read(index))
-
     version = image_files.version([source.path], os.path.dirname(source.path))
     groups = duplicates.groups(image_files.array_prints(source.path))
     items = _unlabelled(len(array))
-    split = _of_items(source, role, data, plan, *items, decode, version, groups)
+    split = _of_items(
+        source, role, data, plan, *items, lambda index: plan.apply(read(index)), version, groups
+    )
     split.preprocessing.update(image_files.array_record(source.path))
     return dataclasses.replace(split, decode_batch=None if plan.changes else read)
 
@@ -325,4 +326,5 @@ def _of_items(
         lambda: tf.data.Dataset.from_tensor_slices((items[chosen], labels[chosen])),
         decode,
         version,
+        num_different=0 if groups is None else len(np.unique(groups[chosen])),
     )

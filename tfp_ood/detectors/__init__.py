@@ -36,9 +36,11 @@ __all__ = [
     "COMBINED",
     "DETECTORS",
     "LIKELIHOOD",
+    "OF_PIXELS",
     "ColumnDetector",
     "Detector",
     "Panel",
+    "different",
     "halves",
     "joined",
     "of_ensembles",
@@ -67,8 +69,8 @@ _MEMBERS = tuple(one for one in _ALONE.values() if one.is_combined)
 DETECTORS: dict[str, Detector] = {**_ALONE, Combined.name: Combined(_MEMBERS)}
 """Name in `summary.json` -> detector, not fitted."""
 
-_OF_PIXELS = ("pixel_mean", "pixel_variance")
-"""Columns of the image alone (`evaluation.images`)."""
+OF_PIXELS = ("pixel_mean", "pixel_variance")
+"""Columns of the image alone (`evaluation.images`), which no detector needs and copies share."""
 
 LIKELIHOOD = Likelihood.name
 """The detector whose failure the paper is about, and which the sentences of the pages are about."""
@@ -109,7 +111,7 @@ def panel(
 ) -> Panel:
     """Fits the detectors of single models that these tables allow, and their guard.
 
-    Half of the held-out images fits, the other half sets the guard's threshold.
+    Half of the held-out images fits, the other half sets the guard's threshold; of copies one.
 
     Args:
       held_out: the table of in-distribution images that no weight was trained on, or none:
@@ -119,7 +121,7 @@ def panel(
       seed: of which half is which.
     """
     tables = [*held_out, *judged]
-    parts = [halves(table, seed) for table in held_out]
+    parts = [halves(different(table), seed) for table in held_out]
     to_fit, to_calibrate = [one for one, _ in parts], [one for _, one in parts]
     made, left_out = {}, {}
     for name, detector in DETECTORS.items():
@@ -151,32 +153,28 @@ def joined(fitted: Mapping[str, Detector]) -> dict[str, Detector]:
     return {name: fitted[name] for name in combined.asked} if isinstance(combined, Combined) else {}
 
 
-def halves(table: ScoreTable, seed: int = 0) -> tuple[ScoreTable, ScoreTable]:
-    """Two random halves of a table, of which no image of one is a copy of one of the other.
+def different(table: ScoreTable) -> ScoreTable:
+    """A table without copies: of images that are the same the first alone.
 
-    Where they cannot be equal the second, which sets a threshold, is the larger one if that can be.
-    Copies are told by the mean and the variance of their pixels, which are exact. A table of
-    nothing but copies is halved all the same, and one of a single image is both halves.
+    They are told by the mean and the variance of their pixels, which are exact. The division of a
+    set keeps copies on one side (`data.division`), so that a held-out image that is there many
+    times is one picture that other images are compared with, not many.
     """
+    known = [table.statistics[name] for name in OF_PIXELS if name in table.statistics]
+    if len(known) < len(OF_PIXELS):
+        return table
+    _, first = np.unique(np.stack(known, 1), axis=0, return_index=True)
+    return table if len(first) == table.num_images else table.take(np.sort(first))
+
+
+def halves(table: ScoreTable, seed: int = 0) -> tuple[ScoreTable, ScoreTable]:
+    """Two random halves of a table; of an odd number the second, which sets a threshold, has one
+    more, and a table of a single image is both."""
     if table.num_images < 2:
         return table, table
-    group = _copies(table)
-    if np.all(group == 0):
-        group = np.arange(table.num_images)
-    place = np.argsort(np.random.default_rng(seed).permutation(np.max(group) + 1))
-    order = np.argsort(place[group], kind="stable")
-    starts = 1 + np.flatnonzero(np.diff(group[order]))
-    middle = max(starts[starts <= len(order) // 2], default=starts[0])
-    return table.take(np.sort(order[:middle])), table.take(np.sort(order[middle:]))
-
-
-def _copies(table: ScoreTable) -> np.ndarray:
-    """Which images are copies of each other: int [N], numbered by their first ones."""
-    known = [table.statistics[name] for name in _OF_PIXELS if name in table.statistics]
-    if len(known) < len(_OF_PIXELS):
-        return np.arange(table.num_images)
-    _, first, group = np.unique(np.stack(known, 1), axis=0, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[group.reshape(-1)]
+    order = np.random.default_rng(seed).permutation(table.num_images)
+    first, second = np.split(order, [len(order) // 2])
+    return table.take(np.sort(first)), table.take(np.sort(second))
 
 
 def of_ensembles() -> dict[str, Detector]:

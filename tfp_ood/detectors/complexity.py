@@ -1,11 +1,11 @@
 """Complexity: is the image as likely as its length under a code of images in general says?"""
 
-import math
 import types
 from collections.abc import Mapping
 from typing import Any
 
 from tfp_ood.detectors.base import ColumnDetector
+from tfp_ood.units import NATS_PER_BIT
 
 
 class Complexity(ColumnDetector):
@@ -26,4 +26,4 @@ class Complexity(ColumnDetector):
 
     def of_columns(self, columns: Mapping[str, Any], xp: types.ModuleType) -> Any:
         """Bits of the model less those of the code."""
-        return -columns["log_prob"] / math.log(2.0) - columns["code_bits"]
+        return -columns["log_prob"] / NATS_PER_BIT - columns["code_bits"]

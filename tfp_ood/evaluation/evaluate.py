@@ -1,5 +1,6 @@
 """The stage that makes score tables of a trained model."""
 
+import dataclasses
 import functools
 import math
 import pathlib
@@ -45,8 +46,8 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     workdir.check(config)
     sets = _open_sets(config, workdir, data_dir)
     _score_missing(config, workdir, sets)
-    names = config.data.out_of_distribution
-    if names != (config.monitor.images,):  # new images are none to judge a model against
+    if not config.is_monitoring:  # new images are none to judge a model against
+        names = config.data.out_of_distribution
         judged = {"out_of_distribution": names} if names else {}
         asked.note(workdir, {"num_test": config.data.num_test, **judged})
 
@@ -155,8 +156,12 @@ def _serves(path: pathlib.Path, facts: dict[str, Any]) -> bool:
 def _open_sets(config: Config, workdir: WorkDir, data_dir: str | None) -> _Sets:
     """The judged sets and last the held-out images."""
     sets = pipeline.open_sets(config.data, data_dir)
-    workdir.check_images(sets[0].version)
     name = config.data.in_distribution
+    if config.is_monitoring:  # `num_test` is of the new images; the own ones stay what they are
+        was = {key: n for key, n in asked.noted(workdir).items() if key == "num_test"}
+        data = dataclasses.replace(config.data, **was)
+        sets[0] = pipeline.open_split(name, "test", data, data_dir)
+    workdir.check_images(sets[0].version)
     sets.append(pipeline.open_split(name, "validation", config.data, data_dir))
     trained = fit.training_facts(workdir)
     facts = {

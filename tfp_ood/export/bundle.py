@@ -3,7 +3,7 @@
 import pathlib
 import re
 
-from tfp_ood import atomic
+from tfp_ood import atomic, detectors
 from tfp_ood.config import Config, ConfigError
 from tfp_ood.data import division, pipeline
 from tfp_ood.detectors import conformal
@@ -26,16 +26,18 @@ def check_held_out(config: Config, data_dir: str | None) -> None:
     """
     name, rate = config.data.in_distribution, config.export.false_alarm_rate
     split = pipeline.open_split(name, "validation", config.data, data_dir)
-    lowest, fewest = conformal.limits(-(-split.num_images // 2), rate)
+    count = split.num_different or split.num_images
+    lowest, fewest = conformal.limits(-(-count // 2), rate)
     needed = 2 * fewest - 1  # of an odd number the half of the threshold has more
-    if split.num_images < needed:
+    if count < needed:
+        kind = "images" if count == split.num_images else "different images"
         valid = (
-            f"at least {lowest:g} with the {split.num_images:,} images of {name} that are held out "
-            "for validation, of which one half fits the detectors and the other sets the "
+            f"at least {lowest:g} with the {count:,} {kind} of {name} that are held out for "
+            "validation, of which one half fits the detectors and the other sets the "
             f"threshold; for {rate:g} set config.data.num_validation to at least {needed:,}"
         )
         if split.version:  # files of a person's own, of which only a part is held out
-            valid += f" and have at least {division.fewest_images(needed):,} images"
+            valid += f" and have at least {division.fewest_images(needed):,} {kind}"
         raise ConfigError("export.false_alarm_rate", rate, valid)
 
 
@@ -63,8 +65,8 @@ def write_export(config: Config, workdir: WorkDir, data_dir: str | None) -> path
     tables, held_out = evaluate.current_tables(config, workdir, data_dir)
     model = fit.load_trained(config, workdir)
     num_draws = held_out.metadata["num_draws"]  # as the tables were scored: 1 for exact likelihoods
-    rate = config.export.false_alarm_rate
-    lacks = set(held_out.statistics) - saved_model.computable(model, num_draws)
+    rate, of_pixels = config.export.false_alarm_rate, {*detectors.OF_PIXELS}
+    lacks = set(held_out.statistics) - saved_model.computable(model, num_draws) - of_pixels
     exported = judged_without(lacks, tables, held_out, rate)
     guard = exported.panel.guard
     full = judged(tables, held_out, rate)

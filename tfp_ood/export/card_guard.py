@@ -4,11 +4,8 @@ from tfp_ood.detectors.guard import Judgement
 from tfp_ood.export.judged import Judged
 from tfp_ood.export.markdown import between, bullets, percent, table
 from tfp_ood.reporting import reasons
-from tfp_ood.reporting.outcome import is_changed
+from tfp_ood.reporting.outcome import CAUGHT, MISSED, is_changed
 from tfp_ood.reporting.summary import SetSummary, auroc_words
-
-_CAUGHT, _MISSED = 0.95, 0.5
-"""Shares of a foreign set: what is caught, and what mostly passes."""
 
 
 def guard(judged: Judged) -> list[str]:
@@ -79,9 +76,10 @@ def _false_alarms(judged: Judged) -> str:
 
 
 def _outcome(entry: SetSummary) -> str:
-    if entry.flagged >= _CAUGHT:
+    share = round(entry.flagged, 2)
+    if share >= CAUGHT:
         outcome = f"Catches {entry.label}"
-    elif entry.flagged >= _MISSED:
+    elif share >= MISSED:
         outcome = f"Catches {entry.label} in part"
     else:
         outcome = f"Does not catch {entry.label}, most of whose images pass"

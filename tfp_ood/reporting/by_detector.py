@@ -1,10 +1,10 @@
-"""The table of detectors and sets that several pages have."""
+"""The tables of detectors and sets that several pages have."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfp_ood import detectors
-from tfp_ood.reporting import html
+from tfp_ood.reporting import html, reasons
 from tfp_ood.reporting.judged import JudgedSet
 
 APART = "metrics apart"
@@ -40,3 +40,23 @@ def _cells(sets: Sequence[JudgedSet], name: str, alone: Sequence[str]) -> list[A
         is_best = len(alone) > 1 and one.about.scores[name]["auroc"] >= best
         cells.append(html.bold(cell) if is_best else cell)
     return cells
+
+
+def unusual_table(fired: Mapping[str, Mapping[str, Mapping[str, float]]], caption: str) -> str:
+    """What each detector finds unusual by itself: a row for each and a column for each set.
+
+    Args:
+      fired: label of a set -> `reasons.shares` of its images, of the same detectors.
+      caption: what the table shows.
+    """
+    rows = []
+    for name in next(iter(fired.values())):
+        detector, cells = detectors.DETECTORS[name], []
+        for shares in fired.values():
+            high, low = (shares[name][side] for side in ("too_high", "too_low"))
+            share = f"{high + low:.1%}"
+            if detector.tails == "both" and high + low > 0:
+                share = html.with_small(share, reasons.words(name, 1 if high >= low else -1))
+            cells.append(share)
+        rows.append([detector.title, *cells])
+    return html.table(caption, ["Detector", *fired], rows, "metrics")

@@ -7,7 +7,9 @@ from tfp_ood.data import folders
 from tfp_ood.reporting.summary import SetSummary, Summary
 
 _INDISTINCT = (0.45, 0.55)  # AUROC closer to a coin's 0.5 than anyone would build on
-_CAUGHT, _MISSED = 0.95, 0.5
+CAUGHT, MISSED = 0.95, 0.5
+"""Shares of a foreign set, and AUROCs: what is caught, and what mostly passes. Both are compared
+with the two digits that are shown, so that "AUROC 0.95" is never "in part"."""
 _HANDFUL = 30
 """Images, of fewer of which bootstrap intervals are narrower than they should be."""
 _SAME_BITS = 0.005  # differences that round to 0.00 bits/dim
@@ -59,11 +61,10 @@ def guard_sentence(summary: Summary, out_set: SetSummary) -> str:
     auroc = f"{metrics['auroc']:.2f}"
     if out_set.flagged is None:
         return f"AUROC of all detectors combined {auroc}; too few images were held out for a guard."
-    # As in `_judgement`: the words go by the number that is shown.
     caught = round(out_set.flagged, 2)
-    if caught >= _CAUGHT:
+    if caught >= CAUGHT:
         does = f"catches {percent(caught)} of {out_set.label}"
-    elif caught >= _MISSED:
+    elif caught >= MISSED:
         does = f"catches only {percent(caught)} of {out_set.label}"
     else:
         does = f"does not catch {out_set.label}: it flags {percent(caught)} and passes most of it,"
@@ -87,7 +88,6 @@ def _judgement(in_set: SetSummary, out_set: SetSummary) -> str:
     else:
         words = "more" if gap > 0 else "less"
         comparison = f"{abs(gap):.2f} bits/dim {words} likelihood than {in_set.label}"
-    # The words go by the number that is shown, so that "AUROC 0.95" is never "in part".
     auroc = round(metrics["auroc"], 2)
     return f"{out_set.label} gets {comparison}: AUROC {auroc:.2f}; {_outcome(auroc, metrics)}."
 
@@ -98,7 +98,7 @@ def _outcome(auroc: float, metrics: Mapping[str, float]) -> str:
         return "likelihood alone would let it through"
     if auroc <= _INDISTINCT[1]:
         return "likelihood alone cannot tell the two apart"
-    if auroc < _CAUGHT:
+    if auroc < CAUGHT:
         return f"likelihood alone would catch it only in part ({fpr95})"
     return f"likelihood alone would catch it ({fpr95})"
 

@@ -42,6 +42,11 @@ def test_scores_of_other_settings_are_refused(workdir, changes, said):
     assert not (workdir / "report").exists()
 
 
+def test_all_settings_that_differ_are_named(workdir):
+    with pytest.raises(EvaluationError, match=r"num_draws was 2, now 7; .*num_test is now 40"):
+        write_report(workdir, SETS, config(7, 40))
+
+
 def give_samples(workdir, content, weights="0123"):
     path = open_workdir(workdir).sample_images
     path.parent.mkdir()

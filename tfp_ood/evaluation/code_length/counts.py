@@ -1,12 +1,12 @@
 """The bits of values and errors in their contexts (see `code_length`), by compiled loops."""
 
 import functools
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from tfp_ood.evaluation.code_length import compiled, rules
+from tfp_ood.units import NATS_PER_BIT
 
 
 class Told(NamedTuple):
@@ -161,7 +161,7 @@ def _of_context(
         total += count
         nats += of_one[count]
         rest += count * logs[kind]
-    return (at_start[total] - nats) / math.log(2.0) + rest
+    return (at_start[total] - nats) / NATS_PER_BIT + rest
 
 
 @compiled.inner

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tfp_ood import units
 from tfp_ood.evaluation.code_length import rules
 
 _MOST_EXACT = 1024
@@ -226,7 +227,7 @@ def _of_contexts(counts: tf.Tensor, widths: np.ndarray, num_pixels: int) -> tf.T
     nats = tf.gather(_growth(at_start, num_pixels), tf.reduce_sum(counts, -1))
     nats -= tf.reduce_sum(tf.gather(_growth(rules.START, num_pixels), counts), -1)
     rest = tf.linalg.matvec(tf.cast(counts, tf.float64), np.log2(widths))
-    return nats / math.log(2.0) + rest
+    return nats / units.NATS_PER_BIT + rest
 
 
 def _growth(start: float, most: int) -> tf.Tensor:

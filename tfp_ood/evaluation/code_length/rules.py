@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from tfp_ood.units import NUM_PIXEL_VALUES
+
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, 2), (2, 0))
 """Rows above and columns left of a pixel, of what a decoder knows before it."""
 NEAR = NEIGHBOURS[:4]
@@ -63,13 +65,13 @@ def sizes(numbers: np.ndarray) -> np.ndarray:
 
 def classes_of_values() -> np.ndarray:
     """The class of each pixel value: int32 [256]."""
-    return np.searchsorted(VALUES, np.arange(256), "right").astype(np.int32) - 1
+    return np.searchsorted(VALUES, np.arange(NUM_PIXEL_VALUES), "right").astype(np.int32) - 1
 
 
 @functools.cache
 def widths_of_errors() -> np.ndarray:
     """How many numbers each class of errors has: [classes]."""
-    widths = np.bincount(sizes(np.arange(256)), minlength=NUM_SIZES)
+    widths = np.bincount(sizes(np.arange(NUM_PIXEL_VALUES)), minlength=NUM_SIZES)
     return np.concatenate([widths[:1], np.repeat(widths[1:], 2)])
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfp_ood import atomic, detectors
+from tfp_ood import atomic
 from tfp_ood.detectors.guard import Judgement
 from tfp_ood.reporting import html, left_out, reasons
 from tfp_ood.reporting.audit import plots
-from tfp_ood.reporting.by_detector import auroc_table
+from tfp_ood.reporting.by_detector import auroc_table, unusual_table
 from tfp_ood.reporting.html import ReportResult
 from tfp_ood.reporting.judged import JudgedSet, judged_sets, read_tables
 from tfp_ood.reporting.outcome import caution_of_few, file_cautions
@@ -29,7 +29,7 @@ def write_audit(
 ) -> ReportResult:
     """Writes WORKDIR/audit/: index.html, audit.json, and images as PNG and PDF.
 
-    Reads only score tables.
+    Reads only what evaluation left, score tables and images, and starts no TensorFlow.
 
     Args:
       workdir: of a run.
@@ -190,22 +190,12 @@ def _reasons_section(
     facts: Mapping[str, Mapping[str, Any]], judged: Sequence[JudgedSet], false_alarm_rate: float
 ) -> str:
     """The share of each set that each detector finds unusual by itself."""
-    rows = []
-    for name in facts[judged[0].key]["fired"]:
-        detector, cells = detectors.DETECTORS[name], []
-        for one in judged:
-            high, low = (facts[one.key]["fired"][name][side] for side in ("too_high", "too_low"))
-            share = f"{high + low:.1%}"
-            if detector.tails == "both" and high + low > 0:
-                share = html.with_small(share, reasons.words(name, 1 if high >= low else -1))
-            cells.append(share)
-        rows.append([detector.title, *cells])
-    header = ["Detector", *(one.label for one in judged)]
     caption = (
         "Shares of images that are unusual by a detector alone, each at "
         f"{false_alarm_rate:.1%} of false alarms; small: in which way most are, where both count"
     )
-    return html.section("What gives images away", html.table(caption, header, rows, "metrics"))
+    fired = {one.label: facts[one.key]["fired"] for one in judged}
+    return html.section("What gives images away", unusual_table(fired, caption))
 
 
 def _skipped_section(judged: Sequence[JudgedSet]) -> str:

@@ -11,11 +11,9 @@ from tfp_ood.reporting import html
 from tfp_ood.reporting.compare import ensemble, plots
 from tfp_ood.reporting.html import ReportResult
 from tfp_ood.reporting.judged import JudgedSet, read_held_out
-from tfp_ood.reporting.outcome import percent
+from tfp_ood.reporting.outcome import CAUGHT, percent
 from tfp_ood.reporting.runs import Run, open_page_folder, read_runs
 from tfp_ood.reporting.summary import SHOWN_METRICS, Metrics, SetSummary, auroc_words, to_json
-
-_CAUGHT = 0.95
 
 
 def write_comparison(
@@ -79,7 +77,7 @@ def _on_likelihood(pairs: _Pairs) -> list[str]:
     judged = sorted(((one.about.likelihood, name) for one, name in pairs), key=_by_auroc)
     named = [f"{name}, {auroc_words(metrics)}" for metrics, name in judged]
     num_failed = sum(metrics["auroc_interval"][1] < 0.5 for metrics, _ in judged)
-    num_caught = sum(metrics["auroc"] >= _CAUGHT for metrics, _ in judged)
+    num_caught = sum(round(metrics["auroc"], 2) >= CAUGHT for metrics, _ in judged)
     first = (
         f"In {num_failed} of {len(pairs)} pairs of a model and a foreign set likelihood prefers "
         "the foreign images (AUROC below 0.5 with its whole interval); lowest is "
@@ -87,8 +85,8 @@ def _on_likelihood(pairs: _Pairs) -> list[str]:
     )
     if num_caught:
         caught = ", ".join(named[-num_caught:])  # they are sorted
-        return [first, f"Likelihood catches (AUROC of at least {_CAUGHT}) {num_caught}: {caught}."]
-    return [first, f"It catches none (AUROC of at least {_CAUGHT}); best is {named[-1]}."]
+        return [first, f"Likelihood catches (AUROC of at least {CAUGHT}) {num_caught}: {caught}."]
+    return [first, f"It catches none (AUROC of at least {CAUGHT}); best is {named[-1]}."]
 
 
 def _on_the_guard(pairs: _Pairs) -> list[str]:
@@ -97,10 +95,10 @@ def _on_the_guard(pairs: _Pairs) -> list[str]:
     combined = [(one.about.combined, name) for one, name in pairs if one.about.combined]
     sentences = []
     if guarded:
-        num_caught = sum(share >= _CAUGHT for share, _ in guarded)
+        num_caught = sum(round(share, 2) >= CAUGHT for share, _ in guarded)
         share, name = min(guarded)
         sentences.append(
-            f"The guard catches at least {percent(_CAUGHT)} of the foreign images in {num_caught} "
+            f"The guard catches at least {percent(CAUGHT)} of the foreign images in {num_caught} "
             f"of {len(guarded)} pairs; fewest are {percent(share, 1)} of {name}."
         )
     if combined:

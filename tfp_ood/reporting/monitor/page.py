@@ -11,6 +11,7 @@ from tfp_ood.config import MonitorConfig
 from tfp_ood.detectors import drift
 from tfp_ood.detectors.guard import Judgement
 from tfp_ood.reporting import html, names, reasons
+from tfp_ood.reporting.by_detector import unusual_table
 from tfp_ood.reporting.html import ReportResult
 from tfp_ood.reporting.judged import read_held_out, read_tables
 from tfp_ood.reporting.monitor import plots, words
@@ -186,20 +187,10 @@ def _list(told: Sequence[dict[str, Any]], number: int) -> str:
 
 def _reasons(found: Found) -> str:
     """The share of both sets that each detector finds unusual by itself."""
-    both = reasons.shares(found.new), reasons.shares(found.own)
-    rows = []
-    for name in both[0]:
-        cells = []
-        for shares in both:
-            high, low = (shares[name][side] for side in ("too_high", "too_low"))
-            share = f"{high + low:.1%}"
-            if detectors.DETECTORS[name].tails == "both" and high + low > 0:
-                share = html.with_small(share, reasons.words(name, 1 if high >= low else -1))
-            cells.append(share)
-        rows.append([detectors.DETECTORS[name].title, *cells])
     caption = (
         "Shares of images that are unusual by a detector alone, each at "
         f"{percent(found.calibration.false_alarm_rate)} of false alarms; small: in which way"
     )
-    header = ["Detector", found.new_label, f"{found.own_label}, test"]
-    return html.table(caption, header, rows, "metrics")
+    own_label = f"{found.own_label}, test"
+    fired = {found.new_label: reasons.shares(found.new), own_label: reasons.shares(found.own)}
+    return unusual_table(fired, caption)

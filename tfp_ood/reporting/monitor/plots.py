@@ -25,7 +25,7 @@ def histograms(found: Found) -> Figure:
     top.text(0.99, 1.04, "own images", ha="right", va="bottom", fontsize=10, bbox=box)
     top.set(xlim=(0, 1), xlabel="p-value among own test images", ylabel="times as many")
     low, high = figures.axis_range([found.own.score, found.new.score])
-    threshold = found.calibration.scores[-found.calibration.most_flagged]
+    threshold = found.calibration.threshold
     high = max(high, threshold + 0.1 * (high - low))
     sets = [(0, found.own.score, f"{found.own_label}, test"), (1, found.new.score, found.new_label)]
     figures.draw_densities(bottom, np.linspace(low, high, _NUM_SCORE_BINS), sets)

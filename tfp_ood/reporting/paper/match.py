@@ -27,8 +27,9 @@ def kind(run: Run) -> str:
 def data_set(name: str) -> str:
     """The set of the paper that a name in a config stands for.
 
-    A person's own array or folder is taken for the set that the last part of its path names, such
-    as "array:/x/svhn_test.npy"; pages say so (`set_note`). Other names are returned as they are.
+    A person's own array or folder is taken for the set that the last part of its path names, one
+    of those that cannot be downloaded everywhere, as "array:/x/svhn_test.npy"; pages say so
+    (`set_note`). Other names are returned as they are.
     """
     if name in names.DISPLAY_NAMES or ":" not in name:
         return name

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfp_ood import trajectory
+from tfp_ood.config import ExportConfig
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import asked, second_order
 from tfp_ood.evaluation.tables import ScoreTable
@@ -21,9 +22,6 @@ from tfp_ood.workdir import WorkDir, open_workdir
 _FURTHER = ("reference", "symmetries", "gradients")
 """What evaluation adds to the score tables if `config.evaluate` asks for it."""
 
-_FALSE_ALARM_RATE = 0.05
-"""Of the guard, where no config says another."""
-
 
 def write_report(
     workdir: str | os.PathLike[str],
@@ -32,8 +30,8 @@ def write_report(
 ) -> ReportResult:
     """Writes WORKDIR/report/: summary.json, index.html, and the figures of the sections.
 
-    With a config it leaves what was asked in WORKDIR/asked.json too. Reads only score tables, the
-    trajectory and samples.
+    With a config it leaves what was asked in WORKDIR/asked.json too. Reads only what
+    evaluation, training and sampling left, and starts no TensorFlow.
 
     Args:
       workdir: of the run.
@@ -109,7 +107,7 @@ def _evidence(
 
 def _rate(config: Mapping[str, Any] | None) -> float:
     """Of false alarms."""
-    return (config or {}).get("export", {}).get("false_alarm_rate", _FALSE_ALARM_RATE)
+    return (config or {}).get("export", {}).get("false_alarm_rate", ExportConfig.false_alarm_rate)
 
 
 def _check_existing(workdir: WorkDir, sets: Sequence[tuple[str, str]]) -> None:
@@ -127,7 +125,7 @@ def _check_config(tables: Sequence[ScoreTable], config: Mapping[str, Any]) -> No
     """Refuses scores that were made with other settings than those that the page will show.
 
     Raises:
-      EvaluationError: names the first setting that differs.
+      EvaluationError: names the settings that differ, of the first table of which some do.
     """
     num_draws, num_test = config["evaluate"]["num_draws"], config["data"]["num_test"]
     reference = config["evaluate"].get("reference")
@@ -135,23 +133,25 @@ def _check_config(tables: Sequence[ScoreTable], config: Mapping[str, Any]) -> No
     is_there = place is not None and place.config.exists()  # tables alone can be read
     weights = place.weights if is_there else None
     for table in tables:
-        facts, differs = table.metadata, ""
+        facts, differ = table.metadata, []
         if facts["kind"] == "bound" and facts["num_draws"] != num_draws:
-            differs = f"config.evaluate.num_draws was {facts['num_draws']}, now {num_draws}"
+            differ.append(f"config.evaluate.num_draws was {facts['num_draws']}, now {num_draws}")
         for name in _FURTHER:
             wanted = config["evaluate"].get(name)
             if bool(wanted) != bool(facts.get(name)):
-                differs = f"config.evaluate.{name} is now {wanted!r}"
+                differ.append(f"config.evaluate.{name} is now {wanted!r}")
         if is_there and facts.get("reference") and facts["reference"]["weights"] != weights:
-            differs = f"config.evaluate.reference is now {reference!r}, or that was trained again"
+            differ.append(
+                f"config.evaluate.reference is now {reference!r}, or that was trained again"
+            )
         all_images = facts["preprocessing"].get("chosen_at_random_of", table.num_images)
         if table.num_images != min(num_test or all_images, all_images):
-            differs = (
+            differ.append(
                 f"config.data.num_test is now {num_test}: they are of {table.num_images:,} of "
                 f"{all_images:,} images"
             )
-        if differs:
+        if differ:
             raise EvaluationError(
-                f"The scores of {table.key} were made with other settings ({differs}); "
+                f"The scores of {table.key} were made with other settings ({'; '.join(differ)}); "
                 "run --mode=evaluate first, which makes them again."
             )

@@ -96,6 +96,9 @@ def test_section_and_pictures(found, tmp_path):
     made = trajectory.section(given)
     assert "from step 10 on" in made.html and "50 images of each set" in made.html
     assert made.numbers == found
+    assert "; the first is before any training." in made.html
+    later = evidence(tmp_path, tables, watched={k: v for k, v in STEPS.items() if k})
+    assert "before any training" not in trajectory.section(later).html
     png = given.workdir.report / "trajectory.png"
     assert png.read_bytes().startswith(b"\x89PNG")
     assert png.with_suffix(".pdf").stat().st_size > 1000

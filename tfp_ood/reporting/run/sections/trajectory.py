@@ -30,11 +30,12 @@ def section(evidence: Evidence) -> Section | None:
     drawing = draw(found, labels)
     sentences = " ".join(sentences_of(found, labels))
     counts = sorted({entry["num_images"] for entry in found["sets"].values()})
+    start = "; the first is before any training" if found["steps"][0] == 0 else ""
     caption = (
         "Above, bits/dim of the watched images (likelier is up): means and 90 % of the images. "
         "Below, AUROC of likelihood with its 95 % interval; under the line at 0.5 foreign images "
         f"are likelier. {' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))} images of "
-        "each set, one draw, scored at every checkpoint; the first is before any training."
+        f"each set, one draw, scored at every checkpoint{start}."
     )
     alt = f"Curves over training steps. {sentences}"
     figure = evidence.draw("trajectory", drawing, alt, caption)
@@ -54,7 +55,8 @@ def trajectory(
 
     Returns:
       None where nothing was scored; or `steps`, int [T], those that have all sets and finite
-      likelihoods only; and `sets`, key -> `num_images`; `mean`, `low`, `high`: mean, 5th and 95th
+      likelihoods only (all from where the last set was added, if a stopped training went on with
+      it); and `sets`, key -> `num_images`; `mean`, `low`, `high`: mean, 5th and 95th
       percentile of bits/dim, [T] each;
       and of out-of-distribution sets, of likelihood as a detector, `auroc` [T], `auroc_interval`
       [T, 2] and `prefers_from`, the step from which on likelihood prefers these images at every
