@@ -146,13 +146,6 @@ def test_a_config_file_that_fails_says_so(text, said, tmp_path, capsys):
     assert error.startswith("tfp_ood: --config: ") and said in error and error.count("\n") == 1
 
 
-def test_a_size_that_does_not_exist_is_refused(capsys):
-    path = ROOT / "configs" / "paper.py:glow,fashion_mnist,tiny"
-    assert cli.main(["main.py", f"--config={path}", "--workdir=w"]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("tfp_ood: config.size: got 'tiny'; valid is one of paper, small")
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -219,14 +212,6 @@ def test_of_a_value_that_is_given_twice_the_last_counts(tmp_path, monkeypatch, c
     shown = dict(line[2:].split(maxsplit=1) for line in lines)
     assert shown["data.out_of_distribution"].startswith(f"('folder:{tmp_path}/a, b', 'constant') ")
     assert shown["seed"].startswith("2 ") and shown["train.memory_growth"] == "True"
-
-
-def test_show_with_wrong_input_ends_with_code_2(capsys):
-    flags = [f"--config={QUICKSTART}", "--mode=show"]
-    assert cli.main(["main.py", *flags, "--config.model.num_stepz=3"]) == 2
-    assert "did you mean num_steps" in capsys.readouterr().err
-    assert cli.main(["main.py", *flags, "--config.model.num_levels=3"]) == 2
-    assert "at most 2 for images of 28x28" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("path", [QUICKSTART, ROTATED], ids=SHOWN)
@@ -296,6 +281,7 @@ def test_the_whole_loop_leaves_everything(workdir):
         "report/likelihoods.png",
         "report/likelihoods.pdf",
         "report/samples.png",
+        "report/paths.png",
         "report/roc.pdf",
         "report/terms.png",
         "report/extremes.png",

@@ -5,13 +5,15 @@ The checks fit dozens of times, so that a density that needs no training stands 
 """
 
 import dataclasses
+import gc
+import pickle
 
 import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from tests.api.tiny import CONFIG, FOREIGN, OWN
-from tfp_ood import ImageError, OutlierDetector, UserError
+from tfp_ood import ImageError, OutlierDetector, TrainingError, UserError
 from tfp_ood.api import estimator as estimator_lib
 from tfp_ood.detectors import conformal
 
@@ -41,18 +43,25 @@ def _stand_in(monkeypatch):
     monkeypatch.setattr(estimator_lib.fit_lib, "fit", made)
 
 
-CANNOT_APPLY = {}
-"""Check of scikit-learn -> why an estimator of images cannot pass it."""
-
-
 @pytest.mark.usefixtures("stand_in")
 @parametrize_with_checks(
     [OutlierDetector(value_range=None, false_alarm_rate=RATE)],
-    expected_failed_checks=lambda _: CANNOT_APPLY,
     xfail_strict=True,
 )
 def test_scikit_learn_s_checks(estimator, check):
     check(estimator)
+
+
+def test_without_a_workdir_the_model_lives_as_long_as_its_estimator():
+    made = OutlierDetector(config=CONFIG, false_alarm_rate=0.25).fit(OWN)
+    folder = made.run_.workdir
+    assert np.all(made.predict(FOREIGN) == -1) and (folder / "model").exists()
+    pickled = pickle.dumps(made)
+    del made
+    gc.collect()
+    assert not folder.exists()
+    with pytest.raises(TrainingError, match=r"is gone.* needs a workdir of its own"):
+        pickle.loads(pickled).predict(FOREIGN)
 
 
 @pytest.mark.usefixtures("stand_in")

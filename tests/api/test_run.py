@@ -18,7 +18,7 @@ from sklearn.base import clone
 
 import tfp_ood
 from tests.api.tiny import CONFIG, FOREIGN, OWN
-from tfp_ood import EvaluationError, ImageError, TrainingError, UserError, cli, signals, stages
+from tfp_ood import EvaluationError, ImageError, TrainingError, UserError, cli, stages
 from tfp_ood import config as config_lib
 from tfp_ood.api import fit as fit_lib
 from tfp_ood.api import recorded
@@ -102,6 +102,31 @@ def test_the_detector_is_the_guard_of_the_report(run, loaded):
     np.testing.assert_allclose(loaded.detector.score(FOREIGN), told["score"])
     assert list(told["score"].to_numpy() > loaded.detector.threshold) == list(flagged)
     assert all("unlikely" in words for words in told["reasons"].to_pylist())
+
+
+def test_the_guard_s_verdicts_on_a_set_that_was_scored(run):
+    """Those of its images, which need not be there."""
+    name = run.config.data.out_of_distribution[1]
+    told, expected = run.verdicts(name).to_pydict(), run.detector.predict(FOREIGN).to_pydict()
+    np.testing.assert_allclose(told.pop("score"), expected.pop("score"), 1e-6)
+    assert told == expected
+    assert run.verdicts().num_rows == 6 and run.verdicts("mnist").num_rows == 7
+    with pytest.raises(EvaluationError, match="There are no scores of kmnist"):
+        run.verdicts("kmnist")
+
+
+def test_arrays_may_have_names(tmp_path):
+    """By which pages call them, and which their scores are asked for with."""
+    config = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, num_test=8))
+    sets = {"bright": FOREIGN, "dark": FOREIGN // 8}
+    run = tfp_ood.fit({"scans": OWN}, out_of_distribution=sets, workdir=tmp_path, config=config)
+    assert [one.label for one in run.summary.datasets.values()] == ["scans", "bright", "dark"]
+    assert "trained on scans, know" in (tmp_path / "report" / "index.html").read_text()
+    assert run.scores("dark").num_rows == run.verdicts("dark").num_rows == 8
+    trained = (tmp_path / "model" / "training.json").stat().st_mtime_ns
+    again = tfp_ood.fit(OWN, out_of_distribution=FOREIGN, workdir=tmp_path, config=config)
+    assert (tmp_path / "model" / "training.json").stat().st_mtime_ns == trained
+    assert again.summary.in_set.label == "scans" and len(list((tmp_path / "arrays").iterdir())) == 3
 
 
 def test_samples_are_those_of_their_seed(run):
@@ -284,6 +309,10 @@ WRONG_FITS = {
     "config": ((OWN,), {"config": 3}, "config: got int; valid is a tfp_ood.Config"),
     "key": ((OWN,), {"config": {"modle": {}}}, "did you mean model"),
     "foreign": ((OWN,), {"out_of_distribution": "minst", "config": CONFIG}, "did you mean mnist"),
+    "two": (({"a": OWN, "b": OWN},), {}, "images: got 2 by their names; valid is one set"),
+    "label": ((OWN,), {"out_of_distribution": {"a b": FOREIGN}, "config": CONFIG}, "valid is a na"),
+    "labelled name": (({"a": "mnist"},), {}, "for a NumPy array; other sets have names of their"),
+    "channels first": ((FOREIGN.reshape(10, 1, 8, 8),), {}, r"come last, as images\.transpose\("),
     "none": ((OWN,), {"out_of_distribution": None}, "out_of_distribution: got None; valid is"),
     "itself": ((OWN,), {"out_of_distribution": OWN, "config": CONFIG}, "different names"),
 }
@@ -331,17 +360,30 @@ def test_default_configs_fit_images_of_any_shape(tmp_path):
     assert tfp_ood.default_config(tmp_path / "a.npy").data.image_shape == (8, 8, 1)
 
 
-ENDS = {"Ctrl-C": (signal.SIGINT, KeyboardInterrupt), "SIGTERM": (signal.SIGTERM, SystemExit)}
+ENDS = {
+    "Ctrl-C": (signal.SIGINT, KeyboardInterrupt, "goes on at step 1"),
+    "SIGTERM": (signal.SIGTERM, SystemExit, "143"),
+}
 
 
-@pytest.mark.parametrize(("number", "error"), ENDS.values(), ids=ENDS)
-def test_a_signal_ends_a_fit_as_python_programs_expect(number, error, monkeypatch, tmp_path):
-    def stopped(*_):
-        raise signals.Stopped(number, "at step 2 of 4")
+@pytest.mark.parametrize(("number", "error", "said"), ENDS.values(), ids=ENDS)
+def test_a_signal_ends_a_fit_as_python_programs_expect(number, error, said, monkeypatch, tmp_path):
+    """After the step; and the same call goes on."""
+    from tfp_ood.training import backups, callbacks
 
-    monkeypatch.setattr(fit_lib.stages, "run", stopped)
-    with pytest.raises(error):
-        tfp_ood.fit(OWN, workdir=tmp_path / "run", config=CONFIG)
+    end, place = callbacks.StopOnNonFinite.on_train_batch_end, open_workdir(tmp_path / "run")
+
+    def signalled(self, batch, logs=None):
+        end(self, batch, logs)
+        signal.raise_signal(number)
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr(callbacks.StopOnNonFinite, "on_train_batch_end", signalled)
+    with pytest.raises(error, match=said):
+        tfp_ood.fit(OWN, workdir=place.root, config=CONFIG)
+    assert backups.saved_step(place) == 1 and signal.getsignal(number) is before
+    monkeypatch.undo()
+    assert tfp_ood.fit(OWN, workdir=place.root, config=CONFIG).weights == place.weights
 
 
 def test_evaluation_is_recovered_from_the_tables(own_copy, monkeypatch):

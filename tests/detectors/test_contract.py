@@ -89,26 +89,31 @@ def test_tables_without_its_columns_are_not_judged(detector):
         assert not detector.is_applicable([without]) and detector.missing(without.column_names)
 
 
-def test_arithmetic_on_columns_is_the_score_in_a_graph_too(detector):
-    if isinstance(detector, ColumnDetector):
-        fitted, (judged,) = detector.fit(images(detector, 60)), images(detector, 5)
-        given = judged.columns(fitted.uses(judged.column_names))
-        np.testing.assert_array_equal(fitted.of_columns(given, np), fitted.score([judged]))
-        told = tf.function(lambda columns: fitted.of_columns(columns, tnp))(
-            {name: tf.constant(values) for name, values in given.items()}
-        )
-        assert told.dtype == tf.float64
-        np.testing.assert_allclose(told.numpy(), fitted.score([judged]), rtol=1e-9, atol=1e-9)
+OF_COLUMNS = [name for name, one in detectors.DETECTORS.items() if isinstance(one, ColumnDetector)]
 
 
-def test_a_graph_of_a_detector_that_few_images_fitted(detector):
-    if isinstance(detector, ColumnDetector):
-        for spread in (1.0, 0.0):
-            fitted, (judged,) = detector.fit(images(detector, 2, 0, spread)), images(detector, 3)
-            given = judged.columns(fitted.uses(judged.column_names))
-            tensors = {name: tf.constant(values) for name, values in given.items()}
-            told = fitted.of_columns(tensors, tnp).numpy()
-            np.testing.assert_allclose(told, fitted.score([judged]), rtol=1e-9, atol=1e-9)
+@pytest.mark.parametrize("name", OF_COLUMNS)
+def test_arithmetic_on_columns_is_the_score_in_a_graph_too(name):
+    detector = detectors.DETECTORS[name]
+    fitted, (judged,) = detector.fit(images(detector, 60)), images(detector, 5)
+    given = judged.columns(fitted.uses(judged.column_names))
+    np.testing.assert_array_equal(fitted.of_columns(given, np), fitted.score([judged]))
+    told = tf.function(lambda columns: fitted.of_columns(columns, tnp))(
+        {name: tf.constant(values) for name, values in given.items()}
+    )
+    assert told.dtype == tf.float64
+    np.testing.assert_allclose(told.numpy(), fitted.score([judged]), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.0])
+@pytest.mark.parametrize("name", OF_COLUMNS)
+def test_a_graph_of_a_detector_that_few_images_fitted(name, spread):
+    detector = detectors.DETECTORS[name]
+    fitted, (judged,) = detector.fit(images(detector, 2, 0, spread)), images(detector, 3)
+    given = judged.columns(fitted.uses(judged.column_names))
+    tensors = {name: tf.constant(values) for name, values in given.items()}
+    told = fitted.of_columns(tensors, tnp).numpy()
+    np.testing.assert_allclose(told, fitted.score([judged]), rtol=1e-9, atol=1e-9)
 
 
 def test_what_it_takes_is_enough_for_it(detector):

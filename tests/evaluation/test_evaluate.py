@@ -76,6 +76,16 @@ def test_rows_are_of_the_same_draws_at_other_temperatures(workdir):
     assert not np.array_equal(rows[0], rows[-1])
 
 
+def test_samples_are_drawn_at_the_temperature_that_is_asked_for(workdir, data_dir, tmp_path):
+    copy = open_workdir(shutil.copytree(workdir.root, tmp_path / "run"))
+    asked = dataclasses.replace(CONFIG.sample, temperature=0.2)
+    samples.sample(dataclasses.replace(CONFIG, sample=asked), copy, data_dir)
+    model = fit.load_trained(CONFIG, workdir)
+    drawn = np.load(copy.sample_images)
+    np.testing.assert_array_equal(drawn, model.sample(3, CONFIG.seed, 0.2))
+    assert not np.array_equal(drawn, np.load(workdir.sample_images))
+
+
 def test_they_are_made_again_only_for_other_sets(workdir, data_dir):
     record = workdir.samples / "samples.json"
     before = record.stat().st_mtime_ns
@@ -197,6 +207,15 @@ def test_a_reference_that_cannot_be_one_is_refused(workdir, data_dir, tmp_path):
     for path, said in ((tmp_path, "training has ended"), (workdir.root, "of another run")):
         with pytest.raises(UserError, match=f"evaluate.reference.*{said}"):
             evaluate.evaluate(asked_for(CONFIG, reference=str(path)), workdir, data_dir)
+
+
+def test_a_reference_on_images_of_another_shape_is_refused(workdir, data_dir, tmp_path):
+    other = open_workdir(shutil.copytree(workdir.root, tmp_path / "other"))
+    data = dataclasses.replace(CONFIG.data, image_shape=(32, 32, 1))
+    facts = dataclasses.replace(CONFIG, data=data).training_facts()
+    other.config.write_text(json.dumps({**json.loads(other.config.read_text()), **facts}))
+    with pytest.raises(UserError, match=r"images of shape \[28, 28, 1\]; its are \[32, 32, 1\]"):
+        evaluate.evaluate(asked_for(CONFIG, reference=str(other.root)), workdir, data_dir)
 
 
 def test_loops_count_the_bits_of_many_images(workdir, data_dir, monkeypatch):

@@ -23,7 +23,7 @@ from tfp_ood.config import (
 )
 from tfp_ood.data import pipeline
 from tfp_ood.errors import DataError, TrainingError, UserError
-from tfp_ood.training import callbacks, fit, kept, optimizers
+from tfp_ood.training import backups, callbacks, fit, kept, optimizers
 from tfp_ood.workdir import WorkDir, open_workdir
 
 
@@ -264,17 +264,29 @@ def test_determinism_is_asked_of_tensorflow_before_the_training(
 
 
 def test_weights_that_spoil_the_validation_are_not_backed_up(monkeypatch, tmp_path, data_dir):
-    given = []
+    end, workdir = callbacks.StopOnNonFinite.on_epoch_end, open_workdir(tmp_path / "run")
 
-    def stop(self, *args, callbacks, **kwargs):
-        given.extend(type(callback).__name__ for callback in callbacks)
-        raise KeyboardInterrupt
+    def spoiled(self, epoch, logs):
+        end(self, epoch, {**logs, "val_bits_per_dim": float("nan")} if epoch == 2 else logs)
 
-    monkeypatch.setattr(models.LikelihoodModel, "fit", stop)
-    with pytest.raises(KeyboardInterrupt):
-        fit.train(CONFIG, open_workdir(tmp_path / "run"), data_dir)
-    ordered = ("StopOnNonFinite", "BackupAndRestore", "StopWhenAsked")
-    assert [name for name in given if name in ordered] == list(ordered)
+    monkeypatch.setattr(callbacks.StopOnNonFinite, "on_epoch_end", spoiled)
+    with pytest.raises(TrainingError, match=r"validation became nan .* epoch 3"):
+        fit.train(CONFIG, workdir, data_dir)
+    assert backups.saved_step(workdir) == 2 * CONFIG.train.steps_per_epoch
+    monkeypatch.undo()
+    fit.train(CONFIG, workdir, data_dir)  # from there
+    assert fit.training_facts(workdir)["num_steps"] == CONFIG.train.num_steps
+
+
+def test_what_is_trained_on_is_mutated_and_held_as_the_config_says(monkeypatch, tmp_path, data_dir):
+    """For every seed in another way; what is validated is not mutated."""
+    asked, hold, mutate = [], pipeline.hold, fit.mutated
+    monkeypatch.setattr(pipeline, "hold", lambda *given: asked.append(given[1]) or hold(*given))
+    monkeypatch.setattr(fit, "mutated", lambda *given: asked.append(given[1:]) or mutate(*given))
+    train = dataclasses.replace(CONFIG.train, mutation_rate=0.3, memory_limit=12_345)
+    config = dataclasses.replace(CONFIG, train=train, seed=5)
+    fit.train(config, open_workdir(tmp_path / "run"), data_dir)
+    assert asked[0] == 12_345 and {*asked[1:]} == {(0.3, 5, 0)}
 
 
 def test_config_is_recorded(finished):

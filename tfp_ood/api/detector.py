@@ -88,7 +88,11 @@ class ImageDetector:
         Raises:
           ImageError: they are of another type or shape.
         """
-        found = self.guard.judge([self._table(images)])
+        return self.of_table(self._table(images))
+
+    def of_table(self, table: ScoreTable) -> pa.Table:
+        """The same of images that were scored, as `predict`."""
+        found = self.guard.judge([table])
         words = [
             REASON_SEPARATOR.join(reasons.of_image(found, place))
             for place in range(len(found.score))

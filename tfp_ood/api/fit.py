@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import io
 import os
 import pathlib
@@ -14,9 +13,10 @@ import ml_collections
 import numpy as np
 
 from tfp_ood import atomic, paths, signals, stages
-from tfp_ood.api.images import ImageError, as_images
+from tfp_ood.api import named
+from tfp_ood.api.named import Images
 from tfp_ood.api.run import Run
-from tfp_ood.config import Config, DataConfig, defaults, from_config_dict
+from tfp_ood.config import Config, defaults, from_config_dict
 from tfp_ood.data import places, specs
 from tfp_ood.errors import UserError
 from tfp_ood.evaluation import asked
@@ -25,19 +25,12 @@ from tfp_ood.workdir import WorkDir, open_workdir
 LARGEST = 64
 """Pixels: images with a longer side are cropped or resized, as in configs/audit.py."""
 _SMALL_SHAPE = (32, 32, 3)
-_BUFFER = 1 << 20
-
-Images = np.ndarray | str | os.PathLike[str]
-"""uint8 [N, H, W, C] or [N, H, W]; the path of a folder or .npy file as a `pathlib.Path`; or a name
-as in a config, such as "fashion_mnist" or "folder:PATH"."""
-
-_ONE = (np.ndarray, str, os.PathLike)
 
 _FIT = dataclasses.replace(
     stages.LIKELIHOOD,
     combined={**stages.LIKELIHOOD.combined, "fit": ("prepare", "train", "evaluate")},
     checks={
-        "evaluate": lambda *given: [check(*given) for check in stages.LIKELIHOOD.checks.values()]
+        "evaluate": lambda *given: [check(*given) for check in {*stages.LIKELIHOOD.checks.values()}]
     },
 )
 """Without a report, and held to what a guard needs before the training."""
@@ -47,7 +40,7 @@ def fit(
     images: Images,
     *,
     workdir: str | os.PathLike[str],
-    out_of_distribution: Images | Iterable[Images] = (),
+    out_of_distribution: Images | Mapping[str, np.ndarray] | Iterable[Images] = (),
     config: Config | Mapping[str, Any] | ml_collections.ConfigDict | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     verbose: bool = True,
@@ -62,8 +55,9 @@ def fit(
         of small sets, 40 to fit the detector (`docs/own_images.md`). An array is kept in the work
         directory.
       workdir: folder for all that the run writes.
-      out_of_distribution: sets to judge the model against, each as `images`. Without any there is
-        no report, and fewer images than a detector needs are refused.
+      out_of_distribution: sets to judge the model against, each as `images`, or several arrays by
+        what they are to be called. Without any there is no report, and fewer images than a detector
+        needs are refused.
       config: what to train; `default_config(images)` if it is not given. Its
         `data.in_distribution` is replaced by `images`, and its `data.out_of_distribution` by the
         sets that are given, if there are any.
@@ -83,10 +77,10 @@ def fit(
     paths.check_flag("workdir", os.fspath(workdir))
     place = open_workdir(workdir)
     given = default_config(images) if config is None else typed(config)
-    others = _sets(out_of_distribution)
+    others = named.sets(out_of_distribution)
     known = [_trained_on(place), *asked.noted(place).get("out_of_distribution", [])]
-    named = [_name(one, place, known) for one in (images, *others)]
-    (own, *names), files = zip(*named, strict=True)
+    called = [named.name(one, place, known) for one in (images, *others)]
+    (own, *names), files = zip(*called, strict=True)
     if not names and config is not None:
         names = given.data.out_of_distribution
     data = dataclasses.replace(given.data, in_distribution=own, out_of_distribution=tuple(names))
@@ -125,7 +119,7 @@ def default_config(images: Images) -> Config:
     Raises:
       UserError: the images are none.
     """
-    shape, change = _model_shape(_native_shape(images))
+    shape, change = _model_shape(named.native_shape(images))
     config = defaults("glow")
     config.data.image_shape = shape
     config.data.size_change = change
@@ -139,36 +133,6 @@ def default_config(images: Images) -> Config:
     config.train.warmup_steps = 50
     config.train.learning_rate = 4e-3
     return from_config_dict(config)
-
-
-def _sets(given: Any) -> list[Images]:
-    """The sets to judge against, one or several.
-
-    Raises:
-      ImageError: they are none.
-    """
-    if isinstance(given, _ONE):
-        return [given]
-    if not isinstance(given, Iterable):
-        raise ImageError(
-            f"out_of_distribution: got {given!r}; valid is a set, as images, or a list of such, "
-            "which may be empty."
-        )
-    return [*given]
-
-
-def _native_shape(images: Images) -> tuple[int | None, ...]:
-    """Height, width and channels of images, None where they differ."""
-    if isinstance(images, np.ndarray):
-        return as_images(images).shape[1:]
-    source = specs.parse(_set_name(images), "data.in_distribution")
-    if isinstance(source, specs.DatasetSpec):
-        return source.native_shape
-    if isinstance(source, specs.ArraySource):
-        return as_images(np.load(source.path, mmap_mode="r")).shape[1:]
-    if isinstance(source, specs.FolderSource):
-        return (None, None, None)
-    return DataConfig().image_shape  # computed in any
 
 
 def _model_shape(native: tuple[int | None, ...]) -> tuple[tuple[int, int, int], str]:
@@ -205,44 +169,6 @@ def typed(config: Config | Mapping[str, Any] | ml_collections.ConfigDict) -> Con
 def _trained_on(place: WorkDir) -> str:
     """The name of the set that a model was, or is being, trained on; "" where there is none."""
     return (place.trained_facts() or {}).get("data", {}).get("in_distribution", "")
-
-
-def _name(
-    images: Images, place: WorkDir, known: Iterable[str]
-) -> tuple[str, dict[pathlib.Path, np.ndarray]]:
-    """The name of a set in a config, and the file that an array is to be kept in.
-
-    In a directory that was moved, an array is still called as when it was trained on or judged:
-    by one of the names that are `known`.
-    """
-    if not isinstance(images, np.ndarray):
-        return _set_name(images), {}
-    found = np.ascontiguousarray(as_images(images))
-    digest = hashlib.sha256(str(found.shape).encode())
-    flat = found.reshape(-1)
-    for start in range(0, flat.size, _BUFFER):
-        digest.update(flat[start : start + _BUFFER])
-    path = place.arrays / f"{digest.hexdigest()[:16]}.npy"
-    name = next((one for one in known if specs.kept_array(one) == path.name), f"array:{path}")
-    return name, {path: found}
-
-
-def _set_name(images: Any) -> str:
-    """The name of a set that is no array in memory.
-
-    Raises:
-      UserError: it is none.
-    """
-    if isinstance(images, str):
-        return images
-    if not isinstance(images, os.PathLike):
-        raise ImageError(
-            f"images: got {type(images).__name__}; valid is a NumPy array, the pathlib.Path of a "
-            'folder or .npy file, or a name as in a config, such as "fashion_mnist".'
-        )
-    path = os.fspath(images)
-    kind = "array" if path.endswith(".npy") else "folder"
-    return f"{kind}:{path}"
 
 
 def _check_array(place: WorkDir, own: str) -> None:

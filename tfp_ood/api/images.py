@@ -33,7 +33,7 @@ def as_images(images: Any, image_shape: Shape | None = None) -> np.ndarray:
     if image_shape is None:
         if fault := specs.array_fault(found):
             valid = "uint8 [N, H, W, C] or [N, H, W] with N, H, W >= 1 and C = 1 or 3"
-            raise ImageError(f"images: {fault}; valid is {valid}{_scaling(found)}.")
+            raise ImageError(f"images: {fault}; valid is {valid}{_mended(found)}.")
         return found[..., np.newaxis] if found.ndim == 3 else found
     is_gray = image_shape[-1] == 1
     shaped = found[..., np.newaxis] if found.ndim == 3 and is_gray else found
@@ -47,16 +47,19 @@ def as_images(images: Any, image_shape: Shape | None = None) -> np.ndarray:
         either = f" or [N, {image_shape[0]}, {image_shape[1]}]" if is_gray else ""
         raise ImageError(
             f"images: got {found.dtype} {list(found.shape)}; valid is uint8 [N, {layout}]{either} "
-            f"with N of at least 1{_scaling(found)}."
+            f"with N of at least 1{_mended(found)}."
         )
     return shaped
 
 
-def _scaling(found: np.ndarray) -> str:
-    """How to get whole numbers from 0 to 255, where that is what is wrong."""
-    if found.dtype == np.uint8:
-        return ""
-    return ", the values from 0 (black) to 255 (white)"
+def _mended(found: np.ndarray) -> str:
+    """How to get whole numbers from 0 to 255, or channels that come last, where these are wrong."""
+    said = ""
+    if found.dtype != np.uint8:
+        said += ", the values from 0 (black) to 255 (white)"
+    if found.ndim == 4 and found.shape[1] in (1, 3) and found.shape[3] not in (1, 3):
+        said += "; channels come last, as images.transpose(0, 2, 3, 1) has them"
+    return said
 
 
 def read_pictures(

@@ -17,6 +17,7 @@ from tfp_ood import atomic, devices, paths, stages, units
 from tfp_ood.api import images as images_lib
 from tfp_ood.api import recorded
 from tfp_ood.config import Config
+from tfp_ood.data import specs
 from tfp_ood.errors import EvaluationError, TrainingError, UserError
 from tfp_ood.evaluation import tables
 from tfp_ood.evaluation.tables import ScoreTable
@@ -162,18 +163,41 @@ class Run:
         `.to_pandas()` makes it a data frame where pandas is installed.
 
         Args:
-          name: of the set as in the config, such as "mnist"; the run's own if it is not given.
+          name: of the set as in the config, such as "mnist", or what an array was called; the
+            run's own if it is not given.
           split: "test", "all", or "validation" for the run's own held-out images; by default what
             was judged.
 
         Raises:
           EvaluationError: there are no scores of it, or they are of other weights.
         """
+        places, found = self._scored(name, split)
+        read_tables(places, [found])  # refuses those of other weights
+        return tables.read_table(places.score_table(*found), "score table", lambda table: table)
+
+    def verdicts(self, name: str | None = None, split: str | None = None) -> pa.Table:
+        """What the guard says of a set that was scored, as `run.detector.predict` of its images.
+
+        Args:
+          name: see `scores`.
+          split: see `scores`.
+
+        Raises:
+          EvaluationError: see `scores`; or it was asked otherwise than the held-out images.
+          ExportError: too few images were held out for the false-alarm rate.
+        """
+        places, found = self._scored(name, split)
+        (table,) = read_tables(places, [found])
+        summary_lib.check_tables([table], [self.held_out()])
+        return self.detector.of_table(table)
+
+    def _scored(self, name: str | None, split: str | None) -> tuple[WorkDir, tuple[str, str]]:
+        """The work directory, and of a set that was scored the (name, split)."""
         places = self._current()
         own = self.config.data.in_distribution
-        name = paths.absolute_name(name or own)
-        splits = (split,) if split else ("test", "all")
-        known = self.sets
+        known, splits = self.sets, (split,) if split else ("test", "all")
+        kept = {label: one for one, _ in known if (label := specs.kept_label(one))}
+        name = paths.absolute_name(kept.get(name, name) or own)
         found = next(((name, one) for one in splits if (name, one) in known), None)
         if found is None:
             names = dict.fromkeys(one if split is None else f"{one}/{of}" for one, of in known)
@@ -184,8 +208,7 @@ class Run:
                 if known
                 else f"There are no scores in {places.scores}; --mode=evaluate makes them."
             )
-        read_tables(places, [found])  # refuses those of other weights
-        return tables.read_table(places.score_table(*found), "score table", lambda table: table)
+        return places, found
 
     @functools.cached_property
     def detector(self) -> "ImageDetector":
@@ -256,6 +279,11 @@ class Run:
     def _current(self) -> WorkDir:
         """The work directory, if the weights in it are this run's."""
         places = open_workdir(self.workdir)
+        if not places.root.exists():
+            raise TrainingError(
+                f"{places.root} is gone. A tfp_ood.OutlierDetector that is kept, or used in other "
+                "processes, needs a workdir of its own."
+            )
         if places.weights != self.weights:
             raise TrainingError(
                 f"The weights in {places.model} have been replaced or removed since this run was "

@@ -173,7 +173,10 @@ _MAX_CHANNELS = 4  # no image is as narrow as this: it is the last axis of one w
 Source = DatasetSpec | SyntheticSpec | ChangedSource | FolderSource | ArraySource
 
 
-_KEPT = re.compile(r"(?s)array:.*/arrays/(?P<file>[0-9a-f]{16}\.npy)")
+LABEL = "[A-Za-z0-9_]{1,40}"
+"""What an array that a run keeps may be called, as a regular expression."""
+
+_KEPT = re.compile(rf"(?s)array:.*/arrays/(?P<file>(?:(?P<label>{LABEL})-)?[0-9a-f]{{16}}\.npy)")
 _kept_in: contextvars.ContextVar[pathlib.Path | None] = contextvars.ContextVar(
     "arrays", default=None
 )
@@ -184,6 +187,12 @@ def kept_array(name: str) -> str:
     run is; "" for the name of any other set."""
     found = _KEPT.fullmatch(name)
     return found["file"] if found else ""
+
+
+def kept_label(name: str) -> str:
+    """What an array that a run keeps is called; "" for others."""
+    found = _KEPT.fullmatch(name)
+    return (found["label"] or "") if found else ""
 
 
 @contextlib.contextmanager

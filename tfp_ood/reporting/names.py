@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tfp_ood.data.specs import CORRUPTIONS, FLIPS, REDUCTIONS
+from tfp_ood.data.specs import CORRUPTIONS, FLIPS, REDUCTIONS, kept_label
 from tfp_ood.families import TITLES
 
 DISPLAY_NAMES = {
@@ -87,4 +87,5 @@ def _candidates(name: str, split: str) -> list[str]:
         parts = path.rstrip("/").split("/")
         shortest = ["/".join(parts[-n:]) for n in range(1, len(parts))]
         shortest += [path, name]
+        shortest = [label, *shortest] if (label := kept_label(name)) else shortest
     return [*shortest, f"{shortest[-1]} ({split})", f"{name} ({split})"]
