@@ -2,13 +2,16 @@
 
 import dataclasses
 import functools
+import json
 
 import ml_collections
 import PIL.Image
 import pytest
 
 from tfp_ood import cli, options, stages
-from tfp_ood.config import DataConfig
+from tfp_ood.config import Config, DataConfig, TrainConfig
+from tfp_ood.errors import UserError
+from tfp_ood.workdir import open_workdir
 
 CONFIG = """
 import ml_collections
@@ -83,6 +86,32 @@ def test_a_run_is_its_stages_in_order_and_others_are_asked_for(done, command):
     assert done == [("train", 5), ("report", 5)]
     assert cli.main([*command, "--mode=export"]) == 0
     assert done[2:] == [("export", 3)]
+
+
+def test_what_a_later_stage_would_refuse_is_refused_by_all_workers(tmp_path, monkeypatch):
+    """Or those that train would wait for the one that judges."""
+    done = []
+
+    def refuse(*_):
+        raise UserError("too few")
+
+    def stage(*_):
+        done.append("a stage")
+
+    experiment = dataclasses.replace(
+        stages.LIKELIHOOD,
+        stages=dict.fromkeys(stages.LIKELIHOOD.stages, stage),
+        checks={"export": refuse},
+        join=lambda *_: None,
+    )
+    config = Config(data=DATA, train=TrainConfig(strategy="multi_worker"))
+    for index in (0, 1):
+        task = {"type": "worker", "index": index}
+        text = json.dumps({"cluster": {"worker": ["a:1", "b:2"]}, "task": task})
+        monkeypatch.setenv("TF_CONFIG", text)
+        with pytest.raises(UserError, match="too few"):
+            stages.run(experiment, config, open_workdir(tmp_path / "run"), None, "audit")
+    assert done == ["a stage"] * 2  # the sets are prepared
 
 
 def test_what_to_know_of_folders_is_said_before_work(done, command, tmp_path, capsys):

@@ -100,7 +100,8 @@ class TrainConfig:
     memory_limit: float = option(0.0, low=0.0, trained=False)
     """GiB of the machine's memory, not a GPU's: training images that take less are read into it
     once, at two bytes a value while they are read and one from then on; of larger sets each pass
-    reads files, and shuffles less thoroughly. 0 for a quarter of the machine's."""
+    reads files, and shuffles less thoroughly. 0 for a quarter of the machine's; workers of which
+    some hold the images and others do not draw different batches, so say it for several."""
 
 
 _MOST_SCORED = 250  # images; more are no faster

@@ -106,6 +106,7 @@ def run(
         valid = ", ".join(experiment.modes)
         raise UserError(f"--mode: got {mode!r}; valid with this config is one of {valid}.")
     wanted = experiment.modes[mode]
+    checks = [experiment.checks[stage] for stage in wanted if stage in experiment.checks]
     if set(experiment.judging) & set(wanted) and not config.data.out_of_distribution:
         raise ConfigError("data.out_of_distribution", (), "at least one set to judge against")
     process = experiment.cluster_of(config)
@@ -126,7 +127,6 @@ def run(
             )
         if "train" in wanted and process.num_workers > 1:
             experiment.join(config, workdir)
-        checks = [experiment.checks[stage] for stage in wanted if stage in experiment.checks]
         first = next((stage for stage in wanted if stage in ("train", "evaluate")), "")
         for stage in wanted:
             before = checks if stage == first else []

@@ -142,9 +142,9 @@ def test_a_tfds_set_has_the_numbers_of_this_process(score, made, data_dir, tmp_p
     ]
     assert table.column_names == [
         *("dataset", "split", "index", "label", "log_prob", "bits_per_dim"),
-        *("log_det", "log_prob_latent", "pixel_mean", "pixel_variance"),
+        *("log_det", "log_prob_latent", "pixel_mean", "pixel_variance", "code_bits"),
         *("p_value", *sorted(f"p_value.{name}" for name in made[1].reasons)),
-        *("percentile", "code_bits", "score", "is_out_of_distribution", "reasons", "source"),
+        *("percentile", "score", "is_out_of_distribution", "reasons", "source"),
     ]
     facts = json.loads(table.schema.metadata[rows.METADATA_KEY])
     assert facts["preprocessing"] == {
@@ -231,6 +231,10 @@ def test_files_that_cannot_be_opened_are_left_out_and_listed(tmp_path):
     (told,) = sources.ReadRecords(None).process(gone)
     assert told.value["file"] == gone.path and told.value["record"] == 0
     assert told.value["reason"].startswith("it cannot be read (")
+    (tmp_path / "damaged.tfrecord.gz").write_bytes(gzip.compress(b"")[:10] + b"\xff" * 99)
+    for name in ("gone.tfrecord.gz", "damaged.tfrecord.gz"):
+        (told,) = sources.ReadRecords(None).process(FileMetadata(str(tmp_path / name), 10))
+        assert told.value["reason"].startswith("it cannot be read ("), told.value
 
 
 def test_patterns_are_those_of_names_that_are_not_there(tmp_path, monkeypatch):
@@ -295,6 +299,14 @@ def test_a_folder_and_records_whose_names_are_not_utf_8(score, tmp_path):
     assert table["source"].to_pylist() == [rf"{tmp_path}/caf\xe9/\xff.tfrecord#0"]
     assert table["dataset"].to_pylist() == [rf"{tmp_path}/caf\xe9/*.tfrecord"]
     assert [s["file"].rpartition("/")[2] for s in skipped] == [r"\xff.tfrecord", "pipe.tfrecord"]
+
+
+def test_shards_that_are_missing_are_counted_before_work(score, data_dir, tmp_path):
+    copy = shutil.copytree(data_dir, tmp_path / "data")
+    (file,) = copy.glob("fashion_mnist/*/fashion_mnist-test.tfrecord-00000-of-00001")
+    file.rename(file.with_name("fashion_mnist-test.tfrecord-00001-of-00004"))
+    code, said, *_ = score("--input=tfds:fashion_mnist", f"--data_dir={copy}")
+    assert code == 2 and "3 files are missing" in said
 
 
 def test_another_set_under_an_official_name_is_refused(score, data_dir, monkeypatch):
@@ -475,7 +487,7 @@ def test_an_export_whose_guard_tells_too_little_is_named(score, tmp_path):
     )
     Image.new("L", (28, 28)).save(tmp_path / "a.png")
     code, said, *_ = score(f"--input={tmp_path}/a.png", export=tmp_path / "export")
-    assert code == 2 and "does not tell is_out_of_distribution, p_value, code_bits, reasons" in said
+    assert code == 2 and "code_bits, is_out_of_distribution, p_value, reasons, score, as" in said
     assert "as those of earlier versions" in said
 
 

@@ -1,6 +1,7 @@
 """One file: what is in it beside the picture does not matter, and values have their white."""
 
 import io
+import struct
 import zlib
 
 import numpy as np
@@ -172,6 +173,25 @@ def test_transparent_gray_of_any_depth_stays_gray_on_black():
     assert decode_content(tiff(half, extra=[2])).tolist() == [[[100], [200]]]
     clear = chunk(b"tRNS", (257).to_bytes(2, "big"))
     assert decode_content(png(DEEP, [clear])).ravel().tolist() == [0, 0, 128, 255]
+
+
+FEW_BITS = {2: (2, 0b00_01_10_11, [0, 85, 0, 255]), 4: (5, 0x015F, [0, 17, 0, 255])}
+"""Bits of a gray PNG -> the value that is transparent, a row of four, and what it is on black."""
+
+
+@pytest.mark.parametrize("depth", FEW_BITS)
+def test_transparent_gray_of_few_bits(depth):
+    """Whose values Pillow scales, and whose transparent one it does not."""
+    key, row, values = FEW_BITS[depth]
+    packed = zlib.compress(b"\0" + row.to_bytes(depth // 2, "big"))
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", 4, 1, depth, 0, 0, 0, 0)),
+        (b"tRNS", struct.pack(">H", key)),
+        (b"IDAT", packed),
+        (b"IEND", b""),
+    ]
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+    assert decode_content(content).ravel().tolist() == values
 
 
 def test_gray_that_is_laid_on_black_already():

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tfp_ood.config import DataConfig
 from tfp_ood.data import division, duplicates, image_files
-from tfp_ood.data.pipeline import load, open_split
+from tfp_ood.data.pipeline import load, open_sets, open_split
 from tfp_ood.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -89,6 +89,29 @@ def test_the_record_counts_copies_and_those_alike():
     assert "exact copies" not in said
     flat = duplicates.prints_of(np.stack([np.full((9, 9, 1), value, np.uint8) for value in (1, 7)]))
     assert duplicates.record(flat) == {}
+
+
+def test_own_images_in_a_foreign_set_are_told_however_they_came_there(tmp_path):
+    """Through a link inside of a folder, as copies, or as an array."""
+    own, pool, foreign = (tmp_path / name for name in ("own", "pool", "foreign"))
+    for folder, images in ((pool, DIFFERENT[:6]), (foreign / "some", DIFFERENT[6:9])):
+        folder.mkdir(parents=True)
+        for number, image in enumerate(images):
+            Image.fromarray(image).save(folder / f"{number}.png")
+    own.mkdir()
+    (own / "cat").symlink_to(pool)
+    (foreign / "more").symlink_to(pool)
+    np.save(tmp_path / "a.npy", DIFFERENT[4:8])
+    names = (f"folder:{foreign}", f"array:{tmp_path / 'a.npy'}", "noise")
+    shape = DIFFERENT.shape[1:]
+    data = DataConfig(f"folder:{own}", out_of_distribution=names, image_shape=shape)
+    found = [one.preprocessing.get("shared") for one in open_sets(data, None)]
+    assert found == [
+        None, {"num_images": 9, "num_own": 6}, {"num_images": 4, "num_own": 2}, None
+    ]  # fmt: skip
+    said = image_files.remarks([data.in_distribution, *names], "error")
+    told = [line for line in said if "of the in-distribution set" in line]
+    assert len(told) == 2 and "6 of the 9 images of" in told[0] and "2 of the 4" in told[1]
 
 
 @pytest.mark.parametrize("copies", [1, 2, 3, 10])

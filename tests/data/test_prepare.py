@@ -338,12 +338,12 @@ def test_a_set_in_files_of_another_format_is_refused_before_work(found, tmp_path
     folder.mkdir(parents=True)
     (folder / "features.json").write_text("{}")
     (folder / "dataset_info.json").write_text(json.dumps({"fileFormat": found}))
-    said = rf"mnist: the files in {folder} are of TFDS's format {found}; valid is tfrecord or p"
+    said = rf"mnist: the files in {folder} are of TFDS's format {found}; valid is tfrecord"
     with pytest.raises(DataError, match=said):
         prepare.prepare(["noise", "mnist"], str(tmp_path))
     with pytest.raises(DataError, match=said):
         splits.open_split("mnist", "out", DataConfig(), str(tmp_path))
-    for read in ({"fileFormat": "tfrecord"}, {"fileFormat": "parquet"}, {}):
+    for read in ({"fileFormat": "tfrecord"}, {}):
         (folder / "dataset_info.json").write_text(json.dumps(read))
         assert prepare.missing(["mnist"], str(tmp_path)) == []
 

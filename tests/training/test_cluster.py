@@ -62,6 +62,17 @@ def test_auto_with_one_worker_is_alone(environment):
     assert cluster.kind(config("auto")) == "auto"
 
 
+def test_one_worker_or_an_empty_tf_config_is_no_cluster(environment):
+    """Which TensorFlow's own strategy takes too late, or for a text that is not JSON."""
+    environment(tf_config(["a:1"]))
+    assert cluster.kind(config("multi_worker")) == "auto"
+    assert cluster.of(config("multi_worker")) == Cluster()
+    environment("")
+    with pytest.raises(ConfigError, match="without TF_CONFIG in the environment"):
+        cluster.of(config("multi_worker"))
+    assert cluster.kind(config("auto")) == "auto" and cluster.of(config("auto")) == Cluster()
+
+
 def test_several_workers_need_tf_config(environment):
     with pytest.raises(ConfigError, match=r"train\.strategy: got 'multi_worker'.*TF_CONFIG"):
         cluster.of(config("multi_worker"))

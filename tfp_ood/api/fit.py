@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 import signal
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ from tfp_ood.workdir import WorkDir, open_workdir
 LARGEST = 64
 """Pixels: images with a longer side are cropped or resized, as in configs/audit.py."""
 _SMALL_SHAPE = (32, 32, 3)
+_PATIENCE = 600.0
 
 _FIT = dataclasses.replace(
     stages.LIKELIHOOD,
@@ -195,23 +197,50 @@ def _kept(
       UserError: the work directory is of another training, or in use.
     """
     with contextlib.ExitStack() as stack:
-        if stages.LIKELIHOOD.cluster_of(config).is_chief:  # as `stages.run`
+        is_chief = stages.LIKELIHOOD.cluster_of(config).is_chief
+        if is_chief:  # as `stages.run`
             stack.enter_context(place.locked())
         place.check(config)  # before anything is written
         new = [path for path in arrays if not path.exists()]
         for path in new:
+            if not is_chief:
+                _await(path)
+                continue
             with atomic.replacing(path) as temporary:
                 atomic.save_array(temporary, arrays[path])
     try:
         yield
     except UserError:
-        if not place.config.exists():
-            for path in new:
-                path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # other things are in there
-                place.arrays.rmdir()
-                place.root.rmdir()
+        if is_chief:
+            _forget(new, place)
         raise
+
+
+def _await(path: pathlib.Path) -> None:
+    """Waits for a file that the chief of several workers writes.
+
+    Raises:
+      UserError: it does not come.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"{path} was not written within {_PATIENCE:.0f} s by the first of the workers; all "
+                "are to be given the same images, and a workdir that all share."
+            )
+        time.sleep(0.1)
+
+
+def _forget(arrays: list[pathlib.Path], place: WorkDir) -> None:
+    """Removes arrays of a run that was refused, unless another one has begun there."""
+    with contextlib.suppress(UserError), place.locked():
+        if not place.config.exists():
+            for path in arrays:
+                path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # other things are in there
+        place.arrays.rmdir()
+        place.root.rmdir()
 
 
 @contextlib.contextmanager

@@ -66,6 +66,14 @@ def some_match(pattern: str, failure: str) -> bool:
         raise UserError(f"{failure} ({error}).") from error
 
 
+def missing_shards(pattern: str) -> int:
+    """How many of the files of this pattern are not there, by what names such as
+    `a-00000-of-00004` say."""
+    found = [one.path for one in FileSystems.match([pattern])[0].metadata_list]
+    numbers = [int(path.rpartition("-of-")[2]) for path in found if "-of-" in path]
+    return max(numbers, default=len(found)) - len(found)
+
+
 def matched(pattern: bytes) -> list[FileMetadata]:
     """The files of a pattern, which is given as the bytes of its name.
 

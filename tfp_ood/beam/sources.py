@@ -1,8 +1,10 @@
 """What --input stands for, and the encoded images in its files."""
 
+import contextlib
 import dataclasses
 import os
 import posixpath
+import zlib
 from collections.abc import Iterable
 
 import apache_beam as beam
@@ -117,6 +119,11 @@ def _parse_tfds(text: str, data_dir: str | None) -> Input:
         f"--input: there is no TFDS split {split!r} of {name} in {folder}; valid is {valid}, after "
         "python main.py --mode=prepare with the same --data_dir.",
     )
+    if lacking := remote.missing_shards(pattern):
+        raise DataError(
+            f"--input: of the split {split!r} of {name} in {folder} {lacking} files are missing; "
+            "copy them again, or move the folder away and run --mode=prepare."
+        )
     return Input(pattern, "tfrecord", name, split, spec)
 
 
@@ -167,7 +174,13 @@ class ReadRecords(beam.DoFn):
             yield skipped(Place(file.path), _IRREGULAR)
             return
         number = -1
-        with remote.local_file(file.path) as path:
+        with contextlib.ExitStack() as stack:
+            try:
+                path = stack.enter_context(remote.local_file(file.path))
+            except (OSError, EOFError, zlib.error) as error:  # it is copied, or decompressed
+                reason = getattr(error, "strerror", None) or str(error)
+                yield skipped(Place(file.path, 0), f"it cannot be read ({reason})")
+                return
             try:
                 # By bytes: TensorFlow takes texts that are UTF-8 only.
                 records = untuned(tf.data.TFRecordDataset(os.fsencode(path))).as_numpy_iterator()

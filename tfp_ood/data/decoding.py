@@ -27,6 +27,8 @@ PngImagePlugin.MAX_TEXT_CHUNK = 1 << 26
 _SIXTEEN_BIT_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 _WHITE = 65_535
 _ORIENTATION = 0x0112  # tags of EXIF and of TIFF
+_STEPS = {"L;2": 85, "L;4": 17}
+"""See `_Layout.step`."""
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO, _SIGNED = 0, 2
 _TURNS = {
@@ -44,8 +46,9 @@ _TURNS = {
 def decode(path: str) -> np.ndarray:
     """Reads an image file as uint8 [h, w, 1] (gray) or [h, w, 3] (anything else).
 
-    Turned as its EXIF orientation says; transparent images are laid on black; 16-bit gray is
-    scaled to 8 bits; palettes and CMYK become RGB; of several frames or pages the first is taken.
+    Turned as its EXIF orientation says; transparent images are laid on black (a colour that a
+    16-bit RGB file calls transparent is not looked for); 16-bit gray is scaled to 8 bits; palettes
+    and CMYK become RGB; of several frames or pages the first is taken.
 
     Raises:
       DataError: the file cannot be read as an image, is truncated, has more than 100 million
@@ -104,6 +107,8 @@ class _Layout:
     """Of values with more than 8 bits."""
     is_inverted: bool
     """Whether white is 0, of such values: Pillow turns those of 8 bits round, and no others."""
+    step: int
+    """Between the values that Pillow makes of gray with 2 or 4 bits; 1 for others."""
 
 
 def decode_any(file: str | io.BytesIO) -> Decoded:
@@ -184,7 +189,7 @@ def _layout(image: Image.Image) -> _Layout:
             raise UnreadableError(f"its pixels are {bits}-bit integers {unknown}")
         white = 2**bits - 1
         is_inverted = tags.get(_PHOTOMETRIC, _WHITE_IS_ZERO) == _WHITE_IS_ZERO
-    return _Layout(is_gray, is_deep, white, is_inverted)
+    return _Layout(is_gray, is_deep, white, is_inverted, _STEPS.get(raw_mode, 1))
 
 
 def _upright(pixels: np.ndarray, exif: Callable[[], Image.Exif]) -> np.ndarray:
@@ -213,6 +218,8 @@ def _to_uint8(image: Image.Image, layout: _Layout) -> tuple[np.ndarray, tuple[in
         return pixels.astype(np.uint8)[..., np.newaxis], deep
     if image.mode == "La":  # which becomes nothing but LA
         image = image.convert("LA")
+    if isinstance(key := image.info.get("transparency"), int) and image.mode == "L":
+        image.info["transparency"] = key * layout.step  # Pillow takes the file's own value
     if "A" in image.getbands() or "transparency" in image.info:
         layer = image.convert("RGBA")
         black = Image.new("RGBA", layer.size, (0, 0, 0, 255))

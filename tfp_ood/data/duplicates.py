@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-DUPLICATES = "duplicates"
-"""Where a set's record tells of them."""
+DUPLICATES, SHARED = "duplicates", "shared"
+"""Where a set's record tells of them, and of those that the own set holds too."""
 
 _SIDE = 8
 """Of the comparisons that make an appearance: 64 bits."""
@@ -86,6 +86,18 @@ def record(prints: Sequence[Print]) -> dict[str, Any]:
     }
 
 
+def record_of_shared(own: Sequence[Print], theirs: Sequence[Print]) -> dict[str, Any]:
+    """What a foreign set's record says of images that the own set holds too; {} where there are
+    none.
+
+    Returns:
+      `shared` -> num_images of the set, and num_own, those whose pixels are an own image's.
+    """
+    known = {one.content for one in own}
+    num_own = sum(one.content in known for one in theirs)
+    return {SHARED: {"num_images": len(theirs), "num_own": num_own}} if num_own else {}
+
+
 def _num_alike(appearances: np.ndarray) -> int:
     """How many appearances, uint64 `[N]`, differ from another one in at most two bits."""
     values, counts = np.unique(appearances, return_counts=True)
@@ -125,21 +137,32 @@ def cautions(label: str, record: Mapping[str, Any]) -> list[str]:
       label: of the set.
       record: what `record` gave, among others.
     """
-    found = record.get(DUPLICATES)
-    if not found:
-        return []
+    said = []
+    if shared := record.get(SHARED):
+        said.append(
+            f"Caution: {shared['num_own']:,} of the {shared['num_images']:,} images of {label} are "
+            "exact copies of images of the in-distribution set, training images among them: they "
+            "are not foreign."
+        )
+    if found := record.get(DUPLICATES):
+        said.append(_caution(label, found))
+    return said
+
+
+def _caution(label: str, found: Mapping[str, int]) -> str:
+    """On the copies in one set."""
     num_images, num_copies, num_alike = (
         found[key] for key in ("num_images", "num_copies", "num_alike")
     )
     if not num_copies:
-        return [
+        return (
             f"Caution: {num_alike:,} of the {num_images:,} images of {label} look very much like "
             "another of them, as pictures that were saved again do, or simple drawings. Where the "
             "set is divided they may be on different sides."
-        ]
+        )
     more = f"; {num_alike:,} more look alike and may not" if num_alike else ""
-    return [
+    return (
         f"Caution: {num_copies:,} of the {num_images:,} images of {label} are exact copies of "
         f"others, so that it has {num_images - num_copies:,} different ones. Where the set is "
         f"divided, copies stay on one side{more}."
-    ]
+    )

@@ -84,9 +84,9 @@ def list_files(path: str) -> tuple[list[str], list[str]]:
         raise error
 
     for parent, folders, files in os.walk(path, followlinks=True, onerror=fail):
-        folders[:] = sorted(
+        folders[:] = (
             folder
-            for folder in folders
+            for folder in sorted(folders)  # of two links to one folder the first is followed
             if not folder.startswith(".") and is_new(os.path.join(parent, folder))
         )
         relative = os.path.relpath(parent, path)

@@ -79,7 +79,7 @@ def remarks(names: Sequence[str], unreadable: str) -> list[str]:
     """What to know of the folders and arrays among sets before work with them: a line each.
 
     Args:
-      names: of sets, as in a config.
+      names: of sets, as in a config, the own one first.
       unreadable: as `open_folder`.
 
     Raises:
@@ -94,8 +94,28 @@ def remarks(names: Sequence[str], unreadable: str) -> list[str]:
             record = array_record(source.path)
         else:
             continue
+        if name != names[0]:
+            own = prints(names[0], unreadable)
+            shared = duplicates.record_of_shared(own, prints(name, unreadable) if own else ())
+            record = {**record, **shared}
         lines += folders.remarks(shown(source.name), record)
     return lines
+
+
+def prints(name: str, unreadable: str) -> Sequence[duplicates.Print]:
+    """The prints of the images of a folder or an array; of other sets none.
+
+    Args:
+      name: of the set, as in a config.
+      unreadable: as `open_folder`.
+
+    Raises:
+      ConfigError, DataError: as `specs.parse` and `open_folder`.
+    """
+    source = parse(name, "data")
+    if isinstance(source, FolderSource):
+        return open_folder(source.path, unreadable).prints
+    return array_prints(source.path) if isinstance(source, ArraySource) else ()
 
 
 def _stamp(path: str) -> manifest.Stamp:

@@ -21,7 +21,7 @@ from tfp_ood import atomic
 from tfp_ood.data.duplicates import Print
 from tfp_ood.workdir import slug
 
-_FORMAT = "1"
+_FORMAT = "2"
 _KEY = b"tfp_ood"
 
 Stamp = tuple[int, int, int]

@@ -30,7 +30,9 @@ def absolute(data: _Config) -> _Config:
 def check(data: DataConfig, workdir: WorkDir | None = None, key: str = _OUT) -> None:
     """Refuses names that stand for no set, sets that share images, and a run among its images.
 
-    Paths are compared as places: another spelling, or a link, is the same folder.
+    Paths are compared as places: another spelling, or a link, is the same folder. Images that sets
+    share nonetheless, through links inside of folders or as copies, are told by their pixels
+    (`pipeline.open_sets`).
 
     Args:
       data: names the sets.

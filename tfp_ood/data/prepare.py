@@ -28,7 +28,7 @@ from tfp_ood.data.specs import DatasetSpec, parse
 from tfp_ood.errors import DataError, first_line
 
 _WORK_PREFIX = ".preparing-"
-_FORMATS = ("tfrecord", "parquet")
+_FORMATS = ("tfrecord",)
 _CONNECT_SECONDS = 3.0
 _PROBE_SECONDS = 4.0
 

@@ -87,22 +87,6 @@ def open_split(name: str, role: str, data: DataConfig, data_dir: str | None) -> 
     return _OPEN[type(source)](source, role, data, data_dir)
 
 
-def open_sets(data: DataConfig, data_dir: str | None) -> list[Split]:
-    """The sets that are judged: the in-distribution test split, then every foreign set.
-
-    Args:
-      data: names them; see `open_split`.
-      data_dir: of TFDS.
-
-    Raises:
-      ConfigError: a name does not stand for a set.
-      DataError: one is not there, or cannot be brought to the model's shape.
-    """
-    in_split = open_split(data.in_distribution, "test", data, data_dir)
-    out_splits = [open_split(name, "out", data, data_dir) for name in data.out_of_distribution]
-    return [in_split, *out_splits]
-
-
 def _open_tfds(spec: DatasetSpec, role: str, data: DataConfig, data_dir: str | None) -> Split:
     plan = shaping.plan(spec.name, spec.native_shape, spec.native_shape[:2], data)
     builder = _builder(spec, data_dir)

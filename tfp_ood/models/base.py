@@ -31,9 +31,9 @@ class LikelihoodModel(SteppedModel):
     """A model of uint8 images `[B, H, W, C]` that tells their log-likelihood.
 
     Scaling and dequantization happen inside; `log_prob` is of the discrete image, in nats per
-    image, so that families compare. Subclasses define `_training_log_prob`, `_scores`, `_samples`
-    and, where the start of training depends on data, `_initialize`; they call `_finish_build`
-    at the end of their constructor.
+    image, so that families compare. Subclasses define `_training_log_prob`, `_scores`, `_samples`,
+    `_differentiable` and, where the start of training depends on data, `_initialize`; they call
+    `_finish_build` at the end of their constructor.
 
     Args:
       image_shape: (H, W, C).

@@ -41,15 +41,16 @@ class Cluster:
 
 
 def kind(config: Config) -> str:
-    """`config.train.strategy`, with `auto` decided as far as TF_CONFIG decides it.
+    """`config.train.strategy`, with `auto` and `multi_worker` decided as far as TF_CONFIG decides
+    them: a cluster of one worker is none.
 
     Raises:
       UserError: TF_CONFIG is needed and missing, or malformed.
     """
     chosen = config.train.strategy
-    if chosen == "multi_worker" or (chosen == "auto" and from_environment().num_workers > 1):
-        return "multi_worker"
-    return chosen
+    if chosen not in ("auto", "multi_worker") or not os.environ.get(ENVIRONMENT):
+        return chosen
+    return "multi_worker" if from_environment().num_workers > 1 else "auto"
 
 
 def of(config: Config) -> Cluster:
@@ -61,7 +62,7 @@ def of(config: Config) -> Cluster:
     """
     if kind(config) != "multi_worker":
         return Cluster()
-    if ENVIRONMENT not in os.environ:
+    if not os.environ.get(ENVIRONMENT):
         valid = f"auto, single or mirrored without {ENVIRONMENT} in the environment; with it, "
         raise ConfigError("train.strategy", "multi_worker", valid + _VALID)
     return from_environment()

@@ -1,7 +1,8 @@
 """What `tensorboard --logdir WORKDIR` shows, beside the curves that Keras writes.
 
 scalars   epoch_bits_per_dim of `train` and `validation`, epoch_gradient_norm, epoch_learning_rate,
-          epoch_images_per_second; sets/bits_per_dim, a line for every judged set (`trajectory`)
+          epoch_images_per_second; sets/bits_per_dim and sets/auroc_combined, a line for every
+          judged set (`trajectory`)
 images    samples, reconstructions; sets/likeliest and sets/unlikeliest
 histograms  sets/log_prob
 text      config
