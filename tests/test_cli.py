@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import runpy
 import shutil
 import subprocess
@@ -571,7 +572,7 @@ def test_too_few_images_for_the_guard_are_refused_before_training(tmp_path, data
     error = capsys.readouterr().err
     for said in (
         "config.export.false_alarm_rate: got 0.05; valid is at least 0.0715 with the 25 images of",
-        "for 0.05 set config.data.num_validation to at least 37 and have at least 148 images.",
+        "for 0.05 train with config.data.num_validation of at least 37 and at least 148 images.",
     ):
         assert said in error
     assert error.count("\n") == 1 and not (tmp_path / "run").exists()
@@ -587,9 +588,20 @@ def test_copies_are_no_held_out_images_of_their_own(tmp_path, data_dir):
     pixels = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 3), np.uint8)
     np.save(tmp_path / "mine.npy", np.tile(pixels, (4, 1, 1, 1)))
     data = DataConfig(f"array:{tmp_path / 'mine.npy'}", image_shape=(32, 32, 3))
-    said = r"at least 0\.\d+ with the \d+ different images of .* have at least 148 different images"
-    with pytest.raises(ConfigError, match=said):
-        stages._check_export(dataclasses.replace(Config(), data=data), None, data_dir)
+    config = dataclasses.replace(Config(), data=data)
+    said = (
+        r"at least 0\.\d+ with the \d+ different images of .* train with config\.data\."
+        r"num_validation of at least (\d+) and at least ([0-9,]+) images, if as many of them are co"
+    )
+    with pytest.raises(ConfigError, match=said) as refused:
+        stages._check_export(config, None, data_dir)
+    # What would do does.
+    told = re.search(said, str(refused.value)).groups()
+    held, number = (int(one.replace(",", "")) for one in told)
+    pixels = np.random.default_rng(0).integers(0, 256, (number // 4, 32, 32, 3), np.uint8)
+    np.save(tmp_path / "mine.npy", np.tile(pixels, (4, 1, 1, 1)))
+    data = dataclasses.replace(data, num_validation=held)
+    stages._check_export(dataclasses.replace(config, data=data), None, data_dir)
 
 
 def test_new_images_are_monitored_by_a_finished_run(workdir, data_dir, tmp_path, capsys):
@@ -611,11 +623,16 @@ def test_new_images_are_monitored_by_a_finished_run(workdir, data_dir, tmp_path,
     assert not (run / "audit").exists()
 
 
-def test_of_many_new_images_some_are_monitored_and_the_own_ones_stay(workdir, data_dir, tmp_path):
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_of_many_new_images_some_are_monitored_and_the_own_ones_stay(
+    is_noted, workdir, data_dir, tmp_path
+):
     run, photos = shutil.copytree(workdir, tmp_path / "run"), tmp_path / "new"
     photos_in(photos, 12)
     flags = ["--mode=monitor", f"--images=folder:{photos}", "--config.data.num_test=5"]
     before = {path: path.stat().st_mtime_ns for path in (run / "scores").iterdir()}
+    if not is_noted:
+        (run / "asked.json").unlink()
     assert cli.main(command(run, data_dir, *flags, "--config.export.false_alarm_rate=0.4")) == 0
     assert before.items() <= {p: p.stat().st_mtime_ns for p in (run / "scores").iterdir()}.items()
     (path,) = (run / "monitor").glob("*/monitor.json")

@@ -129,6 +129,33 @@ def test_arrays_may_have_names(tmp_path):
     assert again.summary.in_set.label == "scans" and len(list((tmp_path / "arrays").iterdir())) == 3
 
 
+def test_a_name_is_of_one_set_of_the_run(run):
+    """Not of one that was scored before, nor of two."""
+    kept = f"array:{run.workdir}/arrays"
+    names = {"one": f"{kept}/a-{'0' * 16}.npy", "another": f"{kept}/a-{'1' * 16}.npy"}
+    for judged, said in (
+        ((), "no scores of a in"),
+        (tuple(names.values()), "two arrays have this"),
+    ):
+        data = dataclasses.replace(run.config.data, out_of_distribution=judged)
+        loaded = dataclasses.replace(run, config=dataclasses.replace(run.config, data=data))
+        with pytest.raises(EvaluationError, match=said):
+            loaded.scores("a")
+
+
+def test_another_worker_waits_for_the_arrays_of_the_first(tmp_path, monkeypatch):
+    """And leaves none; what is wrong with other sets it refuses at once."""
+    task = {"type": "worker", "index": 1}
+    cluster = {"cluster": {"worker": ["a:1", "b:2"]}, "task": task}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(cluster))
+    monkeypatch.setattr(fit_lib, "_PATIENCE", 0.3)
+    with pytest.raises(UserError, match="did you mean mnist"):
+        tfp_ood.fit(OWN, out_of_distribution="minst", workdir=tmp_path / "run", config=CONFIG)
+    with pytest.raises(UserError, match="was not written within 0 s by the first of the workers"):
+        tfp_ood.fit(OWN, workdir=tmp_path / "run", config=CONFIG)
+    assert not (tmp_path / "run" / "arrays").exists()
+
+
 def test_samples_are_those_of_their_seed(run):
     drawn = run.sample(3, seed=4, temperature=0.7)
     assert drawn.dtype == np.uint8 and drawn.shape == (3, 8, 8, 1)
@@ -309,6 +336,11 @@ WRONG_FITS = {
     "config": ((OWN,), {"config": 3}, "config: got int; valid is a tfp_ood.Config"),
     "key": ((OWN,), {"config": {"modle": {}}}, "did you mean model"),
     "foreign": ((OWN,), {"out_of_distribution": "minst", "config": CONFIG}, "did you mean mnist"),
+    "itself, named": (
+        ({"scans": OWN},),
+        {"out_of_distribution": {"copy": OWN}, "config": CONFIG},
+        "different names",
+    ),
     "two": (({"a": OWN, "b": OWN},), {}, "images: got 2 by their names; valid is one set"),
     "label": ((OWN,), {"out_of_distribution": {"a b": FOREIGN}, "config": CONFIG}, "valid is a na"),
     "labelled name": (({"a": "mnist"},), {}, "for a NumPy array; other sets have names of their"),

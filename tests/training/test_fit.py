@@ -279,7 +279,7 @@ def test_weights_that_spoil_the_validation_are_not_backed_up(monkeypatch, tmp_pa
 
 
 def test_what_is_trained_on_is_mutated_and_held_as_the_config_says(monkeypatch, tmp_path, data_dir):
-    """For every seed in another way; what is validated is not mutated."""
+    """For every seed in another way."""
     asked, hold, mutate = [], pipeline.hold, fit.mutated
     monkeypatch.setattr(pipeline, "hold", lambda *given: asked.append(given[1]) or hold(*given))
     monkeypatch.setattr(fit, "mutated", lambda *given: asked.append(given[1:]) or mutate(*given))

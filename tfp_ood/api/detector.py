@@ -41,9 +41,10 @@ class ImageDetector:
     def __init__(self, run: "Run") -> None:
         self._run = run
         table = run.held_out()
-        self._held_out = table.without(n for n in table.statistics if n.startswith(_NOT_ASKED))
+        self.held_out = table.without(n for n in table.statistics if n.startswith(_NOT_ASKED))
+        """The scores that the guard was fitted to."""
         rate = run.config.export.false_alarm_rate
-        tables = [self._held_out]
+        tables = [self.held_out]
         self.guard: Guard = detectors.panel(tables, tables, rate).guard
         """Of score tables."""
         self._scorers: dict[bool, Scorer] = {}
@@ -114,7 +115,7 @@ class ImageDetector:
         found = in_batches(columns, checked, config.scoring_batch_size)
         log_prob = found.pop("log_prob")
         return dataclasses.replace(
-            self._held_out,
+            self.held_out,
             dataset="images",
             split="all",
             index=np.arange(len(checked)),
@@ -135,7 +136,7 @@ class ImageDetector:
             model = self._run.model  # starts TensorFlow
             from tfp_ood.evaluation import evaluate, passes
 
-            facts = self._held_out.metadata
+            facts = self.held_out.metadata
             asked = EvaluateConfig(
                 num_draws=facts["num_draws"], symmetries=facts.get("symmetries", False)
             )

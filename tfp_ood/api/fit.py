@@ -28,12 +28,11 @@ LARGEST = 64
 _SMALL_SHAPE = (32, 32, 3)
 _PATIENCE = 600.0
 
+_CHECKS = tuple(dict.fromkeys(stages.LIKELIHOOD.checks.values()))
 _FIT = dataclasses.replace(
     stages.LIKELIHOOD,
     combined={**stages.LIKELIHOOD.combined, "fit": ("prepare", "train", "evaluate")},
-    checks={
-        "evaluate": lambda *given: [check(*given) for check in {*stages.LIKELIHOOD.checks.values()}]
-    },
+    checks={"evaluate": lambda *given: [check(*given) for check in _CHECKS]},
 )
 """Without a report, and held to what a guard needs before the training."""
 
@@ -81,8 +80,12 @@ def fit(
     given = default_config(images) if config is None else typed(config)
     others = named.sets(out_of_distribution)
     known = [_trained_on(place), *asked.noted(place).get("out_of_distribution", [])]
-    called = [named.name(one, place, known) for one in (images, *others)]
-    (own, *names), files = zip(*called, strict=True)
+    called, files = [], []
+    for one in (images, *others):
+        name, file = named.name(one, place, [*known, *called])
+        called.append(name)
+        files.append(file)
+    own, *names = called
     if not names and config is not None:
         names = given.data.out_of_distribution
     data = dataclasses.replace(given.data, in_distribution=own, out_of_distribution=tuple(names))
@@ -96,6 +99,9 @@ def fit(
     with contextlib.ExitStack() as stack:
         for context in (_shown(verbose), _stoppable(), atomic.full_disk_named()):
             stack.enter_context(context)
+        for name in (name for name in called if not specs.kept_array(name)):
+            key = "data.in_distribution" if name is own else "data.out_of_distribution"
+            specs.parse(name, key)  # what all workers refuse, and not the first alone
         stack.enter_context(_kept(arrays, made, place))
         places.check(made.data, place)
         experiment, mode = (stages.LIKELIHOOD, "run") if names else (_FIT, "fit")

@@ -188,7 +188,7 @@ class Run:
         """
         places, found = self._scored(name, split)
         (table,) = read_tables(places, [found])
-        summary_lib.check_tables([table], [self.held_out()])
+        summary_lib.check_tables([table], [self.detector.held_out])
         return self.detector.of_table(table)
 
     def _scored(self, name: str | None, split: str | None) -> tuple[WorkDir, tuple[str, str]]:
@@ -196,8 +196,16 @@ class Run:
         places = self._current()
         own = self.config.data.in_distribution
         known, splits = self.sets, (split,) if split else ("test", "all")
-        kept = {label: one for one, _ in known if (label := specs.kept_label(one))}
-        name = paths.absolute_name(kept.get(name, name) or own)
+        if name and name not in {one for one, _ in known}:
+            labelled = [
+                one
+                for one in (own, *self.config.data.out_of_distribution)
+                if specs.kept_label(one) == name
+            ]
+            if len(labelled) > 1:
+                raise EvaluationError(f"{name}: two arrays have this name: {', '.join(labelled)}.")
+            name = labelled[0] if labelled else name
+        name = paths.absolute_name(name or own)
         found = next(((name, one) for one in splits if (name, one) in known), None)
         if found is None:
             names = dict.fromkeys(one if split is None else f"{one}/{of}" for one, of in known)
@@ -281,8 +289,8 @@ class Run:
         places = open_workdir(self.workdir)
         if not places.root.exists():
             raise TrainingError(
-                f"{places.root} is gone. A tfp_ood.OutlierDetector that is kept, or used in other "
-                "processes, needs a workdir of its own."
+                f"{places.root} is gone. If it was of a tfp_ood.OutlierDetector without a workdir: "
+                "one that is kept, or used in other processes, needs one."
             )
         if places.weights != self.weights:
             raise TrainingError(

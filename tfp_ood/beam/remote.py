@@ -7,6 +7,7 @@ All access goes through Beam's FileSystems, so that one set of credentials and e
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -70,8 +71,8 @@ def missing_shards(pattern: str) -> int:
     """How many of the files of this pattern are not there, by what names such as
     `a-00000-of-00004` say."""
     found = [one.path for one in FileSystems.match([pattern])[0].metadata_list]
-    numbers = [int(path.rpartition("-of-")[2]) for path in found if "-of-" in path]
-    return max(numbers, default=len(found)) - len(found)
+    numbers = [int(match[1]) for path in found if (match := re.search(r"-of-(\d+)$", path))]
+    return max(numbers, default=0) - len(numbers)
 
 
 def matched(pattern: bytes) -> list[FileMetadata]:

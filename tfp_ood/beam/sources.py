@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import os
 import posixpath
-import zlib
 from collections.abc import Iterable
 
 import apache_beam as beam
@@ -177,7 +176,8 @@ class ReadRecords(beam.DoFn):
         with contextlib.ExitStack() as stack:
             try:
                 path = stack.enter_context(remote.local_file(file.path))
-            except (OSError, EOFError, zlib.error) as error:  # it is copied, or decompressed
+            # It may be copied, or decompressed, which each format does with errors of its own.
+            except Exception as error:
                 reason = getattr(error, "strerror", None) or str(error)
                 yield skipped(Place(file.path, 0), f"it cannot be read ({reason})")
                 return

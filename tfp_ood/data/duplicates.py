@@ -86,18 +86,6 @@ def record(prints: Sequence[Print]) -> dict[str, Any]:
     }
 
 
-def record_of_shared(own: Sequence[Print], theirs: Sequence[Print]) -> dict[str, Any]:
-    """What a foreign set's record says of images that the own set holds too; {} where there are
-    none.
-
-    Returns:
-      `shared` -> num_images of the set, and num_own, those whose pixels are an own image's.
-    """
-    known = {one.content for one in own}
-    num_own = sum(one.content in known for one in theirs)
-    return {SHARED: {"num_images": len(theirs), "num_own": num_own}} if num_own else {}
-
-
 def _num_alike(appearances: np.ndarray) -> int:
     """How many appearances, uint64 `[N]`, differ from another one in at most two bits."""
     values, counts = np.unique(appearances, return_counts=True)
@@ -141,7 +129,7 @@ def cautions(label: str, record: Mapping[str, Any]) -> list[str]:
     if shared := record.get(SHARED):
         said.append(
             f"Caution: {shared['num_own']:,} of the {shared['num_images']:,} images of {label} are "
-            "exact copies of images of the in-distribution set, training images among them: they "
+            "exact copies of images of the in-distribution set, perhaps of training images: they "
             "are not foreign."
         )
     if found := record.get(DUPLICATES):

@@ -95,23 +95,36 @@ def remarks(names: Sequence[str], unreadable: str) -> list[str]:
         else:
             continue
         if name != names[0]:
-            own = prints(names[0], unreadable)
-            shared = duplicates.record_of_shared(own, prints(name, unreadable) if own else ())
-            record = {**record, **shared}
+            record = {**record, **record_of_shared(names[0], name, unreadable)}
         lines += folders.remarks(shown(source.name), record)
     return lines
 
 
-def prints(name: str, unreadable: str) -> Sequence[duplicates.Print]:
-    """The prints of the images of a folder or an array; of other sets none.
+def record_of_shared(own: str, name: str, unreadable: str) -> dict[str, Any]:
+    """What a foreign set's record says of images that the own set holds too; {} where there are
+    none, or one of the two is no folder or array.
 
     Args:
-      name: of the set, as in a config.
+      own: the name of the in-distribution set, as in a config.
+      name: of the foreign set.
       unreadable: as `open_folder`.
+
+    Returns:
+      `shared` -> num_images of the set, and num_own, those whose pixels are an own image's.
 
     Raises:
       ConfigError, DataError: as `specs.parse` and `open_folder`.
     """
+    if not (known := {one.content for one in _prints(own, unreadable)}):
+        return {}
+    theirs = _prints(name, unreadable)
+    num_own = sum(one.content in known for one in theirs)
+    about = {"num_images": len(theirs), "num_own": num_own}
+    return {duplicates.SHARED: about} if num_own else {}
+
+
+def _prints(name: str, unreadable: str) -> Sequence[duplicates.Print]:
+    """Of the images of a folder or an array; of other sets none."""
     source = parse(name, "data")
     if isinstance(source, FolderSource):
         return open_folder(source.path, unreadable).prints

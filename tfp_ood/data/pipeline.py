@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from tfp_ood import devices
 from tfp_ood.config import DataConfig
-from tfp_ood.data import duplicates, folders, image_files
+from tfp_ood.data import folders, image_files
 from tfp_ood.data.splits import ROLES as ROLES
 from tfp_ood.data.splits import Split as Split
 from tfp_ood.data.splits import open_split as open_split
@@ -42,7 +42,7 @@ _WHOLE = Shard()
 def open_sets(data: DataConfig, data_dir: str | None) -> list[Split]:
     """The sets that are judged: the in-distribution test split, then every foreign set.
 
-    Of a folder or an array the record says how many of its images are own ones too (`duplicates`).
+    Of a folder or an array the record says how many of its images are own ones too.
 
     Args:
       data: names them; see `open_split`.
@@ -53,11 +53,11 @@ def open_sets(data: DataConfig, data_dir: str | None) -> list[Split]:
       DataError: one is not there, or cannot be brought to the model's shape.
     """
     in_split = open_split(data.in_distribution, "test", data, data_dir)
-    found, own = [in_split], image_files.prints(data.in_distribution, data.unreadable)
+    found = [in_split]
     for name in data.out_of_distribution:
         split = open_split(name, "out", data, data_dir)
-        theirs = image_files.prints(name, data.unreadable) if own else []
-        split.preprocessing.update(duplicates.record_of_shared(own, theirs))
+        shared = image_files.record_of_shared(data.in_distribution, name, data.unreadable)
+        split.preprocessing.update(shared)
         found.append(split)
     return found
 

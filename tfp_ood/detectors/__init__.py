@@ -36,7 +36,6 @@ __all__ = [
     "COMBINED",
     "DETECTORS",
     "LIKELIHOOD",
-    "OF_PIXELS",
     "ColumnDetector",
     "Detector",
     "Panel",
@@ -69,8 +68,8 @@ _MEMBERS = tuple(one for one in _ALONE.values() if one.is_combined)
 DETECTORS: dict[str, Detector] = {**_ALONE, Combined.name: Combined(_MEMBERS)}
 """Name in `summary.json` -> detector, not fitted."""
 
-OF_PIXELS = ("pixel_mean", "pixel_variance")
-"""Columns of the image alone (`evaluation.images`), which no detector needs and copies share."""
+_OF_IMAGES, _DIGITS = ("pixel_mean", "pixel_variance", "code_bits"), 6
+"""Columns of the image alone, which copies share."""
 
 LIKELIHOOD = Likelihood.name
 """The detector whose failure the paper is about, and which the sentences of the pages are about."""
@@ -156,14 +155,15 @@ def joined(fitted: Mapping[str, Detector]) -> dict[str, Detector]:
 def different(table: ScoreTable) -> ScoreTable:
     """A table without copies: of images that are the same the first alone.
 
-    They are told by the mean and the variance of their pixels, which are exact. The division of a
-    set keeps copies on one side (`data.division`), so that a held-out image that is there many
-    times is one picture that other images are compared with, not many.
+    They are told by what depends on the image alone: mean and variance of the pixels, which mirror
+    images share, and the length under a code, which those do not. The division of a set keeps
+    copies on one side (`data.division`), so that a held-out image that is there many times is one
+    picture that other images are compared with, not many.
     """
-    known = [table.statistics[name] for name in OF_PIXELS if name in table.statistics]
-    if len(known) < len(OF_PIXELS):
+    if not set(_OF_IMAGES) <= set(table.statistics):
         return table
-    _, first = np.unique(np.stack(known, 1), axis=0, return_index=True)
+    columns = np.stack([table.statistics[name] for name in _OF_IMAGES], 1)
+    _, first = np.unique(columns.round(_DIGITS), axis=0, return_index=True)
     return table if len(first) == table.num_images else table.take(np.sort(first))
 
 

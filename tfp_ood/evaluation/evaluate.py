@@ -158,8 +158,7 @@ def _open_sets(config: Config, workdir: WorkDir, data_dir: str | None) -> _Sets:
     sets = pipeline.open_sets(config.data, data_dir)
     name = config.data.in_distribution
     if config.is_monitoring:  # `num_test` is of the new images; the own ones stay what they are
-        was = {key: n for key, n in asked.noted(workdir).items() if key == "num_test"}
-        data = dataclasses.replace(config.data, **was)
+        data = dataclasses.replace(config.data, num_test=_own_num_test(workdir, name))
         sets[0] = pipeline.open_split(name, "test", data, data_dir)
     workdir.check_images(sets[0].version)
     sets.append(pipeline.open_split(name, "validation", config.data, data_dir))
@@ -180,6 +179,16 @@ def _open_sets(config: Config, workdir: WorkDir, data_dir: str | None) -> _Sets:
         (split, workdir.score_table(split.name, split.split), tables.score_metadata(split, **facts))
         for split in sets
     ]
+
+
+def _own_num_test(workdir: WorkDir, name: str) -> int:
+    """How many of the own test images were judged, 0 for all."""
+    if (noted := asked.noted(workdir).get("num_test")) is not None:
+        return noted
+    facts = tables.facts_of(workdir.score_table(name, "test"))
+    is_current = facts.get("weights") == workdir.weights
+    is_part = is_current and "chosen_at_random_of" in facts.get("preprocessing", {})
+    return facts["num_images"] if is_part else 0
 
 
 def _is_current(path: pathlib.Path, metadata: Mapping[str, Any]) -> bool:

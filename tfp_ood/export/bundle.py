@@ -30,14 +30,17 @@ def check_held_out(config: Config, data_dir: str | None) -> None:
     lowest, fewest = conformal.limits(-(-count // 2), rate)
     needed = 2 * fewest - 1  # of an odd number the half of the threshold has more
     if count < needed:
-        kind = "images" if count == split.num_images else "different images"
+        different = "different " if count < split.num_images else ""
+        with_copies = -(-needed * split.num_images // count)
         valid = (
-            f"at least {lowest:g} with the {count:,} {kind} of {name} that are held out for "
-            "validation, of which one half fits the detectors and the other sets the "
-            f"threshold; for {rate:g} set config.data.num_validation to at least {needed:,}"
+            f"at least {lowest:g} with the {count:,} {different}images of {name} that are held out "
+            "for validation, of which one half fits the detectors and the other sets the "
+            f"threshold; for {rate:g} train with config.data.num_validation of at least "
+            f"{with_copies:,}"
         )
         if split.version:  # files of a person's own, of which only a part is held out
-            valid += f" and have at least {division.fewest_images(needed):,} {kind}"
+            valid += f" and at least {division.fewest_images(with_copies):,} images"
+            valid += ", if as many of them are copies" if different else ""
         raise ConfigError("export.false_alarm_rate", rate, valid)
 
 
@@ -65,8 +68,9 @@ def write_export(config: Config, workdir: WorkDir, data_dir: str | None) -> path
     tables, held_out = evaluate.current_tables(config, workdir, data_dir)
     model = fit.load_trained(config, workdir)
     num_draws = held_out.metadata["num_draws"]  # as the tables were scored: 1 for exact likelihoods
-    rate, of_pixels = config.export.false_alarm_rate, {*detectors.OF_PIXELS}
-    lacks = set(held_out.statistics) - saved_model.computable(model, num_draws) - of_pixels
+    rate = config.export.false_alarm_rate
+    held_out = detectors.different(held_out)  # while there are the columns that tell
+    lacks = set(held_out.statistics) - saved_model.computable(model, num_draws)
     exported = judged_without(lacks, tables, held_out, rate)
     guard = exported.panel.guard
     full = judged(tables, held_out, rate)

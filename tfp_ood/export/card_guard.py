@@ -76,7 +76,7 @@ def _false_alarms(judged: Judged) -> str:
 
 
 def _outcome(entry: SetSummary) -> str:
-    share = round(entry.flagged, 2)
+    share = round(entry.flagged, 3)
     if share >= CAUGHT:
         outcome = f"Catches {entry.label}"
     elif share >= MISSED:

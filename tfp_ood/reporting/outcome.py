@@ -8,8 +8,8 @@ from tfp_ood.reporting.summary import SetSummary, Summary
 
 _INDISTINCT = (0.45, 0.55)  # AUROC closer to a coin's 0.5 than anyone would build on
 CAUGHT, MISSED = 0.95, 0.5
-"""Shares of a foreign set, and AUROCs: what is caught, and what mostly passes. Both are compared
-with the two digits that are shown, so that "AUROC 0.95" is never "in part"."""
+"""Shares of a foreign set, and AUROCs: what is caught, and what mostly passes. They are compared
+with the digits that a page shows, so that "AUROC 0.95" is never "in part"."""
 _HANDFUL = 30
 """Images, of fewer of which bootstrap intervals are narrower than they should be."""
 _SAME_BITS = 0.005  # differences that round to 0.00 bits/dim

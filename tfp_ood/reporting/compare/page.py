@@ -77,7 +77,7 @@ def _on_likelihood(pairs: _Pairs) -> list[str]:
     judged = sorted(((one.about.likelihood, name) for one, name in pairs), key=_by_auroc)
     named = [f"{name}, {auroc_words(metrics)}" for metrics, name in judged]
     num_failed = sum(metrics["auroc_interval"][1] < 0.5 for metrics, _ in judged)
-    num_caught = sum(round(metrics["auroc"], 2) >= CAUGHT for metrics, _ in judged)
+    num_caught = sum(round(metrics["auroc"], 3) >= CAUGHT for metrics, _ in judged)
     first = (
         f"In {num_failed} of {len(pairs)} pairs of a model and a foreign set likelihood prefers "
         "the foreign images (AUROC below 0.5 with its whole interval); lowest is "
@@ -95,7 +95,7 @@ def _on_the_guard(pairs: _Pairs) -> list[str]:
     combined = [(one.about.combined, name) for one, name in pairs if one.about.combined]
     sentences = []
     if guarded:
-        num_caught = sum(round(share, 2) >= CAUGHT for share, _ in guarded)
+        num_caught = sum(round(share, 3) >= CAUGHT for share, _ in guarded)
         share, name = min(guarded)
         sentences.append(
             f"The guard catches at least {percent(CAUGHT)} of the foreign images in {num_caught} "

@@ -8,6 +8,7 @@ import numpy as np
 
 from tfp_ood import atomic, detectors
 from tfp_ood.config import MonitorConfig
+from tfp_ood.data import folders
 from tfp_ood.detectors import drift
 from tfp_ood.detectors.guard import Judgement
 from tfp_ood.reporting import html, names, reasons
@@ -96,9 +97,20 @@ def judge(
     )
     calibration = guard.combined.calibration
     weights = own.metadata["weights"]
-    there = new.metadata["preprocessing"].get("chosen_at_random_of", new.num_images)
+    record = new.metadata["preprocessing"]
+    there = record.get("chosen_at_random_of", new.num_images)
+    of_files = folders.cautions(new_label, record)
     return Found(
-        new_label, own_label, of_new, of_own, calibration, compared, config, weights, there
+        new_label,
+        own_label,
+        of_new,
+        of_own,
+        calibration,
+        compared,
+        config,
+        weights,
+        there,
+        of_files,
     )
 
 

@@ -39,6 +39,8 @@ class Found:
     """`weights_id` of the model."""
     num_there: int
     """New images in all; with `data.num_test` some of them, chosen at random, are judged."""
+    of_files: list[str]
+    """What to know of the files of the new images, in sentences."""
 
     @property
     def expected(self) -> tuple[int, int]:
@@ -152,7 +154,7 @@ def _named(found: Found) -> str:
 
 
 def _cautions(found: Found) -> list[str]:
-    said: list[str] = []
+    said = [*found.of_files]
     if found.num_there > found.num_new:
         said.append(
             f"Caution: {found.num_new:,} of the {found.num_there:,} images were judged, chosen at "
