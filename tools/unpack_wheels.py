@@ -125,7 +125,7 @@ def install(wheels: pathlib.Path, requirement: str, venv: pathlib.Path) -> pathl
     pip = [sys.executable, "-m", "pip", "--python", str(python)]  # takes less time than its own
     for name, command in (
         ("venv", [sys.executable, "-m", "venv", "--without-pip", str(venv)]),
-        ("pip", [*pip, "install", "--quiet", *index, requirement]),
+        ("pip", [*pip, "install", "--quiet", "--no-compile", *index, requirement]),
     ):
         status = subprocess.run(command).returncode
         if status:

@@ -6,7 +6,8 @@ other, and are timed one after the other.
 
   --smoke          tiny sizes on CPUs, logical ones in the place of two GPUs
   --only=A,B       parts, by the first words of their names
-  --limit_s=240    when what still runs is ended, and counted as wrong
+  --limit_s=240    when what still runs is ended, and counted as wrong; what is not prepared after
+                   three fifths of it is, so that the others have time
   --jobs=N         parts that prepare beside each other; by default half as many as cores
   --write-figures  writes figures.json, the likelihoods of this machine's CPU, and checks nothing
 """
@@ -35,7 +36,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 LIMIT_SECONDS = 240
 _WITHOUT_GPU = {"CUDA_VISIBLE_DEVICES": "-1"}
 _MOST_JOBS = 8
-_TAIL = 300  # letters of an error
+_TAIL, _WHOLE_TAIL = 300, 4000  # letters of an error, in the table and below it
+_TO_PREPARE = 0.6  # of the limit
+_CARD_SECONDS = 60
 
 
 class Worker:
@@ -50,7 +53,7 @@ class Worker:
     def __init__(self, name: str, command: Sequence[str], changes: dict[str, str]):
         self.name, self._command, self._changes = name, command, changes
         self._process: subprocess.Popen | None = None
-        self._ended, self._errors = False, io.StringIO()
+        self._ended, self._is_ready, self._errors = False, False, io.StringIO()
         self._lock = threading.Lock()  # so that none starts while all are ended
 
     def prepare(self) -> bool:
@@ -68,7 +71,8 @@ class Worker:
                 stderr=self._errors,
                 text=True,
             )
-        return self._read(READY) is not None
+        self._is_ready = self._read(READY) is not None
+        return self._is_ready
 
     def finish(self) -> list[Row]:
         """Lets it go on, and returns its rows; one that says what happened where it has none."""
@@ -83,9 +87,11 @@ class Worker:
         self._process.wait()
         return [Row(*values) for values in json.loads(text)]
 
-    def end(self) -> None:
-        """Ends it, or keeps it from starting."""
+    def end(self, unless_ready: bool = False) -> None:
+        """Ends it, or keeps it from starting; not what is prepared, if that is said."""
         with self._lock:
+            if unless_ready and self._is_ready:
+                return
             self._ended = True
             if self._process is not None and self._process.poll() is None:
                 self._process.kill()
@@ -98,28 +104,34 @@ class Worker:
         self._process.wait()
         return None
 
+    def errors(self) -> str:
+        """The end of what it wrote to standard error."""
+        self._errors.seek(0)
+        return self._errors.read().strip()[-_WHOLE_TAIL:]
+
     def _why(self) -> str:
         if self._process is None:
             return "no time was left"
-        self._errors.seek(0)
-        said = self._errors.read().strip()[-_TAIL:]
-        return f"exit status {self._process.returncode}: {said}"
+        return f"exit status {self._process.returncode}: {self.errors()[-_TAIL:]}"
 
 
 @contextlib.contextmanager
 def ended_after(seconds: float, workers: Sequence[Worker]) -> Iterator[None]:
-    """Ends all workers after so many seconds, and at the end in any case."""
+    """Ends all workers after so many seconds, those that are not prepared after a part of them, and
+    all at the end in any case."""
 
-    def end() -> None:
+    def end(unless_ready: bool = False) -> None:
         for worker in workers:
-            worker.end()
+            worker.end(unless_ready)
 
-    timer = threading.Timer(seconds, end)
-    timer.start()
+    timers = threading.Timer(seconds, end), threading.Timer(_TO_PREPARE * seconds, end, [True])
+    for timer in timers:
+        timer.start()
     try:
         yield
     finally:
-        timer.cancel()
+        for timer in timers:
+            timer.cancel()
         end()
 
 
@@ -143,10 +155,23 @@ def card_name(changes: dict[str, str]) -> str:
     """
     command = [sys.executable, "-m", "tests.gpu.worker", CARD]
     environment = {**os.environ, **changes}
-    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    try:
+        told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True,
+                              timeout=_CARD_SECONDS)  # fmt: skip
+    except subprocess.TimeoutExpired:
+        sys.exit(f"TensorFlow did not start within {_CARD_SECONDS} s.")
     if told.returncode:
-        sys.exit(f"TensorFlow did not start: {told.stderr.strip()[-_TAIL:]}")
-    return told.stdout.strip()
+        sys.exit(f"TensorFlow did not start: {told.stderr.strip()[-_WHOLE_TAIL:]}")
+    card = told.stdout.strip()
+    if card == NO_CARD and changes != _WITHOUT_GPU:
+        print(told.stderr.strip()[-_WHOLE_TAIL:], file=sys.stderr)  # TensorFlow's reasons
+    return card
+
+
+def _one_gpu() -> dict[str, str]:
+    """The first GPU of several: of more, parts that divide one would mean others."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+    return {"CUDA_VISIBLE_DEVICES": given.split(",")[0]}
 
 
 def chosen(only: str) -> list[str]:
@@ -184,7 +209,7 @@ def main(words: Sequence[str]) -> int:
 
         agreement.write()
         return 0
-    changes = _WITHOUT_GPU if given.smoke else {}
+    changes = _WITHOUT_GPU if given.smoke else _one_gpu()
     card = card_name(changes)
     if card == NO_CARD and not given.smoke:
         print("TensorFlow sees no GPU; --smoke tries the same on CPUs.", file=sys.stderr)
@@ -200,6 +225,10 @@ def main(words: Sequence[str]) -> int:
     tensorflow = f"TensorFlow {facts['versions']['tensorflow']}"
     print(f"{card}; {where}; {tensorflow}; {facts['date']}")
     print(markdown(rows))
+    failed = {row.part for row in rows if row.ok is False}
+    for worker in workers:
+        if worker.name in failed and (said := worker.errors()):
+            print(f"{worker.name} said:\n{said}\n", file=sys.stderr)
     right = all_right(rows)
     print("all right" if right else "SOMETHING IS WRONG")
     return 0 if right else 1

@@ -49,8 +49,14 @@ def test_what_takes_too_long_is_ended_and_wrong():
     hangs = worker("import time; time.sleep(600)")
     waits = worker(GOOD)
     rows = command.run([hangs, waits], 1, 0.5)
-    assert [row.ok for row in rows] == [False, False, False]
+    assert [row.ok for row in rows] == [False, False, True]
     assert rows[0].found.startswith("exit status -9") and rows[1].found == "no time was left"
+
+
+def test_what_is_not_prepared_in_time_is_ended_and_others_finish():
+    hangs = worker("import time; time.sleep(600)")
+    rows = command.run([hangs, worker(GOOD)], 2, 5.0)
+    assert [row.ok for row in rows] == [False, True, True]
 
 
 def test_exit_status_tells_what_was_found(monkeypatch, capsys):

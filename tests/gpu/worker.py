@@ -17,19 +17,21 @@ ROWS = "ROWS "
 def main(words: Sequence[str]) -> None:
     """Prepares a part, waits, and finishes it."""
     name, smoke = words[0], "--smoke" in words[1:]
-    from tests.gpu import machine, parts
+    from tests.gpu import parts
     from tfp_ood import devices
 
-    devices.leave_out_keras_3()
+    devices.leave_out_keras_3()  # before anything imports TensorFlow
     devices.share_gpus()
+    if name == CARD:  # with TensorFlow's own notes, which say why there is no GPU
+        from tests.gpu import machine
+
+        print(machine.card(), flush=True)
+        return
     if name in parts.NEEDS_TWO:
         from tests.gpu import mirrored
 
         mirrored.divide_device()
     devices.start_tensorflow()
-    if name == CARD:
-        print(machine.card(), flush=True)
-        return
     finish = parts.prepare(name, smoke)
     print(READY, flush=True)
     sys.stdin.readline()
