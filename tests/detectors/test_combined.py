@@ -122,6 +122,17 @@ def test_a_member_of_one_family_alone_is_not_asked_of_others():
     assert combined.fit([flows]).asked == ("first", "second")
 
 
+def test_what_tells_a_family_is_no_column_that_a_member_must_take():
+    class OfFlows(Second):
+        combined_with = ("log_det",)
+
+    combined, flows = Combined((First(), OfFlows())), with_columns(images(), log_det=np.zeros(SIZE))
+    fitted = combined.fit([flows])
+    assert fitted.asked == ("first", "second")
+    assert combined.uses(flows.column_names) == fitted.uses(()) == ("first", "second", "log_det")
+    assert combined.fit([images()]).asked == ("first",)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_few_images_are_enough_for_finite_scores(count):
     combined = Combined((First(), Second())).fit([images(count=count)])

@@ -250,12 +250,12 @@ def test_what_calls_python_is_refused(tmp_path, monkeypatch):
 
 def test_a_guard_of_what_the_graph_does_not_tell_is_refused(tmp_path):
     model, rng = contracts.initialized(CASES["glow"]), np.random.default_rng(0)
-    names = ("log_prob", "code_bits", "symmetry.flipped")
+    names = ("log_prob", "code_bits", "log_det", "symmetry.flipped")
     guard = guard_of({name: rng.normal(size=80) for name in names}, RATE)
     with pytest.raises(ExportError, match=r"its detector combined needs symmetry.flipped, which"):
         saved_model.write(tmp_path / "m", model, 1, guard)
-    assert names[2] not in saved_model.computable(model, 1)
-    assert {*names[:2], "log_det", "mean.level_1"} <= saved_model.computable(model, 1)
+    assert names[3] not in saved_model.computable(model, 1)
+    assert {*names[:3], "mean.level_1"} <= saved_model.computable(model, 1)
 
 
 def distributions(root):

@@ -38,8 +38,8 @@ class Detector(abc.ABC):
     is_combined: ClassVar[bool] = False
     """Whether `combined` asks it: a detector of single models that says something of its own."""
     combined_with: ClassVar[tuple[str, ...]] = ()
-    """Columns of which it must take one for `combined` to ask it: only models that have one make
-    it say something of its own."""
+    """Columns of which a table must have one for `combined` to ask it: only models that have one
+    make it say something of its own."""
 
     def reason(self, is_high: bool) -> str:
         """Why an image is foreign whose score is too high, or where that counts too low."""

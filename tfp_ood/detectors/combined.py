@@ -36,7 +36,9 @@ class Combined(FittedDetector):
         """The columns of all members that can judge."""
         if self.columns:
             return self.columns
-        return tuple(dict.fromkeys(name for one in self._asked(names) for name in one.uses(names)))
+        asked = self._asked(names)
+        told = (name for one in asked for name in one.combined_with if name in names)
+        return tuple(dict.fromkeys([*(n for one in asked for n in one.uses(names)), *told]))
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -53,11 +55,10 @@ class Combined(FittedDetector):
 
     def _asked(self, names: Collection[str]) -> list[ColumnDetector]:
         """The members that can judge tables with these columns, and are to."""
-        takes = ((one, one.uses(names)) for one in self._members)
         return [
             one
-            for one, found in takes
-            if found and (not one.combined_with or {*one.combined_with} & {*found})
+            for one in self._members
+            if one.uses(names) and (not one.combined_with or {*one.combined_with} & {*names})
         ]
 
     def of_columns(self, columns: Mapping[str, Any], xp: types.ModuleType) -> Any:

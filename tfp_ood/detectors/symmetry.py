@@ -27,7 +27,8 @@ class Symmetry(FittedDetector):
 
     Cost: the columns of `evaluate.symmetries`, seven further scorings of every image, three of
     those that are not square. Blind to images that are symmetric themselves, and of no use
-    where own images have no right way up.
+    where own images have no right way up. `combined` asks it of flows and VAEs: with what it joins
+    of a PixelCNN it takes away more than it brings (docs/detectors.md).
     """
 
     name = "symmetry"
@@ -35,6 +36,7 @@ class Symmetry(FittedDetector):
     needs = ("log_prob", "symmetry.*")
     how_to_get = "config.evaluate.symmetries"
     is_combined = True
+    combined_with = ("log_det", "kl")
     _least: float
     _highest: float
 
