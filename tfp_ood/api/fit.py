@@ -41,7 +41,7 @@ def fit(
     images: Images,
     *,
     workdir: str | os.PathLike[str],
-    out_of_distribution: Images | Mapping[str, np.ndarray] | Iterable[Images] = (),
+    out_of_distribution: Images | Iterable[Images] = (),
     config: Config | Mapping[str, Any] | ml_collections.ConfigDict | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     verbose: bool = True,

@@ -85,7 +85,7 @@ def remarks(names: Sequence[str], unreadable: str) -> list[str]:
     Raises:
       ConfigError, DataError: as `specs.parse` and `open_folder`.
     """
-    lines = []
+    lines, own = [], contents(names[0], unreadable)
     for name in dict.fromkeys(names):
         source = parse(name, "data")
         if isinstance(source, FolderSource):
@@ -95,17 +95,30 @@ def remarks(names: Sequence[str], unreadable: str) -> list[str]:
         else:
             continue
         if name != names[0]:
-            record = {**record, **record_of_shared(names[0], name, unreadable)}
+            record = {**record, **record_of_shared(own, name, unreadable)}
         lines += folders.remarks(shown(source.name), record)
     return lines
 
 
-def record_of_shared(own: str, name: str, unreadable: str) -> dict[str, Any]:
+def contents(name: str, unreadable: str) -> frozenset[bytes]:
+    """`Print.content` of the images of a folder or an array; of other sets none.
+
+    Args:
+      name: of the set, as in a config.
+      unreadable: as `open_folder`.
+
+    Raises:
+      ConfigError, DataError: as `specs.parse` and `open_folder`.
+    """
+    return frozenset(one.content for one in _prints(name, unreadable))
+
+
+def record_of_shared(own: frozenset[bytes], name: str, unreadable: str) -> dict[str, Any]:
     """What a foreign set's record says of images that the own set holds too; {} where there are
     none, or one of the two is no folder or array.
 
     Args:
-      own: the name of the in-distribution set, as in a config.
+      own: `contents` of the in-distribution set.
       name: of the foreign set.
       unreadable: as `open_folder`.
 
@@ -115,10 +128,8 @@ def record_of_shared(own: str, name: str, unreadable: str) -> dict[str, Any]:
     Raises:
       ConfigError, DataError: as `specs.parse` and `open_folder`.
     """
-    if not (known := {one.content for one in _prints(own, unreadable)}):
-        return {}
-    theirs = _prints(name, unreadable)
-    num_own = sum(one.content in known for one in theirs)
+    theirs = _prints(name, unreadable) if own else ()
+    num_own = sum(one.content in own for one in theirs)
     about = {"num_images": len(theirs), "num_own": num_own}
     return {duplicates.SHARED: about} if num_own else {}
 

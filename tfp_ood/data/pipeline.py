@@ -52,12 +52,11 @@ def open_sets(data: DataConfig, data_dir: str | None) -> list[Split]:
       ConfigError: a name does not stand for a set.
       DataError: one is not there, or cannot be brought to the model's shape.
     """
-    in_split = open_split(data.in_distribution, "test", data, data_dir)
-    found = [in_split]
+    found = [open_split(data.in_distribution, "test", data, data_dir)]
+    own = image_files.contents(data.in_distribution, data.unreadable)
     for name in data.out_of_distribution:
         split = open_split(name, "out", data, data_dir)
-        shared = image_files.record_of_shared(data.in_distribution, name, data.unreadable)
-        split.preprocessing.update(shared)
+        split.preprocessing.update(image_files.record_of_shared(own, name, data.unreadable))
         found.append(split)
     return found
 
