@@ -39,7 +39,9 @@ class Shard:
 _WHOLE = Shard()
 
 
-def open_sets(data: DataConfig, data_dir: str | None) -> list[Split]:
+def open_sets(
+    data: DataConfig, data_dir: str | None, own_num_test: int | None = None
+) -> list[Split]:
     """The sets that are judged: the in-distribution test split, then every foreign set.
 
     Of a folder or an array the record says how many of its images are own ones too.
@@ -47,12 +49,15 @@ def open_sets(data: DataConfig, data_dir: str | None) -> list[Split]:
     Args:
       data: names them; see `open_split`.
       data_dir: of TFDS.
+      own_num_test: `data.num_test` of the in-distribution images, if it is another one.
 
     Raises:
       ConfigError: a name does not stand for a set.
       DataError: one is not there, or cannot be brought to the model's shape.
     """
-    found = [open_split(data.in_distribution, "test", data, data_dir)]
+    num_test = data.num_test if own_num_test is None else own_num_test
+    of_own = dataclasses.replace(data, num_test=num_test)
+    found = [open_split(data.in_distribution, "test", of_own, data_dir)]
     own = image_files.contents(data.in_distribution, data.unreadable)
     for name in data.out_of_distribution:
         split = open_split(name, "out", data, data_dir)

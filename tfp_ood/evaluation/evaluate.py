@@ -1,6 +1,5 @@
 """The stage that makes score tables of a trained model."""
 
-import dataclasses
 import functools
 import math
 import pathlib
@@ -155,11 +154,10 @@ def _serves(path: pathlib.Path, facts: dict[str, Any]) -> bool:
 
 def _open_sets(config: Config, workdir: WorkDir, data_dir: str | None) -> _Sets:
     """The judged sets and last the held-out images."""
-    sets = pipeline.open_sets(config.data, data_dir)
     name = config.data.in_distribution
-    if config.is_monitoring:  # `num_test` is of the new images; the own ones stay what they are
-        data = dataclasses.replace(config.data, num_test=_own_num_test(workdir, name))
-        sets[0] = pipeline.open_split(name, "test", data, data_dir)
+    # `num_test` of a monitor is of the new images; the own ones stay what they are.
+    own_num_test = _own_num_test(workdir, name) if config.is_monitoring else None
+    sets = pipeline.open_sets(config.data, data_dir, own_num_test)
     workdir.check_images(sets[0].version)
     sets.append(pipeline.open_split(name, "validation", config.data, data_dir))
     trained = fit.training_facts(workdir)
