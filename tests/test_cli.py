@@ -96,6 +96,8 @@ WRONG_COMPARISONS = {
     "no runs": (["--workdirs=a,b", "--workdir=w"], "a is not a run with a current report"),
     "a config": (["--workdirs=a", "--workdir=w", f"--config={QUICKSTART}"], "without --config"),
     "an override": (["--workdirs=a", "--workdir=w", "--config.seed=1"], "without --config"),
+    "images": (["--workdirs=a", "--workdir=w", "--images=mnist"], "without --images"),
+    "a folder of data": (["--workdirs=a", "--workdir=w", "--data_dir=d"], "without --data_dir"),
     "a mode": (["--workdirs=a", "--workdir=w", "--mode=train"], "without --mode"),
     "no runs beside the paper": (["--mode=paper", "--workdir=w"], "name them as --workdirs="),
 }

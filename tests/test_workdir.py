@@ -14,7 +14,7 @@ import pytest
 
 from tests import disk
 from tfp_ood import atomic, cli
-from tfp_ood.config import Config, DataConfig, VAEConfig
+from tfp_ood.config import Config, DataConfig, TrainConfig, VAEConfig
 from tfp_ood.errors import DiskFullError, UserError
 from tfp_ood.workdir import open_workdir
 
@@ -34,19 +34,35 @@ def test_another_config_is_refused_by_name(tmp_path):
     assert workdir.config.read_text() == before
 
 
-@pytest.mark.parametrize(("before", "after"), [("error", "skip"), ("skip", "error")])
+@pytest.mark.parametrize(("before", "after"), [(0.0, 0.1), (0.1, 0.0)])
 def test_what_a_key_was_is_true_of_one_that_older_runs_lack(before, after, tmp_path):
     """Whose record does not hold it while it has its default."""
     workdir = open_workdir(tmp_path)
     config, other = (
-        dataclasses.replace(Config(), data=DataConfig(unreadable=value))
+        dataclasses.replace(Config(), train=TrainConfig(mutation_rate=value))
         for value in (before, after)
     )
     workdir.claim(config)
     assert workdir.differences(config) == []
-    assert workdir.differences(other) == [f"config.data.unreadable was {before!r}, now {after!r}"]
-    said = [f"config.data.unreadable was {before!r}, not {after!r}"]
+    assert workdir.differences(other) == [
+        f"config.train.mutation_rate was {before!r}, now {after!r}"
+    ]
+    said = [f"config.train.mutation_rate was {before!r}, not {after!r}"]
     assert workdir.differences(other, "not") == said
+
+
+def test_what_is_no_fact_of_a_training_any_more_may_change(tmp_path):
+    """Earlier versions wrote how files that cannot be read were met."""
+    workdir = open_workdir(tmp_path)
+    workdir.claim(Config())
+    facts = json.loads(workdir.config.read_text())
+    assert "unreadable" not in facts["data"]
+    facts["data"]["unreadable"] = "skip"
+    workdir.config.write_text(json.dumps(facts))
+    for value in ("error", "skip"):
+        config = dataclasses.replace(Config(), data=DataConfig(unreadable=value))
+        workdir.check(config)
+        assert workdir.as_trained(config) == config
 
 
 def test_keys_of_another_family_are_absent_and_not_none(tmp_path):

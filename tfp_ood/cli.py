@@ -230,8 +230,9 @@ def _check_run(values: flags.FlagValues) -> None:
 
 def _check_comparison(values: flags.FlagValues, has_overrides: bool) -> None:
     """Refuses what says nothing about finished runs, and a missing place for their page."""
-    has_mode = values["mode"].present and values.mode != PAPER
-    given = ["config"] * (has_overrides or values["config"].present) + ["mode"] * has_mode
+    of_one_run = ["config", "data_dir", "reference", "images", "trained_config"]
+    of_one_run += ["mode"] * (values.mode != PAPER)
+    given = ["config"] * has_overrides + [name for name in of_one_run if values[name].present]
     if given:
         raise UserError(f"--workdirs: reads finished runs; valid is without --{given[0]}.")
     if not values.workdir:

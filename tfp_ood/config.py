@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import ml_collections
 
@@ -42,9 +42,9 @@ class DataConfig:
     the aspect ratio, then resize; or pad with black around the centre."""
     channel_change: str = option("error", choices=("error", "convert"))
     """For images of another channel count: refuse them, or convert (gray repeated, or luma)."""
-    unreadable: str = option("error", choices=("error", "skip"), added=True)
+    unreadable: str = option("error", choices=("error", "skip"), trained=False)
     """For files of folders that cannot be read as images: refuse the folder, or leave them out and
-    list them."""
+    list them. May change after training, whose images may not."""
     num_validation: int = option(1000, low=1)
     """Images held out from the end of the training split for validation; of folders and arrays at
     most a tenth; of fewer than 400 images up to 40, but at most a quarter."""
@@ -190,10 +190,8 @@ class Config:
         """All that a trained model depends on; what it is judged against may change later."""
         return options.training_facts(self)
 
-    @property
-    def is_monitoring(self) -> bool:
-        """Whether it is a config of `monitoring`."""
-        return self.data.out_of_distribution == (self.monitor.images,)
+    is_monitoring: ClassVar[bool] = False
+    """Whether it is a config of `monitoring`."""
 
     def monitoring(self) -> "Config":
         """This config with the images to monitor as the only ones to judge.
@@ -210,7 +208,7 @@ class Config:
             raise ConfigError("monitor.images", images, valid)
         data = dataclasses.replace(self.data, out_of_distribution=(images,))
         monitor = dataclasses.replace(self.monitor, images=images)
-        return dataclasses.replace(self, data=data, monitor=monitor)
+        return _Monitoring(**{**vars(self), "data": data, "monitor": monitor})
 
     def as_trained(self, facts: Mapping[str, Any]) -> "Config":
         """This config with the `training_facts` of another one.
@@ -219,6 +217,12 @@ class Config:
           ConfigError: they are no such facts.
         """
         return from_config_dict(options.as_trained(self, facts))
+
+
+class _Monitoring(Config):
+    """A config whose foreign images are new ones, which the run is not about."""
+
+    is_monitoring = True
 
 
 def defaults(family: str) -> ml_collections.ConfigDict:

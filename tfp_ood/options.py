@@ -90,7 +90,22 @@ def unsaid(config: Any) -> dict[str, Any]:
 def as_trained(config: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of a config, nested, with the `training_facts` of another one in place of its own;
     without those that the facts leave out."""
-    return merged(_part(config, trained=False), facts)
+    return merged(_part(config, trained=False), still_facts(config, facts))
+
+
+def still_facts(config: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """`training_facts`, as an earlier version may have written them, without the keys that this
+    config's training does not depend on any more."""
+    return _without(facts, _part(config, trained=False))
+
+
+def _without(values: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` without these keys, group by group."""
+    return {
+        key: _without(value, keys[key]) if key in keys else value
+        for key, value in values.items()
+        if key not in keys or (isinstance(value, Mapping) and isinstance(keys[key], Mapping))
+    }
 
 
 def _part(config: Any, trained: bool) -> dict[str, Any]:
@@ -203,7 +218,7 @@ def _describe(hint: Any, metadata: Mapping[str, Any]) -> str:
     if typing.get_origin(hint) is tuple:
         kinds = typing.get_args(hint)
         number = "any number of" if kinds[-1] is Ellipsis else len(kinds)
-        return f"a tuple of {number} {'integers' if kinds[0] is int else 'texts'}"
+        return f"a tuple of {number} {'integers' if kinds[0] is int else 'texts'}, as a,b"
     words = {int: "an integer", float: "a number", str: "a text", bool: "True or False"}[hint]
     low, high = metadata.get("low"), metadata.get("high")
     if metadata.get("choices"):

@@ -168,6 +168,7 @@ class WorkDir:
         if theirs is None:
             return []
         ours = json.loads(json.dumps(config.training_facts()))
+        theirs = options.still_facts(config, theirs)
         both = (options.merged(options.unsaid(config), facts) for facts in (theirs, ours))
         return list(options.differences(*both, now))
 

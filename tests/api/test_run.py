@@ -478,8 +478,9 @@ def test_a_run_is_loaded_with_what_was_asked_last(own_copy):
     asked.note(own_copy, {"false_alarm_rate": 0.001, "out_of_distribution": ["noise"]})
     assert told() == (0.001, 0, ("noise",))
     shutil.rmtree(own_copy.report)
-    asked.note(own_copy, {"num_test": 7})
+    asked.note(own_copy, {"num_test": 7, "unreadable": "skip"})
     assert told() == (0.001, 7, ("noise",))
+    assert tfp_ood.load_run(own_copy.root).config.data.unreadable == "skip"
     # Of other weights, and of an earlier version.
     own_copy.asked.write_text('{"weights": "others", "false_alarm_rate": 0.4}')
     assert told() == (0.05, 0, sets)
@@ -497,6 +498,19 @@ def test_what_was_scored_otherwise_before_does_not_change_a_run(own_copy, monkey
     true_facts = recorded._facts
     monkeypatch.setattr(recorded, "_facts", lambda places: [other, *true_facts(places)])
     assert tfp_ood.load_run(own_copy.root).config.data.num_test == 0
+
+
+def test_a_config_that_names_images_to_monitor_monitors_in_that_mode_alone(own_copy):
+    """Even where they are all that a run is judged against."""
+    before = tfp_ood.load_run(own_copy.root).config
+    name = before.data.out_of_distribution[0]
+    data = dataclasses.replace(before.data, out_of_distribution=(name,), num_test=7)
+    monitor = config_lib.MonitorConfig(images=name)
+    config = dataclasses.replace(before, data=data, monitor=monitor)
+    assert not config.is_monitoring and config.monitoring().is_monitoring
+    for stage in ("evaluate", "report"):
+        stages.run(stages.LIKELIHOOD, config, own_copy, None, stage)
+    assert all(one.num_images == 7 for one in tfp_ood.load_run(own_copy.root).summary.out_sets)
 
 
 def test_images_to_monitor_are_none_to_judge_against(own_copy, tmp_path):

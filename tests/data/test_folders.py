@@ -179,16 +179,27 @@ def test_few_levels_of_sixteen_bits_are_a_caution_with_the_range(tmp_path, value
     assert record == {"sixteen_bit": {"num_files": 2, "low": values[0], "high": values[1]}}
     (caution,) = folders.cautions("scans", record)
     assert caution.startswith(
-        f"Caution: the values of the 16-bit images of scans (2 in all) go from {values[0]:,} to "
-        f"{values[1]:,}, where white is 65,535: they use about {levels} of the 256 levels"
+        "Caution: the values of the 16-bit images of scans (2 in all) mostly go from "
+        f"{values[0]:,} to {values[1]:,}, where white is 65,535: they use about {levels} of the "
+        "256 levels"
     )
 
 
-def test_sixteen_bits_that_are_used_are_none(tmp_path):
-    assert sixteen_bit(tmp_path, (0, 30_000)) == {}
+@pytest.mark.parametrize("values", [(0, 30_000), (*range(0, 4095, 512), 65_000, 65_535)])
+def test_sixteen_bits_that_are_used_are_none(tmp_path, values):
+    assert sixteen_bit(tmp_path, values) == {}
+
+
+def test_one_file_in_ten_does_not_hide_what_the_others_are(tmp_path):
+    """Such as a scan of 12 bits with a mark in white on it."""
+    record = sixteen_bit(tmp_path, [*range(0, 4095, 455), 65_535])
+    assert record == {"sixteen_bit": {"num_files": 10, "low": 455, "high": 3640}}
 
 
 def test_a_folder_of_other_files_alone_says_so(tmp_path):
     (tmp_path / "a.heic").write_bytes(b"x")
-    with pytest.raises(ConfigError, match=r"this one holds none, but other files \(1\), such as a"):
+    with pytest.raises(ConfigError, match=r"holds none, but other files \(1\), such as a\.heic\."):
+        specs.parse(f"folder:{tmp_path}", "data.in_distribution")
+    (tmp_path / "b").write_bytes(bytes(128) + b"DICM")
+    with pytest.raises(ConfigError, match=r"but other files \(2\), such as b, which is DICOM\."):
         specs.parse(f"folder:{tmp_path}", "data.in_distribution")

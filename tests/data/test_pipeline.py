@@ -113,7 +113,9 @@ def test_num_test_images_of_an_ordered_folder_are_of_all_its_classes(tmp_path):
         assert split.num_images == num_test
 
 
-@pytest.mark.parametrize(("num", "expected"), [(3, [0, 8, 16]), (10, list(range(0, 23, 3)))])
+@pytest.mark.parametrize(
+    ("num", "expected"), [(3, [0, 7, 15]), (10, [23 * n // 10 for n in range(10)])]
+)
 def test_some_images_are_spread_over_the_set(tmp_path, num, expected):
     name, data = _array(tmp_path)
     index, images = pipeline.some_images(open_split(name, "out", data, None), num)

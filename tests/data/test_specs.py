@@ -41,6 +41,21 @@ def test_an_unknown_name_lists_the_valid_ones_with_the_closest():
         assert name in text
 
 
+def test_a_bare_path_is_told_what_goes_before_it(tmp_path):
+    (tmp_path / "a.npy").touch()
+    for path, kind in ((tmp_path, "folder"), (tmp_path / "a.npy", "array")):
+        with pytest.raises(ConfigError, match=rf"did you mean {kind}:{path}\?"):
+            specs.parse(str(path), KEY)
+
+
+def test_no_name_is_called_valid_that_is_refused():
+    made = ("inverted", "upside_down", "contrast:FACTOR", "blurred:NUMBER")
+    for key, are_valid in (("data.out_of_distribution", True), ("data.in_distribution", False)):
+        with pytest.raises(ConfigError) as error:
+            specs.parse("anything", key)
+        assert all((name in str(error.value)) == are_valid for name in made)
+
+
 def test_a_folder_flat_or_with_classes(tmp_path):
     _save_image(tmp_path / "flat" / "b.png")
     _save_image(tmp_path / "flat" / "a.JPG")

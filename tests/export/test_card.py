@@ -7,6 +7,7 @@ import pytest
 
 from tests.evaluation.fakes import table
 from tfp_ood.config import Config, DataConfig, ExportConfig, PixelCNNConfig
+from tfp_ood.detectors import drift
 from tfp_ood.errors import ExportError
 from tfp_ood.export import card
 from tfp_ood.export.judged import judged, judged_without
@@ -127,7 +128,14 @@ def test_says_what_the_guard_catches_and_what_it_does_not(made):
     assert f"- Catches MNIST: {caught} 0.0 %." in text
     assert f"- Catches noise: {caught} 100.0 %." in text
     assert "- Does not catch KMNIST, most of whose images pass: " in text
-    assert "False alarms: " in text and "of the test images of FashionMNIST" in text
+    in_set, calibration = given.exported.summary.in_set, given.exported.panel.guard.combined
+    low, high = drift.expected_flagged(calibration.calibration, in_set.num_images)
+    assert low <= round(in_set.flagged * in_set.num_images) <= high
+    assert f"False alarms: {100 * in_set.flagged:.1f} % of the test images of FashionMNIST" in text
+    assert (
+        f"That fits the 10 % asked for: at that rate {low:,} to {high:,} of "
+        f"{in_set.num_images:,} are flagged, by the luck of the 199 images that set the threshold."
+    ) in text
     *titles, last = (one.title for one in given.exported.members.values())
     assert f"It joins {', '.join(titles)} and {last} into one score" in text
     assert "those of the other half, 199 images" in text and "is at most 0.1," in text

@@ -79,7 +79,7 @@ def _workdir(tmp_path):
             predictions.write(predictions.table_path(tmp_path, variant, kind), make(variant))
     pictures = np.zeros((len(DIGITS), NUM, len(ANGLES), 28, 28, 1), np.uint8)
     pictures[:, 1] = 200
-    np.save(tmp_path / predictions.PICTURES, pictures)
+    predictions.write_pictures(tmp_path, pictures, ASKED)
     return tmp_path
 
 
@@ -173,10 +173,16 @@ def test_predictions_of_other_settings_are_refused(group, changes, workdir):
 
 
 def test_pictures_of_an_earlier_version_are_made_again(workdir):
-    np.save(workdir / predictions.PICTURES, np.zeros((2, len(ANGLES), 28, 28, 1), np.uint8))
-    with pytest.raises(
-        EvaluationError, match=r"as an earlier version left them\); --mode=evaluate"
-    ):
+    (workdir / predictions.PICTURES).rename(workdir / "predictions" / "digits.npy")
+    with pytest.raises(EvaluationError, match=r"digits\.npz cannot be read.*--mode=evaluate"):
+        write_report(workdir, VARIANTS, 0)
+
+
+def test_pictures_of_other_digits_are_never_shown(workdir):
+    """As those of an evaluation that was asked for others."""
+    pictures = np.zeros((len(DIGITS), NUM, len(ANGLES), 28, 28, 1), np.uint8)
+    predictions.write_pictures(workdir, pictures, {**ASKED, "digits": (1, 2)})
+    with pytest.raises(EvaluationError, match=r"not those that were asked.*--mode=evaluate"):
         write_report(workdir, VARIANTS, 0)
 
 

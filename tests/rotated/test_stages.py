@@ -114,6 +114,21 @@ def test_other_digits_need_no_training(workdir, data_dir):
     assert (workdir / "report" / "digit_4.png").exists()
 
 
+def test_what_is_done_to_the_digits_may_not_change_after_training(
+    workdir, data_dir, tmp_path, capsys
+):
+    """For foreign sets alone it may."""
+    pad = "--config.data.size_change=pad"
+    one = ("--config.model.variants=softmax", "--config.model.ensemble_size=2")
+    assert cli.main(command(workdir, data_dir, *one, pad, "--mode=evaluate")) == 0
+    larger = (*one, "--config.data.image_shape=32,32,1")
+    assert cli.main(command(tmp_path / "run", data_dir, *larger, pad, "--mode=train")) == 0
+    other = (*larger, "--config.data.size_change=resize", "--mode=evaluate")
+    assert cli.main(command(tmp_path / "run", data_dir, *other)) == 2
+    assert "have changed since the training" in capsys.readouterr().err
+    assert cli.main(command(tmp_path / "run", data_dir, *larger, pad, "--mode=evaluate")) == 0
+
+
 def test_a_network_that_is_trained_again_leaves_no_old_figure(
     workdir, data_dir, tmp_path, capsys, monkeypatch
 ):

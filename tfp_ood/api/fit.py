@@ -108,7 +108,8 @@ def fit(
         stages.run(experiment, made, place, root, mode)
         if not names and stages.LIKELIHOOD.cluster_of(made).is_chief:
             rate = {"false_alarm_rate": made.export.false_alarm_rate}
-            asked.note(place, {"out_of_distribution": (), **asked.noted(place), **rate})
+            with place.locked():
+                asked.note(place, {"out_of_distribution": (), **asked.noted(place), **rate})
     return Run(made, place.root, place.weights or "")
 
 

@@ -28,7 +28,10 @@ def config(places: WorkDir, facts: dict[str, Any]) -> Config:
         "evaluate": _evaluate(places, own),
         "export": {"false_alarm_rate": found["false_alarm_rate"]},
         "sample": _sampled(places),
-        "data": {"out_of_distribution": tuple(names), "num_test": found["num_test"]},
+        "data": {
+            "out_of_distribution": tuple(names),
+            **{name: found[name] for name in asked.OF_DATA if name in found},
+        },
     }
     return from_config_dict(options.merged(facts, given))
 

@@ -1,4 +1,4 @@
-"""Which images of a set without splits are trained on, held out, and judged."""
+"""Which images of a set are looked at, and, of one without splits, trained on and held out."""
 
 import numpy as np
 
@@ -22,6 +22,12 @@ def judged(num_images: int, data: DataConfig) -> np.ndarray:
         return np.arange(num_images)
     order = np.random.default_rng(_SEED).permutation(num_images)
     return np.sort(order[: data.num_test])
+
+
+def spread(num_images: int, most: int) -> np.ndarray:
+    """Numbers of at most so many of a set's images, at even distances: int64, ascending."""
+    count = min(most, num_images)
+    return np.arange(count, dtype=np.int64) * num_images // max(count, 1)
 
 
 def playing(

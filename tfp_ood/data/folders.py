@@ -25,6 +25,7 @@ _MAX_LISTED = 100  # of a folder's other files: a million notes would fill every
 _MAX_NAMED = 5  # in one line
 _WHITE = 65_535
 _NARROW = 16_384  # a quarter of 16 bits: 14 bits, or fewer, that nobody has scaled
+_FEW = 10  # one of so many files is not what most are like
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a name may hold a newline
 
 _HEAD_BYTES = 132
@@ -120,6 +121,15 @@ def image_kind(path: str) -> str:
     return next((kind for kind, pattern in _MAGIC if pattern.match(head)), "")
 
 
+def such_as(path: str, names: Sequence[str]) -> str:
+    """Words for one of these files below a folder, of the first one of a known kind if there is."""
+    for name in names[:_MAX_LISTED]:
+        whole = os.path.join(path, name)
+        if os.path.isfile(whole) and (kind := image_kind(whole)):
+            return f"such as {shown(name)}, which is {kind}"
+    return f"such as {shown(names[0])}"
+
+
 def record_of_others(others: Sequence[tuple[str, str, bool]]) -> dict[str, Any]:
     """What a set's record says of files that were not looked at; {} for none.
 
@@ -141,12 +151,16 @@ def record_of_others(others: Sequence[tuple[str, str, bool]]) -> dict[str, Any]:
 def record_of_sixteen_bit(ranges: Sequence[tuple[int, int]]) -> dict[str, Any]:
     """What a set's record says of 16-bit images that use a quarter of their range; {} for others.
 
+    A tenth of them may go lower, and a tenth higher: a mark in white, say.
+
     Args:
       ranges: lowest and highest value, of 65,535, of each image file with 16 bits per value.
     """
     if not ranges:
         return {}
-    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    lows, highs = (sorted(ends) for ends in zip(*ranges, strict=True))
+    few = len(ranges) // _FEW
+    low, high = lows[few], highs[-1 - few]
     if high - low >= _NARROW:
         return {}
     return {SIXTEEN_BIT: {"num_files": len(ranges), "low": low, "high": high}}
@@ -165,15 +179,16 @@ def cautions(label: str, record: Mapping[str, Any]) -> list[str]:
         sentences.append(
             f"Caution: {label} holds files that were not looked at though they seem to be images: "
             f"{others['num_images']:,} in all, such as {name} ({what}). Only names that end in "
-            f"{', '.join(IMAGE_SUFFIXES)} are taken for images: rename such files, or convert them."
+            f"{', '.join(IMAGE_SUFFIXES)} are taken for images: name such files by what they are, "
+            "or convert those of other kinds, to PNG say."
         )
     if deep := record.get(SIXTEEN_BIT):
         levels = round((deep["high"] - deep["low"]) * 255 / _WHITE) + 1
         sentences.append(
             f"Caution: the values of the 16-bit images of {label} ({deep['num_files']:,} in all) "
-            f"go from {deep['low']:,} to {deep['high']:,}, where white is {_WHITE:,}: they use "
-            f"about {levels} of the 256 levels that a model sees. If they have fewer bits than "
-            "16, such as 12, scale them."
+            f"mostly go from {deep['low']:,} to {deep['high']:,}, where white is {_WHITE:,}: they "
+            f"use about {levels} of the 256 levels that a model sees. If they have fewer bits than "
+            "16, multiply them: those of 12 bits by 16."
         )
     return sentences
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from tfp_ood import devices
 from tfp_ood.data import decoding, duplicates, folders, manifest
 from tfp_ood.data.decoding import decode as decode
 from tfp_ood.data.decoding import decode_content as decode_content
@@ -21,6 +22,7 @@ from tfp_ood.errors import DataError
 
 NO_LABEL = -1
 _COMPARED = 1000  # images of an array at a time
+_OF_NOTHING = hashlib.sha256().hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +67,8 @@ def open_folder(path: str, unreadable: str = "error") -> Folder:
     manifest.write(path, folder.looks)
     if folder.skipped and (unreadable == "error" or not folder.paths):
         name, reason = folder.skipped[0]
-        more = f" and {len(folder.skipped) - 1:,} other files" if len(folder.skipped) > 1 else ""
+        others = len(folder.skipped) - 1
+        more = f" and {others:,} other file{'s' if others > 1 else ''}" if others else ""
         hint = "leave such files out with --config.data.unreadable=skip"
         mend = hint if folder.paths else "none of the folder's files can be read"
         where = shown(os.path.join(path, name))
@@ -251,7 +254,7 @@ def _in_threads(
 ) -> Iterator[Any]:
     """What a function tells of each file, in their order, with a progress bar."""
     words = f"{doing} {shown(folder)}"
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(devices.num_cores()) as pool:
         yield from tqdm(pool.map(function, paths), words, total=len(paths), unit=" files", delay=1)
 
 
@@ -281,7 +284,8 @@ def _look(path: str) -> manifest.Look:
         decoded = decoding.decode_any(path)
     except decoding.UnreadableError as error:
         is_of_file = not _is_of_machine(error.__cause__)
-        return manifest.Look(digest if is_of_file else "", str(error))
+        reason = str(error) if digest != _OF_NOTHING else "it is empty"
+        return manifest.Look(digest if is_of_file else "", reason)
     (known,) = duplicates.prints_of(decoded.pixels[np.newaxis])
     return manifest.Look(digest, "", decoded.pixels.shape, decoded.deep, known)
 
@@ -306,7 +310,7 @@ def _array_prints(path: str, stamp: tuple[int, ...]) -> tuple[duplicates.Print, 
     array = array[..., np.newaxis] if array.ndim == 3 else array
     parts = [array[start : start + _COMPARED] for start in range(0, len(array), _COMPARED)]
     words = f"comparing {shown(path)}"
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(devices.num_cores()) as pool:
         found = pool.map(duplicates.prints_of, parts)
         told = tqdm(found, words, total=len(parts), unit=f" x {_COMPARED:,} images", delay=1)
         return tuple(itertools.chain.from_iterable(told))

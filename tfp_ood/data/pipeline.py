@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from tfp_ood import devices
 from tfp_ood.config import DataConfig
-from tfp_ood.data import folders, image_files
+from tfp_ood.data import division, folders, image_files
 from tfp_ood.data.splits import ROLES as ROLES
 from tfp_ood.data.splits import Split as Split
 from tfp_ood.data.splits import open_split as open_split
@@ -191,10 +191,8 @@ def some_images(split: Split, num_images: int) -> tuple[np.ndarray, np.ndarray]:
     Returns:
       Indices in the split's fixed order, int64 [N], and images, uint8 [N, H, W, C].
     """
-    stride = -(-split.num_images // num_images)
-    batches = _decoded(split, split.records().shard(stride, 0), _READ_BATCH)
-    images = np.concatenate([batch["image"] for batch in untuned(batches).as_numpy_iterator()])
-    return np.arange(len(images), dtype=np.int64) * stride, images
+    indices = division.spread(split.num_images, num_images)
+    return indices, at(split, indices)[1]
 
 
 def at(split: Split, indices: Sequence[int]) -> tuple[list[str], np.ndarray]:

@@ -82,7 +82,8 @@ def plan(name: str, native_shape: Shape, largest: tuple[int, int], data: DataCon
         if change == "error":
             raise DataError(
                 f"{name}: the images are {_describe(native_shape)}, the model's "
-                f"{_describe(model)}. Allow a change of {what} with --config.data.{hints[what]}."
+                f"{_describe(model)}. Allow a change of {what} with --config.data.{hints[what]}, "
+                "before the training: a trained model keeps what it was trained with."
             )
     if size == "pad" and (largest[0] > model[0] or largest[1] > model[1]):
         raise DataError(

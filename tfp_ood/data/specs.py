@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfp_ood.config import ConfigError
-from tfp_ood.data.folders import IMAGE_SUFFIXES, list_files, shown
+from tfp_ood.data.folders import IMAGE_SUFFIXES, list_files, shown, such_as
 from tfp_ood.data.folders import image_files as image_files
 from tfp_ood.units import NUM_PIXEL_VALUES
 
@@ -221,7 +221,7 @@ def parse(name: str, key: str) -> Source:
         return _changed(name, key)
     source = SPECS.get(name) or SYNTHETIC.get(name)
     if source is None:
-        raise ConfigError(key, name, _valid_names(name))
+        raise ConfigError(key, name, _valid_names(name, key))
     return source
 
 
@@ -261,14 +261,14 @@ def _folder(name: str, path: str, key: str) -> FolderSource:
     except OSError as error:
         raise ConfigError(key, name, f"a folder that can be read ({error})") from error
     if not files:
-        held = f", but other files ({len(others):,}), such as {shown(others[0])}" if others else ""
+        held = f", but other files ({len(others):,}), {such_as(path, others)}" if others else ""
         valid = f"a folder with images ({', '.join(IMAGE_SUFFIXES)}); this one holds none{held}"
         raise ConfigError(key, name, valid)
     if len({"/" in file for file in files}) > 1:
         flat = shown(next(file for file in files if "/" not in file))
         valid = (
             "a folder with all images directly in it, or all in one sub-folder per class; "
-            f"this one has both ({flat} is not in a sub-folder)"
+            f"this one has both ({flat} is not in a sub-folder: move such files into one)"
         )
         raise ConfigError(key, name, valid)
     return FolderSource(name, os.path.abspath(path))
@@ -316,11 +316,14 @@ def _ambiguity(shape: tuple[int, ...]) -> str:
     )
 
 
-def _valid_names(given: str) -> str:
-    names = [*SPECS, *SYNTHETIC, *FLIPS]
-    close = difflib.get_close_matches(given, [*names, "folder:PATH", "array:PATH.npy"], n=1)
+def _valid_names(given: str, key: str) -> str:
+    names = [*SPECS, *SYNTHETIC]
+    if key != "data.in_distribution":
+        names += [*FLIPS, *(f"{kind}:FACTOR" for kind in REDUCTIONS)]
+        names += [f"{kind}:NUMBER" for kind in CORRUPTIONS]
+    names += ["folder:PATH", "array:PATH.npy"]
+    close = difflib.get_close_matches(given, names, n=1)
+    if os.path.exists(path := os.path.expanduser(given)):
+        close = [f"folder:{given}" if os.path.isdir(path) else f"array:{given}"]
     hint = f" (did you mean {close[0]}?)" if close else ""
-    reduced = ", ".join(
-        [f"{kind}:FACTOR" for kind in REDUCTIONS] + [f"{kind}:NUMBER" for kind in CORRUPTIONS]
-    )
-    return f"one of {', '.join(names)}, {reduced}, folder:PATH, array:PATH.npy{hint}"
+    return f"one of {', '.join(names)}{hint}"

@@ -1,7 +1,8 @@
 """What the last stages of a run were asked that no other file tells, for `tfp_ood.load_run`.
 
-`asked.json` in the work directory: the sets that were judged, how many images of each
-(`data.num_test`), and the rate of false alarms that the guard was asked for.
+`asked.json` in the work directory: the sets that were judged, how many images of each and what was
+done about files that cannot be read (`OF_DATA`), and the rate of false alarms that the guard was
+asked for.
 """
 
 import json
@@ -10,6 +11,9 @@ from typing import Any
 
 from tfp_ood import atomic
 from tfp_ood.workdir import WorkDir
+
+OF_DATA = ("num_test", "unreadable")
+"""Keys of `config.data` that are noted, and are no facts of a training."""
 
 
 def note(workdir: WorkDir, facts: Mapping[str, Any]) -> None:

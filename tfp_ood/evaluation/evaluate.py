@@ -48,7 +48,8 @@ def evaluate(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     if not config.is_monitoring:  # new images are none to judge a model against
         names = config.data.out_of_distribution
         judged = {"out_of_distribution": names} if names else {}
-        asked.note(workdir, {"num_test": config.data.num_test, **judged})
+        how = {name: getattr(config.data, name) for name in asked.OF_DATA}
+        asked.note(workdir, {**how, **judged})
 
 
 def _score_missing(config: Config, workdir: WorkDir, sets: _Sets) -> None:

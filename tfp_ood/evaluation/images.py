@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tfp_ood import atomic
+from tfp_ood.data import division
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import tables
 
@@ -64,12 +65,6 @@ def _squares(values: np.ndarray) -> np.ndarray:
     return np.square(values, dtype=np.uint16)
 
 
-def spread(num_images: int, most: int) -> np.ndarray:
-    """Numbers of at most so many of a set's images, at even distances: int64, ascending."""
-    count = min(most, num_images)
-    return np.arange(count, dtype=np.int64) * num_images // max(count, 1)
-
-
 class Keeper:
     """Gathers `Kept` batch by batch, in memory that does not grow with the number of images.
 
@@ -78,7 +73,7 @@ class Keeper:
     """
 
     def __init__(self, num_images: int) -> None:
-        self._spread_index = spread(num_images, _NUM_SPREAD)
+        self._spread_index = division.spread(num_images, _NUM_SPREAD)
         self._spread: list[np.ndarray] = []
         self._num_images = 0
         self._sums: np.ndarray | int = 0

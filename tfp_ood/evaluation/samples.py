@@ -8,8 +8,7 @@ import numpy as np
 
 from tfp_ood import atomic, models
 from tfp_ood.config import Config, fingerprint
-from tfp_ood.data import pipeline
-from tfp_ood.evaluation import images
+from tfp_ood.data import division, pipeline
 from tfp_ood.training import fit
 from tfp_ood.workdir import WorkDir
 
@@ -100,7 +99,7 @@ def _versions(sets: Sequence[pipeline.Split]) -> dict[str, Any]:
 
 def _some(split: pipeline.Split, number: int) -> np.ndarray:
     """Images at even distances in a set, `number` or all of fewer: the first may be of one kind."""
-    _, found = pipeline.at(split, images.spread(split.num_images, number))
+    _, found = pipeline.at(split, division.spread(split.num_images, number))
     return found
 
 

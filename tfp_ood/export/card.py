@@ -13,10 +13,11 @@ from tfp_ood.config import Config
 from tfp_ood.data import specs
 from tfp_ood.export import card_guard
 from tfp_ood.export.judged import Judged
-from tfp_ood.export.markdown import bullets, percent, table
+from tfp_ood.export.markdown import bullets, table
 from tfp_ood.families import FlowConfig, ModelConfig
 from tfp_ood.reporting import names
 from tfp_ood.reporting.outcome import changes, outcome
+from tfp_ood.reporting.shares import percent
 from tfp_ood.reporting.summary import SetSummary, Summary, auroc_words
 
 
@@ -151,8 +152,8 @@ def _limits(facts: Facts, in_set: SetSummary) -> list[str]:
         "all of them pass.",
         "The share of false alarms holds for images of the same source as the held-out ones. It "
         f"is an average over draws of {count:,} of them: this guard's own may be off by some "
-        f"{percent(spread)} (one standard deviation). Measured on the test images: "
-        f"{percent(measured)}.",
+        f"{percent(spread, 1)} (one standard deviation). Measured on the test images: "
+        f"{percent(measured, 1)}.",
         f"Images must be prepared as those of the training were (here: {changes(in_set)}). Other "
         "cropping, resizing or compression changes likelihoods and lengths, and with them the "
         "verdict.",

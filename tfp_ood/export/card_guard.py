@@ -1,10 +1,12 @@
 """The parts of a model card that are about the guard."""
 
+from tfp_ood.detectors import drift
 from tfp_ood.detectors.guard import Judgement
 from tfp_ood.export.judged import Judged
-from tfp_ood.export.markdown import between, bullets, percent, table
+from tfp_ood.export.markdown import bullets, table
 from tfp_ood.reporting import reasons
 from tfp_ood.reporting.outcome import CAUGHT, MISSED, is_changed
+from tfp_ood.reporting.shares import between, percent, rate
 from tfp_ood.reporting.summary import SetSummary, auroc_words
 
 
@@ -24,8 +26,8 @@ def guard(judged: Judged) -> list[str]:
             entry.label,
             role,
             f"{entry.num_images:,}",
-            f"{percent(entry.flagged)} ({between(entry.flagged_interval)})",
-            percent(entry.flagged_by_likelihood),
+            f"{percent(entry.flagged, 1)} ({between(entry.flagged_interval)})",
+            percent(entry.flagged_by_likelihood, 1),
             _reason(judgement),
         ]
         for entry, role, judgement in zip(entries, roles, judgements, strict=True)
@@ -64,14 +66,16 @@ def _reason(judgement: Judgement) -> str:
 
 
 def _false_alarms(judged: Judged) -> str:
-    in_set, rate = judged.summary.in_set, judged.summary.false_alarm_rate
-    low, high = in_set.flagged_interval
-    fits = (
-        "which agrees with" if low <= rate <= high else "more than" if low > rate else "less than"
-    )
+    in_set, calibration = judged.summary.in_set, judged.panel.guard.combined.calibration
+    count = in_set.num_images
+    number, (low, high) = round(in_set.flagged * count), drift.expected_flagged(calibration, count)
+    asked = rate(calibration.false_alarm_rate)
+    fits = "fits" if low <= number <= high else "is more than" if number > high else "is less than"
     return (
-        f"False alarms: {percent(in_set.flagged)} of the test images of {in_set.label} "
-        f"({between(in_set.flagged_interval)}), {fits} the {percent(rate)} asked for."
+        f"False alarms: {percent(in_set.flagged, 1)} of the test images of {in_set.label} "
+        f"({between(in_set.flagged_interval)}). That {fits} the {asked} asked for: at "
+        f"that rate {low:,} to {high:,} of {count:,} are flagged, by the luck of the "
+        f"{calibration.num_images:,} images that set the threshold."
     )
 
 
@@ -84,8 +88,8 @@ def _outcome(entry: SetSummary) -> str:
     else:
         outcome = f"Does not catch {entry.label}, most of whose images pass"
     return (
-        f"{outcome}: {percent(entry.flagged)} flagged; low likelihood alone would flag "
-        f"{percent(entry.flagged_by_likelihood)}."
+        f"{outcome}: {percent(entry.flagged, 1)} flagged; low likelihood alone would flag "
+        f"{percent(entry.flagged_by_likelihood, 1)}."
     )
 
 
@@ -112,8 +116,8 @@ def left_out(full: Judged, exported: Judged) -> list[str]:
             ours.label,
             _auroc(ours),
             _auroc(theirs),
-            percent(ours.flagged),
-            percent(theirs.flagged),
+            percent(ours.flagged, 1),
+            percent(theirs.flagged, 1),
         ]
         for ours, theirs in zip(
             full.summary.datasets.values(), exported.summary.datasets.values(), strict=True

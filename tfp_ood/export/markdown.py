@@ -16,14 +16,3 @@ def _cell(text: str) -> str:
 def bullets(sentences: Sequence[str]) -> str:
     """A list."""
     return "\n".join(f"- {sentence}" for sentence in sentences)
-
-
-def percent(share: float) -> str:
-    """A share, such as "5.0 %"."""
-    return f"{100 * share:.1f} %"
-
-
-def between(interval: Sequence[float]) -> str:
-    """An interval of a share."""
-    low, high = interval
-    return f"{100 * low:.1f} to {100 * high:.1f} %"

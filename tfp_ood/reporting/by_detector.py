@@ -6,6 +6,7 @@ from typing import Any
 from tfp_ood import detectors
 from tfp_ood.reporting import html, reasons
 from tfp_ood.reporting.judged import JudgedSet
+from tfp_ood.reporting.shares import percent
 
 APART = "metrics apart"
 """The kind of a table (`html.table`) whose last row is set apart."""
@@ -54,7 +55,7 @@ def unusual_table(fired: Mapping[str, Mapping[str, Mapping[str, float]]], captio
         detector, cells = detectors.DETECTORS[name], []
         for shares in fired.values():
             high, low = (shares[name][side] for side in ("too_high", "too_low"))
-            share = f"{high + low:.1%}"
+            share = percent(high + low, 1)
             if detector.tails == "both" and high + low > 0:
                 share = html.with_small(share, reasons.words(name, 1 if high >= low else -1))
             cells.append(share)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from tfp_ood import atomic
 from tfp_ood.options import flat
 from tfp_ood.reporting.lettering import make_plain
+from tfp_ood.reporting.shares import percent
 
 _STYLE = """
 body { color: #1a1a1a; background: #fff; font: 17px/1.5 system-ui, sans-serif;
@@ -185,4 +186,4 @@ def with_interval(metrics: Mapping[str, Any], name: str) -> Html:
 def share(value: float, interval: Sequence[float]) -> Html:
     """A cell with a share in percent and, in small type, its interval."""
     low, high = (100 * end for end in interval)
-    return with_small(f"{100 * value:.1f} %", Html(f"{low:.1f}&ndash;{high:.1f}"))
+    return with_small(percent(value, 1), Html(f"{low:.1f}&ndash;{high:.1f}"))

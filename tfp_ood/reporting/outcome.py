@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tfp_ood.data import folders
+from tfp_ood.reporting.shares import percent, rate
 from tfp_ood.reporting.summary import SetSummary, Summary
 
 _INDISTINCT = (0.45, 0.55)  # AUROC closer to a coin's 0.5 than anyone would build on
@@ -69,15 +70,9 @@ def guard_sentence(summary: Summary, out_set: SetSummary) -> str:
     else:
         does = f"does not catch {out_set.label}: it flags {percent(caught)} and passes most of it,"
     return (
-        f"The guard {does} at {percent(summary.false_alarm_rate)} of false alarms (own test images "
+        f"The guard {does} at {rate(summary.false_alarm_rate)} of false alarms (own test images "
         f"flagged: {percent(summary.in_set.flagged, 1)}); AUROC of all detectors combined {auroc}."
     )
-
-
-def percent(share: float, digits: int = 0) -> str:
-    """A share in percent, such as "97 %"; of a rate below 1 % as many digits as it needs."""
-    shown = f"{100 * share:.{digits}f}"
-    return f"{shown} %" if float(shown) or not share else f"{100 * share:.2g} %"
 
 
 def _judgement(in_set: SetSummary, out_set: SetSummary) -> str:

@@ -15,7 +15,7 @@ from tfp_ood.errors import DataError, TrainingError
 from tfp_ood.keras import keras
 from tfp_ood.rotated import predictions
 from tfp_ood.rotated.config import NUM_CLASSES, VARIANTS, RotatedConfig
-from tfp_ood.rotated.images import load_images
+from tfp_ood.rotated.images import load_images, version_of
 from tfp_ood.rotated.lenet import BAYESIAN, LeNet
 from tfp_ood.training import fused
 from tfp_ood.training.weights import read_facts, read_weights, write_weights
@@ -72,7 +72,7 @@ def train(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> None
     images, validation = map(_load_labelled, splits)
     # What cannot be judged afterwards must be known before training.
     load_images(config, pipeline.open_sets(config.data, data_dir))
-    workdir.claim(config, splits[0].version)
+    workdir.claim(config, version_of(splits[0]))
     manifest.write_waiting()
     _forget(missing, config, workdir)
     for count, network in enumerate(missing, start=1):

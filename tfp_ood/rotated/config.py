@@ -32,7 +32,6 @@ class RotatedDataConfig(DataConfig):
     out_of_distribution: tuple[str, ...] = option(("fashion_mnist",), trained=False)
     size_change: str = untrained(DataConfig, "size_change")
     channel_change: str = untrained(DataConfig, "channel_change")
-    unreadable: str = untrained(DataConfig, "unreadable")
     num_test: int = option(1000, low=0, trained=False)
     digits: tuple[int, ...] = option((3, 4, 7, 9), trained=False)
     """Classes whose test images are turned; each gets a figure. [1] shows a 3."""

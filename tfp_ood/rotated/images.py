@@ -31,8 +31,19 @@ def load_images(config: RotatedConfig, splits: list[pipeline.Split]) -> tuple[Im
       DataError: there are too few of a digit.
     """
     loaded = [pipeline.load(split) for split in splits]
-    turned = _turned(config.data, splits[0].version, *loaded[0])
+    turned = _turned(config.data, version_of(splits[0]), *loaded[0])
     return turned, _whole_sets(splits, loaded)
+
+
+def version_of(split: pipeline.Split) -> str:
+    """`Split.version`, and what is done to the images before a network sees them.
+
+    `size_change` and `channel_change` may be set anew for other foreign sets, but not where that
+    would change the digits.
+    """
+    done = [split.preprocessing[key] for key in ("size_change", "channel_change")]
+    changes = [one for one in done if one != "none"]
+    return ", ".join(filter(None, [split.version, *changes]))
 
 
 def angles(num_angles: int) -> np.ndarray:

@@ -3,14 +3,13 @@
 import numpy as np
 import tqdm
 
-from tfp_ood import atomic
 from tfp_ood.config import fingerprint
 from tfp_ood.data import pipeline
 from tfp_ood.evaluation import tables
 from tfp_ood.keras import keras
 from tfp_ood.rotated import classify, predictions
 from tfp_ood.rotated.config import NUM_CLASSES, RotatedConfig
-from tfp_ood.rotated.images import load_images
+from tfp_ood.rotated.images import load_images, version_of
 from tfp_ood.rotated.lenet import LeNet
 from tfp_ood.rotated.predictions import Predictions
 from tfp_ood.workdir import WorkDir
@@ -24,12 +23,9 @@ def evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> N
     """
     workdir.check(config)
     splits = pipeline.open_sets(config.data, data_dir)
-    workdir.check_images(splits[0].version)
+    workdir.check_images(version_of(splits[0]))
     asked = turned, _ = load_images(config, splits)
     data, settings = config.data, config.evaluate
-    shape = (len(data.digits), data.num_rotated, data.num_angles, *data.image_shape)
-    with atomic.replacing(workdir.root / predictions.PICTURES) as path:
-        atomic.save_array(path, turned.images.reshape(shape))
     for variant in config.model.variants:
         networks = classify.networks(variant, config)
         facts = {
@@ -54,6 +50,8 @@ def evaluate(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> N
             )
             predictions.write(path, Predictions(part.keys, probabilities, metadata))
             print(f"predicted {len(part.images):,} images ({title}): {path}")
+    shape = (len(data.digits), data.num_rotated, data.num_angles, *data.image_shape)
+    predictions.write_pictures(workdir.root, turned.images.reshape(shape), turned.facts)
 
 
 def predictive(

@@ -8,9 +8,10 @@ and `index`. This module needs no TensorFlow.
 """
 
 import dataclasses
+import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,11 @@ import pyarrow.parquet as pq
 from scipy import special
 
 from tfp_ood import atomic
+from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import tables
 
-PICTURES = pathlib.PurePath("predictions", "digits.npy")
-"""The digits that the figures draw, in the work directory: uint8 [digits, angles, H, W, 1]."""
+PICTURES = pathlib.PurePath("predictions", "digits.npz")
+"""The digits that the figures draw, in the work directory."""
 
 _PROBABILITY = "probability_"
 
@@ -75,6 +77,46 @@ def read(path: pathlib.Path) -> Predictions:
       EvaluationError: there is no such table, or it is damaged.
     """
     return tables.read_table(path, "prediction table", _from_arrow)
+
+
+def write_pictures(
+    workdir: str | os.PathLike[str], pictures: np.ndarray, facts: Mapping[str, Any]
+) -> None:
+    """Writes the digits that the figures draw, whole or not at all.
+
+    Args:
+      workdir: of the run.
+      pictures: uint8 [digits, images, angles, H, W, 1].
+      facts: what they depend on, as the metadata of their prediction tables have it.
+    """
+    with atomic.replacing(pathlib.Path(workdir, PICTURES)) as temporary:
+        np.savez(temporary, pictures=pictures, facts=tables.encode_metadata(facts))
+
+
+def read_pictures(
+    workdir: str | os.PathLike[str], metadata: Iterable[Mapping[str, Any]]
+) -> np.ndarray:
+    """Reads what `write_pictures` wrote.
+
+    Args:
+      workdir: of the run.
+      metadata: of the tables that say what these digits were taken for.
+
+    Raises:
+      EvaluationError: there are none, or they are damaged, or those of other tables.
+    """
+    path = pathlib.Path(workdir, PICTURES)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            facts, pictures = json.loads(str(arrays["facts"])), arrays["pictures"]
+        if any(one.get(key) != value for one in metadata for key, value in facts.items()):
+            raise ValueError("they are not those that were asked about")
+        return pictures
+    # np.load fails in many ways on damaged archives, zipfile.BadZipFile among them.
+    except Exception as error:
+        raise EvaluationError(
+            f"The digits {path} cannot be read ({error}); --mode=evaluate makes them."
+        ) from error
 
 
 def _from_arrow(table: pa.Table) -> Predictions:

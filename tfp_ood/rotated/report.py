@@ -82,9 +82,9 @@ def write_report(
         _check_weights(table, workdir)
     for table in (*rotated.values(), *sets.values()):
         _check_networks(table, workdir)
-    pictures = _read_pictures(workdir.root / predictions.PICTURES)
     if config is not None:
         _check_config(config, rotated, sets)
+    pictures = predictions.read_pictures(workdir.root, [one.metadata for one in rotated.values()])
     summary = summarize(rotated, sets, digit_index)
     outcome = rotated_outcome(summary)
     folder = workdir.report
@@ -157,19 +157,6 @@ def _check_config(config: Mapping[str, Any], rotated: Tables, sets: Tables) -> N
                     f"The predictions were made with other settings (config.{key} was {was[key]}, "
                     f"now {value}); run --mode=evaluate first, which makes them again."
                 )
-
-
-def _read_pictures(path: pathlib.Path) -> np.ndarray:
-    """Of each digit, each image at each angle: uint8 [digits, images, angles, H, W, C]."""
-    try:
-        found = np.load(path, allow_pickle=False)
-        if found.ndim != 6:
-            raise ValueError(f"they are {list(found.shape)}, as an earlier version left them")
-        return found
-    except (OSError, ValueError, EOFError) as error:
-        raise EvaluationError(
-            f"The digits {path} cannot be read ({error}); --mode=evaluate makes them."
-        ) from error
 
 
 def _digit_figure(one: Tables, pictures: np.ndarray, digit: str, folder: pathlib.Path) -> str:

@@ -51,10 +51,10 @@ def test_who_would_pass(result):
     assert own["passes_guard"] == pytest.approx(1 - RATE, abs=0.12)
     assert result.verdict == facts["verdict"]
     assert result.verdict[0] == (
-        "A threshold on likelihood would let through most images of 1 of 2 sets: MNIST (100%)."
+        "A threshold on likelihood would let through most images of 1 of 2 sets: MNIST (100 %)."
     )
     assert "The guard would let through most images of 0: none" in result.verdict[1]
-    assert "where 10.0% were allowed" in result.verdict[2]
+    assert "where 10 % were allowed" in result.verdict[2]
 
 
 def test_why_they_do_not_pass(result):
@@ -63,9 +63,9 @@ def test_why_they_do_not_pass(result):
     assert mnist["share_of_flagged"] == 1.0
     assert f"MNIST ({mnist['words']})" in result.verdict[3]
     words = " ".join(Parser(result.path.read_text(encoding="utf-8")).text)
-    assert f"MNIST 0.0% {mnist['words']} 100% of the flagged" not in words  # it passes likelihood
-    assert f"MNIST 100.0% 0.0% {mnist['words']} 100% of the flagged" in words
-    assert "100.0% too likely 100.0% too unlikely" in words
+    assert f"MNIST 0.0 % {mnist['words']} 100 % of the flagged" not in words  # it passes likelihood
+    assert f"MNIST 100.0 % 0.0 % {mnist['words']} 100 % of the flagged" in words
+    assert "100.0 % too likely 100.0 % too unlikely" in words
 
 
 def test_the_page_holds_all_and_asks_for_nothing(result):
@@ -135,7 +135,7 @@ def test_what_few_own_images_can_tell_is_said(tmp_path):
     said = json.loads((page.path.parent / "audit.json").read_text())
     low, high = said["sets"]["fashion_mnist/test"]["flagged_interval"]
     assert 0.0 <= low < high and high > 0.15
-    assert f"(95 % interval {low:.1%} to {high:.1%})" in words
+    assert f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %)" in words
     assert "Caution: there are few images of FashionMNIST (20)" in words
 
 

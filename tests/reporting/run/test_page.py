@@ -19,7 +19,7 @@ def report(root, name="mnist", num_foreign=3, config=None, samples=False):
     if samples:
         (root / "samples").mkdir()
         np.save(root / "samples" / "samples.npy", np.zeros((1, 2, 2, 1), np.uint8))
-        (root / "samples" / "samples.json").write_text('{"weights": "0123"}')
+        (root / "samples" / "samples.json").write_text('{"weights": "0123", "temperature": 1.0}')
     result = write_report(root, [("fashion_mnist", "test"), (name, "test")], config)
     assert result.path == root / "report" / "index.html"
     return result

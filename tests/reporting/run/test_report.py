@@ -50,7 +50,8 @@ def test_all_settings_that_differ_are_named(workdir):
 def give_samples(workdir, content, weights="0123"):
     path = open_workdir(workdir).sample_images
     path.parent.mkdir()
-    open_workdir(workdir).sample_facts.write_text(json.dumps({"weights": weights}))
+    facts = {"weights": weights, "temperature": 0.7}
+    open_workdir(workdir).sample_facts.write_text(json.dumps(facts))
     path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content)
 
 
@@ -144,7 +145,8 @@ def test_without_samples_an_older_grid_goes(workdir):
     give_samples(workdir, np.zeros((4, 2, 2, 3), np.uint8))
     places = open_workdir(workdir)
     np.save(places.temperatures, np.zeros((2, 4, 2, 2, 3), np.uint8))
-    places.sample_facts.write_text(json.dumps({"weights": "0123", "temperatures": [0.5, 1.0]}))
+    facts = {"weights": "0123", "temperature": 0.7, "temperatures": [0.5, 1.0]}
+    places.sample_facts.write_text(json.dumps(facts))
     assert "temperatures 0.5, 1," in write_report(workdir, SETS).path.read_text(encoding="utf-8")
     places.sample_images.unlink()
     result = write_report(workdir, SETS)
@@ -162,7 +164,7 @@ def test_damaged_samples_are_named(workdir, content):
 def give_reconstructions(workdir, pairs):
     give_samples(workdir, np.zeros((4, 2, 2, 3), np.uint8))
     np.save(open_workdir(workdir).reconstructions, pairs)
-    facts = {"weights": "0123", "reconstructed": ["fashion_mnist", "mnist"]}
+    facts = {"weights": "0123", "temperature": 1.0, "reconstructed": ["fashion_mnist", "mnist"]}
     open_workdir(workdir).sample_facts.write_text(json.dumps(facts))
 
 
@@ -175,6 +177,13 @@ def test_reconstructions_are_shown_while_there_are_any(workdir):
     open_workdir(workdir).reconstructions.unlink()
     page = write_report(workdir, SETS).path.read_text(encoding="utf-8")
     assert not picture.exists() and "Reconstructions" not in page
+
+
+def test_samples_are_said_to_be_of_the_temperature_that_they_were_drawn_at(workdir):
+    """Whatever the config says by now."""
+    give_samples(workdir, np.zeros((4, 2, 2, 3), np.uint8))
+    page = write_report(workdir, SETS).path.read_text(encoding="utf-8")
+    assert "Drawn from the model at temperature 0.7: what" in page
 
 
 def test_damaged_reconstructions_are_named(workdir):

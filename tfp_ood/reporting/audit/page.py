@@ -15,12 +15,13 @@ from tfp_ood.reporting.audit import plots
 from tfp_ood.reporting.by_detector import auroc_table, unusual_table
 from tfp_ood.reporting.html import ReportResult
 from tfp_ood.reporting.judged import JudgedSet, judged_sets, read_tables
-from tfp_ood.reporting.outcome import caution_of_few, file_cautions
+from tfp_ood.reporting.outcome import CAUGHT, MISSED, caution_of_few, file_cautions
+from tfp_ood.reporting.shares import between, percent, rate
 from tfp_ood.reporting.summary import judge
 from tfp_ood.workdir import open_workdir
 
-_MOST = 0.5
-_FEW = 0.05
+_MOST, _FEW = 1 - MISSED, 1 - CAUGHT
+"""Shares of a set that pass."""
 _SHARES = ("passes_likelihood", "passes_guard")
 
 
@@ -115,21 +116,24 @@ def audit_outcome(
     let = [key for key, entry in out_facts.items() if entry["passes_likelihood"] > _MOST]
     passed = [key for key in out_facts if out_facts[key]["passes_guard"] > _MOST]
     stopped = [key for key in out_facts if out_facts[key]["passes_guard"] <= _FEW]
-    low, high = in_facts["flagged_interval"]
+    interval = between(in_facts["flagged_interval"])
 
     def shown(keys: Sequence[str], figure: str) -> str:
-        return ", ".join(f"{labels[key]} ({out_facts[key][figure]:.0%})" for key in keys) or "none"
+        return (
+            ", ".join(f"{labels[key]} ({percent(out_facts[key][figure])})" for key in keys)
+            or "none"
+        )
 
     return [
         f"A threshold on likelihood would let through most images of {len(let)} of "
         f"{len(out_facts)} sets: {shown(let, 'passes_likelihood')}.",
         f"The guard would let through most images of {len(passed)}: "
-        f"{shown(passed, 'passes_guard')}; it stops nearly all (at least {1 - _FEW:.0%}) of "
+        f"{shown(passed, 'passes_guard')}; it stops nearly all (at least {percent(1 - _FEW)}) of "
         f"{len(stopped)}: {shown(stopped, 'passes_guard')}.",
         f"Of {in_facts['num_images']:,} own test images likelihood flags "
-        f"{1 - in_facts['passes_likelihood']:.1%} and the guard "
-        f"{1 - in_facts['passes_guard']:.1%} (95 % interval {low:.1%} to {high:.1%}), where "
-        f"{false_alarm_rate:.1%} were allowed.",
+        f"{percent(1 - in_facts['passes_likelihood'], 1)} and the guard "
+        f"{percent(1 - in_facts['passes_guard'], 1)} (95 % interval {interval}), where "
+        f"{rate(false_alarm_rate)} were allowed.",
         *_reasons_sentence(out_facts, labels),
         *filter(None, [caution_of_few(one.about for one in judged)]),
         *file_cautions(one.about for one in judged),
@@ -168,12 +172,12 @@ def _table_section(
     rows = []
     for one in judged:
         entry = facts[one.key]
-        shares = (f"{entry[name]:.1%}" for name in _SHARES)
+        shares = (percent(entry[name], 1) for name in _SHARES)
         bits = f"{one.about.bits_per_dim_mean:.3f}"
         count = f"{entry['num_images']:,}"
         rows.append([one.label, *shares, _reason(entry["main_reason"]), bits, count])
     header = ["Set", "pass likelihood", "pass the guard", "main reason", "bits/dim", "n"]
-    caption = f"Shares of images, both set to {false_alarm_rate:.1%} of false alarms"
+    caption = f"Shares of images, both set to {rate(false_alarm_rate)} of false alarms"
     shares = html.table(caption, header, rows, "metrics")
     aurocs = auroc_table(judged[1:], names, "AUROC by detector, on all images of a set")
     return html.section("Figures", f"{shares}\n{aurocs}")
@@ -183,7 +187,7 @@ def _reason(found: Mapping[str, Any] | None) -> str:
     """A cell with the reason that most flagged images of a set have."""
     if found is None:
         return html.DASH
-    return html.with_small(found["words"], f"{found['share_of_flagged']:.0%} of the flagged")
+    return html.with_small(found["words"], f"{percent(found['share_of_flagged'])} of the flagged")
 
 
 def _reasons_section(
@@ -192,7 +196,7 @@ def _reasons_section(
     """The share of each set that each detector finds unusual by itself."""
     caption = (
         "Shares of images that are unusual by a detector alone, each at "
-        f"{false_alarm_rate:.1%} of false alarms; small: in which way most are, where both count"
+        f"{rate(false_alarm_rate)} of false alarms; small: in which way most are, where both count"
     )
     fired = {one.label: facts[one.key]["fired"] for one in judged}
     return html.section("What gives images away", unusual_table(fired, caption))

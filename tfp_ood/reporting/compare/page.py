@@ -11,8 +11,9 @@ from tfp_ood.reporting import html
 from tfp_ood.reporting.compare import ensemble, plots
 from tfp_ood.reporting.html import ReportResult
 from tfp_ood.reporting.judged import JudgedSet, read_held_out
-from tfp_ood.reporting.outcome import CAUGHT, percent
+from tfp_ood.reporting.outcome import CAUGHT
 from tfp_ood.reporting.runs import Run, open_page_folder, read_runs
+from tfp_ood.reporting.shares import percent
 from tfp_ood.reporting.summary import SHOWN_METRICS, Metrics, SetSummary, auroc_words, to_json
 
 

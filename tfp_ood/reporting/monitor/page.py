@@ -17,7 +17,7 @@ from tfp_ood.reporting.html import ReportResult
 from tfp_ood.reporting.judged import read_held_out, read_tables
 from tfp_ood.reporting.monitor import plots, words
 from tfp_ood.reporting.monitor.words import Found
-from tfp_ood.reporting.outcome import percent
+from tfp_ood.reporting.shares import percent, rate
 from tfp_ood.reporting.summary import check_tables
 from tfp_ood.workdir import WorkDir, open_workdir, slug
 
@@ -159,7 +159,7 @@ def _figures(found: Found) -> str:
     ]  # fmt: skip
     header = ["", found.new_label, f"{found.own_label}, test"]
     caption = (
-        f"Shares with 95 % intervals, at {percent(found.calibration.false_alarm_rate)} of false "
+        f"Shares with 95 % intervals, at {rate(found.calibration.false_alarm_rate)} of false "
         f"alarms; of as many own images {percent(low, 1)} to {percent(high, 1)} are flagged, by "
         f"the luck of the {found.calibration.num_images:,} images that set the threshold"
     )
@@ -170,7 +170,7 @@ def _figures(found: Found) -> str:
         for name, p in found.drift.p_values.items()
     ]
     caption = (
-        f"Tests of drift, together at a level of {percent(found.config.level)}; AUROC of the new "
+        f"Tests of drift, together at a level of {rate(found.config.level)}; AUROC of the new "
         f"images against the own ones {found.auroc:.3f}"
     )
     return shares + html.table(caption, ["Test", "p-value", "drift"], tests, "metrics")
@@ -201,7 +201,7 @@ def _reasons(found: Found) -> str:
     """The share of both sets that each detector finds unusual by itself."""
     caption = (
         "Shares of images that are unusual by a detector alone, each at "
-        f"{percent(found.calibration.false_alarm_rate)} of false alarms; small: in which way"
+        f"{rate(found.calibration.false_alarm_rate)} of false alarms; small: in which way"
     )
     own_label = f"{found.own_label}, test"
     fired = {found.new_label: reasons.shares(found.new), own_label: reasons.shares(found.own)}

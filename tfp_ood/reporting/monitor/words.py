@@ -12,8 +12,8 @@ from tfp_ood.detectors.conformal import Calibration
 from tfp_ood.detectors.drift import Drift
 from tfp_ood.detectors.guard import Judgement
 from tfp_ood.metrics.detection import detection_metrics
-from tfp_ood.reporting import reasons
-from tfp_ood.reporting.outcome import percent
+from tfp_ood.reporting import reasons, shares
+from tfp_ood.reporting.shares import percent, rate
 
 _TESTS = {
     drift.FLAGS: "more of them are flagged",
@@ -91,7 +91,7 @@ def p_value(value: float) -> str:
 
 
 def _verdict(found: Found) -> str:
-    level = f"at a level of {percent(found.config.level)}"
+    level = f"at a level of {rate(found.config.level)}"
     tests = f"{_p(found, drift.FLAGS)} for the flags, {_p(found, drift.SCORES)} for the scores"
     if not found.drift.is_drift:
         return (
@@ -112,44 +112,43 @@ def _p(found: Found, name: str) -> str:
 
 
 def _flags(found: Found) -> str:
-    rate = found.calibration.false_alarm_rate
     share = percent(found.num_flagged / found.num_new, 1)
+    asked = rate(found.calibration.false_alarm_rate)
     low, high = found.expected
     fits = "fits" if low <= found.num_flagged <= high else "does not fit"
     return (
         f"The guard flags {share} of them ({between(found.new.share_flagged_interval)}) and "
         f"{percent(float(np.mean(found.own.flagged)), 1)} of the own test images; that {fits} a "
-        f"false-alarm rate of {percent(rate)}, at which {low:,} to {high:,} of {found.num_new:,} "
-        f"own images are flagged, given {found.calibration.num_images:,} that set the threshold."
+        f"false-alarm rate of {asked}, at which {low:,} to {high:,} of {found.num_new:,} own "
+        f"images are flagged, given {found.calibration.num_images:,} that set the threshold."
     )
 
 
 def between(interval: tuple[float, float]) -> str:
     """An interval of a share, in percent."""
-    low, high = (100 * end for end in interval)
-    return f"95 % interval {low:.1f} to {high:.1f} %"
+    return f"95 % interval {shares.between(interval)}"
 
 
 def _named(found: Found) -> str:
-    rate, number = percent(found.config.false_discovery_rate), len(found.drift.named)
+    most, number = rate(found.config.false_discovery_rate), len(found.drift.named)
     if number:
         images = "1 image is" if number == 1 else f"{number:,} images are"
-        return f"{images} named as foreign, of which at most {rate} are own ones on average."
+        return f"{images} named as foreign, of which at most {most} are own ones on average."
     needed = drift.fewest_beyond(found.num_new, found.num_own, found.config.false_discovery_rate)
     if needed > found.num_new:
         return (
             f"No single image is named as foreign: with only {found.num_own:,} own test images "
-            f"none of {found.num_new:,} can be, where at most {rate} may be own ones."
+            f"none of {found.num_new:,} can be, where at most {most} may be own ones."
         )
     if needed > 1:
         return (
-            f"No single image is named as foreign: at most {rate} of those that are named may be "
+            f"No single image is named as foreign: at most {most} of those that are named may be "
             f"own ones, and with {found.num_own:,} own test images it takes {needed:,} at once "
             "that are more unusual than all of them."
         )
     return (
         "No single image is named as foreign: wherever the line is drawn, more than "
-        f"{rate} of the images beyond it may be own ones."
+        f"{most} of the images beyond it may be own ones."
     )
 
 

@@ -8,8 +8,8 @@ from tfp_ood.errors import ExportError
 from tfp_ood.metrics.detection import share_interval
 from tfp_ood.reporting import html
 from tfp_ood.reporting.by_detector import auroc_table
-from tfp_ood.reporting.outcome import percent
 from tfp_ood.reporting.run.evidence import Evidence, Section
+from tfp_ood.reporting.shares import rate
 from tfp_ood.reporting.summary import SHOWN_METRICS, Metrics, SetSummary
 
 # What matters most is to the left, where a phone shows it without scrolling.
@@ -73,8 +73,8 @@ def _flagged_table(evidence: Evidence) -> str:
             ]
         )
     header = ["Set", "flagged by the guard", "by low likelihood alone", "bits/dim", "n"]
-    rate = percent(evidence.summary.false_alarm_rate)
-    caption = f"Share of images that is flagged, with both set to {rate} of false alarms"
+    both = rate(evidence.summary.false_alarm_rate)
+    caption = f"Share of images that is flagged, with both set to {both} of false alarms"
     return html.table(caption, header, rows, "metrics")
 
 

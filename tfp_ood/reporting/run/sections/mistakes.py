@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from tfp_ood.detectors.guard import Judgement
 from tfp_ood.reporting import figures, html, reasons
 from tfp_ood.reporting.judged import JudgedSet
-from tfp_ood.reporting.outcome import percent
 from tfp_ood.reporting.run.evidence import Evidence, Section
+from tfp_ood.reporting.shares import percent
 
 _NUM_SHOWN = 8  # of each set
 _NUM_REASONS = 2

@@ -17,7 +17,10 @@ def section(evidence: Evidence) -> Section:
         words = "<p>This model has not been sampled yet; --mode=sample does it.</p>"
         return Section(html.section("Samples", words))
     alt = f"A grid of images drawn from the model of {label}"
-    caption = "Drawn from the model: what it takes for its own kind."
+    caption = (
+        f"Drawn from the model at temperature {evidence.of_samples('temperature', float):g}: what "
+        "it takes for its own kind."
+    )
     body = html.picture("samples", path, alt, caption)
     path = evidence.sampled("samples", places.temperatures, figures.image_rows, "temperatures")
     if path is not None:
