@@ -33,6 +33,8 @@ def _folder(run, stored_sets, tmp_path_factory):
     assert tfp_ood.load_run(run.workdir).export(stored_sets) == run.workdir / "export"
     shutil.copytree(run.workdir, folder / "runs" / "quickstart")
     PIL.Image.fromarray(OWN[0]).save(folder / "a.png")
+    (folder / "photos" / "scans").mkdir(parents=True)
+    shutil.copy(folder / "a.png", folder / "photos" / "scans")
     PIL.Image.new("RGB", (30, 20), "white").save(folder / "b.jpg")
     np.save(folder / "images.npy", np.concatenate([OWN[:, :, :, np.newaxis], FOREIGN]))
     return folder
@@ -60,5 +62,6 @@ def test_snippets_run(name, folder, stored_sets, monkeypatch, capsys):
     assert {
         "README.md": "unlikely",
         "export.md": "image 69: ",
+        "own_images.md": "photos/scans/a.png ",
         "python.md": "holds no trained model; run --mode=train first",
     }[name] in told

@@ -17,11 +17,11 @@ def _no_beam(monkeypatch):
 
 
 def test_the_extra_is_named(no_beam, capsys):
-    with pytest.raises(UserError, match=r"pip install 'tfp_ood\[beam\]'"):
+    with pytest.raises(UserError, match=r"pip install '.\[beam\]'"):
         importlib.import_module("tfp_ood.beam.extra")
     flags = ["--export=x", "--input=*.png", "--output=y", "--runner=DirectRunner"]
     assert beam_score.main(flags) == 2
-    assert "pip install 'tfp_ood[beam]'" in capsys.readouterr().err
+    assert "pip install '.[beam]'" in capsys.readouterr().err
 
 
 def test_help_needs_no_beam(no_beam, capsys):

@@ -1,11 +1,11 @@
 """Scores sets of images that outgrow a machine, with an exported model, by Apache Beam.
 
   python -m tfp_ood.beam --export=runs/quickstart/export --input='photos/*.jpg' \\
-      --output=scores/photos --size_change=resize --channel_change=convert
+      --output=scores/photos --size_change=crop --channel_change=convert
 
 writes scores/photos-00000-of-00004.parquet and so on: a row for every image, with the columns of
 the score table, what the guard says, and the file that the image is from. What cannot be read or
-decoded is listed in scores/photos-skipped-*.jsonl. Needs the extra: pip install 'tfp_ood[beam]'.
+decoded is listed in scores/photos-skipped-*.jsonl. Needs the extra: pip install '.[beam]'.
 
 All other flags are Apache Beam's: --runner=DataflowRunner, FlinkRunner, SparkRunner and what they
 take. Without --runner one process on this machine does the work.

@@ -12,6 +12,5 @@ except ModuleNotFoundError as error:
     if error.name != "apache_beam":
         raise
     raise UserError(
-        "Apache Beam is not installed; run pip install 'tfp_ood[beam]' "
-        "(from a clone of the repository: pip install '.[beam]')."
+        "Apache Beam is not installed; run pip install '.[beam]' in a clone of the repository."
     ) from None
