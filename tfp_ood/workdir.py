@@ -82,7 +82,7 @@ class WorkDir:
     summary = _Place("report/summary.json")
     """The figures of the report (`reporting.summary`), JSON."""
     asked = _Place("asked.json")
-    """What the last evaluation and report were asked (`evaluation.asked`), JSON."""
+    """What the last evaluation, report and export were asked (`evaluation.asked`), JSON."""
     export = _Place("export")
     """Folder of what is shipped: `model`, `model_card.md`, `client.py` (`export.bundle`)."""
     audit = _Place("audit")

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from tfp_ood.config import ConfigError
-from tfp_ood.data import specs
+from tfp_ood.data import folders, specs
 
 KEY = "data.in_distribution"
 
@@ -62,11 +62,11 @@ def test_a_folder_flat_or_with_classes(tmp_path):
     (tmp_path / "flat" / "notes.txt").write_text("no image")
     _save_image(tmp_path / "flat" / ".hidden.png")
     source = specs.parse(f"folder:{tmp_path / 'flat'}", KEY)
-    assert specs.image_files(source.path) == ["a.JPG", "b.png"]
+    assert folders.image_files(source.path) == ["a.JPG", "b.png"]
     _save_image(tmp_path / "classes" / "x" / "deep" / "a.png")
     _save_image(tmp_path / "classes" / "y" / "b.png")
     source = specs.parse(f"folder:{tmp_path / 'classes'}", KEY)
-    assert specs.image_files(source.path) == ["x/deep/a.png", "y/b.png"]
+    assert folders.image_files(source.path) == ["x/deep/a.png", "y/b.png"]
 
 
 def test_wrong_folders_are_refused(tmp_path):
@@ -143,7 +143,7 @@ def test_linked_folders_are_followed_once(tmp_path):
         path.touch()
     (tmp_path / "set" / "a" / "up").symlink_to("..")
     (tmp_path / "set" / "b").symlink_to(tmp_path / "other")
-    assert specs.image_files(str(tmp_path / "set")) == ["a/1.png", "b/2.png"]
+    assert folders.image_files(str(tmp_path / "set")) == ["a/1.png", "b/2.png"]
 
 
 def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):

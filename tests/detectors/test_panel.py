@@ -89,7 +89,7 @@ def test_without_held_out_images_there_is_no_guard():
     made = detectors.panel([], [images()])
     assert set(made.detectors) == {"log_prob", "complexity"}
     assert made.left_out["typicality"] == () and "combined" in made.left_out
-    with pytest.raises(ExportError, match="no images were held out"):
+    with pytest.raises(ExportError, match="no scores of held-out images"):
         _ = made.guard
 
 

@@ -25,7 +25,9 @@ _NOT_ASKED = ("reference_log_prob", "log_gradient")
 
 
 class ImageDetector:
-    """What tells images that are unlike those of a run: the guard of its pages and its export.
+    """What tells images that are unlike those of a run: the guard of its pages.
+
+    Its export's is the same but for what `config.evaluate` adds, which a graph cannot compute.
 
     One half of the run's held-out images fits the detectors, the other sets the threshold
     (docs/export.md). No foreign image has a part in it.

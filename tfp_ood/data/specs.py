@@ -1,8 +1,8 @@
 """The table of data sets, and what a name in a config means.
 
 A name is a row of `SPECS` (a TFDS data set), `folder:PATH`, `array:PATH.npy`, a row of
-`SYNTHETIC`, or a kind of `REDUCTIONS` with a factor, as `contrast:0.5`. Nothing here imports
-TensorFlow or TFDS: a wrong name must be refused in a second.
+`SYNTHETIC`, or a change of the own test images, as `contrast:0.5`, `blurred:2` or `inverted`.
+Nothing here imports TensorFlow or TFDS: a wrong name must be refused in a second.
 """
 
 import contextlib
@@ -18,7 +18,6 @@ import numpy as np
 
 from tfp_ood.config import ConfigError
 from tfp_ood.data.folders import IMAGE_SUFFIXES, list_files, shown, such_as
-from tfp_ood.data.folders import image_files as image_files
 from tfp_ood.units import NUM_PIXEL_VALUES
 
 Shape = tuple[int | None, int | None, int | None]

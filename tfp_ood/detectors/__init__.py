@@ -134,11 +134,17 @@ def panel(
     return Panel(made, left_out, _guard(made, to_calibrate, false_alarm_rate))
 
 
+_NO_GUARD = (
+    "There are no scores of held-out images, which --mode=evaluate makes, or they have none of the "
+    "columns that a detector needs."
+)
+
+
 def _guard(
     made: Mapping[str, Detector], held_out: Sequence[ScoreTable], false_alarm_rate: float
 ) -> Guard | ExportError:
     if COMBINED not in made:
-        return ExportError("There is no guard: no images were held out, or no detector applies.")
+        return ExportError(_NO_GUARD)
     members = joined(made).values()
     try:
         return guard(made[COMBINED], made[LIKELIHOOD], members, held_out, false_alarm_rate)

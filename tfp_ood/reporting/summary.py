@@ -289,4 +289,6 @@ def _check_all_different(tables: Sequence[ScoreTable]) -> None:
     keys = [table.key for table in tables]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
-        raise EvaluationError(f"Judged against itself or given twice: {', '.join(twice)}.")
+        raise EvaluationError(
+            f"Judged against itself or given twice: {', '.join(twice)}; valid are different sets."
+        )

@@ -12,7 +12,7 @@ from tfp_ood.models.pixel_cnn import logistic_mixture
 from tfp_ood.models.pixel_cnn.layers import MakeConv, WholeImage
 from tfp_ood.models.pixel_cnn.logistic_mixture import LogisticMixture
 from tfp_ood.models.pixel_cnn.networks import colours
-from tfp_ood.models.pixel_cnn.pixels import CategoricalPixels
+from tfp_ood.models.pixels import CategoricalPixels
 
 _OUTPUT_SCALE = 0.1
 """The scale of a head's output at the start: nearly the same distribution for every pixel."""

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_ood import units
-from tfp_ood.models.pixel_cnn.pixels import passed
+from tfp_ood.models.pixels import passed
 
 tfd = tfp.distributions
 

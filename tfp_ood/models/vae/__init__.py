@@ -1,5 +1,5 @@
 """Variational autoencoders: a bound of the likelihood, and reconstructions.
 
-`build.py` makes the model, `networks.py` encoder and decoder. Imports the model contract, the
-discretized logistic of `models/pixel_cnn/` and nothing else of other families.
+`build.py` makes the model, `networks.py` encoder and decoder. Imports what lies beside
+it in `models/`, and no other family.
 """

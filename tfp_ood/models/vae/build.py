@@ -12,10 +12,9 @@ import tensorflow_probability as tfp
 from tfp_ood import units
 from tfp_ood.families import VAEConfig
 from tfp_ood.keras import keras
-from tfp_ood.models import dequantize, whiteness
+from tfp_ood.models import dequantize, pixels, whiteness
 from tfp_ood.models.base import LikelihoodModel
 from tfp_ood.models.halves import in_halves
-from tfp_ood.models.pixel_cnn import pixels
 from tfp_ood.models.vae.networks import Decoder, Encoder
 
 tfd = tfp.distributions

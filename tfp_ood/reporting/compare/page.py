@@ -66,7 +66,10 @@ def comparison_outcome(runs: Sequence[Run]) -> list[str]:
     """What the runs show together: sentences on likelihood and, where there is one, the guard."""
     pairs = [(one, f"{one.label} under {run.label}") for run in runs for one in run.out_sets]
     if not pairs:
-        raise EvaluationError("The runs were judged against no foreign set but reduced contrast.")
+        raise EvaluationError(
+            "The runs were judged against no foreign set but reduced contrast; run --mode=run of "
+            "each with a foreign set in config.data.out_of_distribution."
+        )
     return [*_on_likelihood(pairs), *_on_the_guard(pairs)]
 
 

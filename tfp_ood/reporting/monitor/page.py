@@ -23,7 +23,7 @@ from tfp_ood.workdir import WorkDir, open_workdir, slug
 
 _NUM_SHOWN = 16
 _NUM_TOLD = 200
-"""Of the named images so many are looked up and listed on the page."""
+"""Of the named images so many are listed on the page; monitor.json lists more."""
 
 Look = Callable[[Sequence[int]], tuple[Sequence[str], np.ndarray]]
 """Function of indices of N new images: their names, and they themselves, uint8 [N, H, W, C]."""

@@ -109,7 +109,8 @@ def paper_outcome(
     looked = {name: ones for name, ones in found.items() if ones}
     if not looked and not rows:
         raise EvaluationError(
-            "None of the runs is of a model and pair of the paper: nothing to compare."
+            "None of the runs is of a model and pair of the paper: nothing to compare. Valid are "
+            "runs of configs/paper.py, or of their pairs; --workdirs alone compares any runs."
         )
     held = sum(all(one.agrees for one in ones) for ones in looked.values())
     parts = sum(any(one.agrees for one in ones) for ones in looked.values()) - held

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_ood.models.pixel_cnn import pixels
+from tfp_ood.models import pixels
 
 tfd = tfp.distributions
 
