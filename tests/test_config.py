@@ -11,7 +11,7 @@ import pytest
 from tests import nasty
 from tests.config_changes import changed
 from tfp_ood import config as config_lib
-from tfp_ood import families, options
+from tfp_ood import families, paths
 from tfp_ood.config import Config, ConfigError, DataConfig, EvaluateConfig, from_config_dict
 
 
@@ -91,10 +91,10 @@ def test_names_with_commas_go_in_quotes():
         "": [],
         ", ,": [],
     }
-    assert {text: options.split(text) for text in texts} == texts
+    assert {text: paths.listed(text) for text in texts} == texts
     for name in nasty.NASTY.values():
         quoted = '"' + name.replace('"', '""') + '"'
-        assert options.split(f"mnist,{quoted}, noise") == ["mnist", name, "noise"]
+        assert paths.listed(f"mnist,{quoted}, noise") == ["mnist", name, "noise"]
 
 
 @pytest.mark.parametrize("given", ["gs://bucket/run", nasty.NOT_UTF_8])
@@ -223,8 +223,11 @@ def test_every_key_of_every_family_is_described():
     groups += [cls() for cls in config_lib.MODEL_CONFIGS.values()]
     number = sum(len(dataclasses.fields(v)) if dataclasses.is_dataclass(v) else 1 for v in groups)
     assert len(lines) == number
-    assert "train.batch_size=64: an integer of at least 1" in lines
-    assert "model.num_mixtures=5: an integer of at least 1 [pixel_cnn]" in lines
+    said = "\n      Images per step over all replicas."
+    assert f"train.batch_size=64: an integer of at least 1{said}" in lines
+    said = "\n      Logistics per pixel."
+    assert f"model.num_mixtures=5: an integer of at least 1 [pixel_cnn]{said}" in lines
+    assert all("\n      " in line for line in lines), "a key without a docstring"
 
 
 def test_checks_need_no_tensorflow():

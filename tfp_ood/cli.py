@@ -87,12 +87,12 @@ _EXIT_BROKEN_PIPE = 141  # as of a program that SIGPIPE ends
 
 
 class _NamesParser(tuple_parser.TupleParser):
-    """Tuples as `a,b` on the command line (`options.split`), or as Python's."""
+    """Tuples as `a,b` on the command line (`paths.listed`), or as Python's."""
 
     def parse(self, argument: object) -> tuple:
         if not isinstance(argument, str) or argument.startswith(("(", "[")):
             return super().parse(argument)
-        parts = options.split(argument)
+        parts = paths.listed(argument)
         are_numbers = all(re.fullmatch(r"-?\d+", part) for part in parts)
         return tuple(int(part) if are_numbers else part for part in parts)
 

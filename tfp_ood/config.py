@@ -59,10 +59,13 @@ class TrainConfig:
     batch_size: int = option(64, low=1)
     """Images per step over all replicas."""
     num_steps: int = option(10_000, low=1)
+    """Batches to train on."""
     steps_per_epoch: int = option(500, low=1)
     """Steps between validations and backups."""
     optimizer: str = option("adam", choices=("adam", "adamax", "rmsprop"))
+    """Whose other settings are Keras's defaults."""
     learning_rate: float = option(1e-3, low=1e-9, high=1.0)
+    """The highest, after the warm-up."""
     warmup_steps: int = option(200, low=0)
     """Steps over which the learning rate rises linearly from 0."""
     decay: str = option("cosine", choices=("cosine", "constant", "steps"))
@@ -138,6 +141,7 @@ class SampleConfig:
     """The images that the report shows of the model."""
 
     num_images: int = option(64, low=1)
+    """Of the grid on the run's page."""
     temperature: float = option(1.0, low=0.0)
     """Scale of the latent's standard deviation, or of the logistics' (PixelCNN)."""
     num_paths: int = option(4, low=0)
@@ -179,6 +183,7 @@ class Config:
     export: ExportConfig = option(ExportConfig(), trained=False)
     monitor: MonitorConfig = option(MonitorConfig(), trained=False)
     seed: int = option(0, low=0, high=2**31 - 1)
+    """Of initial weights, the order of images and all noise."""
 
     @property
     def scoring_batch_size(self) -> int:
@@ -255,8 +260,8 @@ def describe_keys() -> Iterator[str]:
             yield from options.describe(Config, group.name, group.default)
             continue
         for family, cls in MODEL_CONFIGS.items():
-            for line in options.describe(Config, "model", cls(), {"model": cls}):
-                yield line if line.startswith("model.family") else f"{line} [{family}]"
+            classes, tag = {"model": cls}, f" [{family}]"
+            yield from options.describe(Config, "model", cls(), classes, tag)
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:

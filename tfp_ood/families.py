@@ -28,6 +28,7 @@ class ModelConfig:
     """Classes whose labels condition the model; 0 for none."""
 
     family: str
+    """Which kind of model it is."""
 
     @property
     def kind(self) -> str:
@@ -144,6 +145,7 @@ class PixelCNNConfig(ModelConfig):
     num_layers: int = option(1, low=1)
     """Gated residual layers: per resolution (PixelCNN++), or in all (categorical)."""
     num_filters: int = option(32, low=1)
+    """Channels of every layer."""
     num_mixtures: int = option(5, low=1)
     """Logistics per pixel."""
     dropout: float = option(0.0, low=0.0, high=0.9)

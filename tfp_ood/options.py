@@ -5,10 +5,15 @@ from nested mappings, says in one sentence what is wrong with them, and tells wh
 model depends on. It imports nothing heavy.
 """
 
+import ast
 import dataclasses
 import difflib
+import functools
+import inspect
+import itertools
 import math
 import re
+import textwrap
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -173,14 +178,44 @@ def valid_values(root: type, key: str, classes: Mapping[str, type] | None = None
 
 
 def describe(
-    root: type, name: str, value: Any, classes: Mapping[str, type] | None = None
+    root: type, name: str, value: Any, classes: Mapping[str, type] | None = None, tag: str = ""
 ) -> Iterator[str]:
-    """A line for the key `name`, or every key of this group: its default and what is valid."""
-    keys = {name: value}
+    """Of the key `name`, or every key of this group: its default, what is valid, and, in lines
+    below that, the first sentence of what it means; `tag` stands at the end of the first line."""
+    keys, owner = {name: value}, root
     if dataclasses.is_dataclass(value):
         keys = {f"{name}.{key}": getattr(value, key) for key in _fields(value)}
+        owner = type(value)
     for key, default in keys.items():
-        yield f"{key}={default!r}: {valid_values(root, key, classes)}"
+        means = _meaning(owner, key.rpartition(".")[2])
+        lines = textwrap.wrap(means, 100, initial_indent=_INDENT, subsequent_indent=_INDENT)
+        first = f"{key}={default!r}: {valid_values(root, key, classes)}{tag}"
+        yield "\n".join([first, *lines])
+
+
+_INDENT = 6 * " "
+_SENTENCE = re.compile(r".+?\.(?=\s|\Z)", re.DOTALL)
+
+
+def _meaning(cls: type, name: str) -> str:
+    """The first sentence of the docstring of a field, in the class or one that it is made of."""
+    docstrings = (_docstrings(one).get(name) for one in cls.__mro__[:-1])
+    found = _SENTENCE.match(next(filter(None, docstrings), ""))
+    return found[0] if found else ""
+
+
+@functools.cache
+def _docstrings(cls: type) -> dict[str, str]:
+    """Texts below the fields of a class; {} where there is no source."""
+    try:
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    except OSError:
+        return {}
+    return {
+        field.target.id: text.value.value
+        for field, text in itertools.pairwise(tree.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    }
 
 
 def _fields(cls: Any) -> dict[str, dataclasses.Field]:
@@ -218,7 +253,8 @@ def _describe(hint: Any, metadata: Mapping[str, Any]) -> str:
     if typing.get_origin(hint) is tuple:
         kinds = typing.get_args(hint)
         number = "any number of" if kinds[-1] is Ellipsis else len(kinds)
-        return f"a tuple of {number} {'integers' if kinds[0] is int else 'texts'}, as a,b"
+        shape = "" if kinds[-1] is Ellipsis else f", as {','.join('abcdefgh'[: len(kinds)])}"
+        return f"a tuple of {number} {'integers' if kinds[0] is int else 'texts'}{shape}"
     words = {int: "an integer", float: "a number", str: "a text", bool: "True or False"}[hint]
     low, high = metadata.get("low"), metadata.get("high")
     if metadata.get("choices"):
@@ -253,18 +289,6 @@ def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
         both = isinstance(value, Mapping) and isinstance(old, Mapping)
         result[key] = merged(old, value) if both else value
     return result
-
-
-_LISTED = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^,]*?))\s*(?:,|\Z)', re.DOTALL)
-
-
-def split(text: str) -> list[str]:
-    """The parts of `a,b` that are not empty; of `"a,b",c` the first is `a,b`, as in CSV files."""
-    parts = [
-        found["plain"] if found["quoted"] is None else found["quoted"].replace('""', '"')
-        for found in _LISTED.finditer(text)
-    ]
-    return [part for part in parts if part]
 
 
 def settings(config: Any) -> list[str]:

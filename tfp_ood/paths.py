@@ -15,6 +15,7 @@ from tfp_ood.errors import UserError
 _SCHEME = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9+.-]*)://")
 _PATTERN = re.compile(r"[*?\[\\]")
 _NO_NAME = ".no_such_name"
+_LISTED = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^,]*?))\s*(?:,|\Z)', re.DOTALL)
 
 
 def not_valid(path: str) -> str:
@@ -123,3 +124,12 @@ def _link(folder: str) -> str:
         )
     os.symlink(folder, link)
     return link
+
+
+def listed(text: str) -> list[str]:
+    """The parts of `a,b` that are not empty; of `"a,b",c` the first is `a,b`, as in CSV files."""
+    parts = [
+        found["plain"] if found["quoted"] is None else found["quoted"].replace('""', '"')
+        for found in _LISTED.finditer(text)
+    ]
+    return [part for part in parts if part]

@@ -81,8 +81,11 @@ def test_a_config_as_trained_has_what_was_trained_and_keeps_the_rest():
 
 def test_every_key_is_described():
     lines = list(rotated_config.describe_keys())
-    assert "data.num_angles=37: an integer of at least 3" in lines
-    assert "experiment='rotated_digits': one of rotated_digits" in lines
+    said = "\n      Angles from 0 to 180 degrees, both included, at equal distances."
+    assert f"data.num_angles=37: an integer of at least 3{said}" in lines
+    said = "\n      For images of another channel count: "  # of the class that it is made of
+    assert any(line.startswith("data.channel_change") and said in line for line in lines)
+    assert all("\n      " in line for line in lines), "a key without a docstring"
     for group, cls in typing.get_type_hints(RotatedConfig).items():
         for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
             assert any(line.startswith(f"{group}.{field.name}=") for line in lines)

@@ -72,11 +72,13 @@ class LeNetTrainConfig:
     """Training with Adam."""
 
     batch_size: int = option(100, low=1)
+    """Images per step."""
     num_epochs: int = option(3, low=1)
     """Passes over the training images: softmax, dropout and every member of the ensemble."""
     num_epochs_bayesian: int = option(4, low=1)
     """The same for flipout and mnf."""
     learning_rate: float = option(1e-3, low=1e-9, high=1.0)
+    """The same at all steps."""
     kl_warmup: float = option(0.5, low=0.0, high=1.0)
     """Share of the training over which the KL's weight rises from 0 to 1 (flipout, mnf)."""
 
@@ -86,6 +88,7 @@ class PredictConfig:
     """How predictive probabilities are estimated."""
 
     batch_size: int = option(500, low=1)
+    """Images that are predicted together."""
     num_draws: int = option(50, low=1)
     """Draws of weights that probabilities are averaged over (dropout, flipout, mnf)."""
 
@@ -95,11 +98,13 @@ class RotatedConfig:
     """The experiment."""
 
     experiment: str = option(NAME, choices=(NAME,))
+    """Tells its configs from those of likelihood models."""
     data: RotatedDataConfig = RotatedDataConfig()
     model: LeNetConfig = LeNetConfig()
     train: LeNetTrainConfig = LeNetTrainConfig()
     evaluate: PredictConfig = option(PredictConfig(), trained=False)
     seed: int = option(0, low=0, high=2**31 - 1)
+    """Of initial weights, the order of images and all draws."""
 
     def training_facts(self) -> dict[str, Any]:
         """All that the trained networks depend on; what they are asked afterwards may change."""
