@@ -109,7 +109,13 @@ def test_the_guard_s_verdicts_on_a_set_that_was_scored(run):
     name = run.config.data.out_of_distribution[1]
     told, expected = run.verdicts(name).to_pydict(), run.detector.predict(FOREIGN).to_pydict()
     np.testing.assert_allclose(told.pop("score"), expected.pop("score"), 1e-6)
+    assert told.pop("source") == [str(number) for number in range(len(FOREIGN))]
     assert told == expected
+    own = np.load(run.config.data.in_distribution.removeprefix("array:"))
+    of_own = run.verdicts().to_pydict()
+    chosen = own.reshape(len(own), *run.config.data.image_shape)[np.int64(of_own["source"])]
+    np.testing.assert_allclose(run.detector.score(chosen), of_own["score"], 1e-6)
+    assert "source" not in run.verdicts("mnist").column_names
     assert run.verdicts().num_rows == 6 and run.verdicts("mnist").num_rows == 7
     with pytest.raises(EvaluationError, match="There are no scores of kmnist"):
         run.verdicts("kmnist")

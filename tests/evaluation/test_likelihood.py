@@ -167,6 +167,21 @@ def test_what_is_written_is_what_is_read(tmp_path):
     assert tables.is_current(path, metadata(fake_split()))
 
 
+def test_where_a_person_s_own_images_are_from_is_told(tmp_path):
+    split = fake_split()
+    split.sources = np.array([f"{number}/ü.png" for number in range(10)], object)
+    likelihood.write_score_table(
+        tmp_path / "a.parquet", scorer, split, batches(10), metadata(split), progress=False
+    )
+    table = tables.read_score_table(tmp_path / "a.parquet")
+    assert table.source.tolist() == split.sources.tolist()
+    assert table.take(np.array([3, 1])).source.tolist() == ["3/ü.png", "1/ü.png"]
+    assert "source" not in table.column_names
+    write(tmp_path / "b.parquet")
+    other = tables.read_score_table(tmp_path / "b.parquet")
+    assert other.source is None and other.take(np.array([3])).source is None
+
+
 def test_the_images_are_measured_and_kept_in_the_same_pass(tmp_path):
     path = tmp_path / "a.parquet"
     write(path, 20)

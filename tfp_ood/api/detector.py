@@ -94,7 +94,8 @@ class ImageDetector:
         return self.of_table(self._table(images))
 
     def of_table(self, table: ScoreTable) -> pa.Table:
-        """The same of images that were scored, as `predict`."""
+        """The same of images that were scored, as `predict`; first, of a person's own files, where
+        each is from (`ScoreTable.source`)."""
         found = self.guard.judge([table])
         words = [
             REASON_SEPARATOR.join(reasons.of_image(found, place))
@@ -102,6 +103,7 @@ class ImageDetector:
         ]
         return pa.table(
             {
+                **({} if table.source is None else {"source": table.source}),
                 "score": found.score,
                 "p_value": found.p_value,
                 "is_out_of_distribution": found.flagged,
@@ -125,6 +127,7 @@ class ImageDetector:
             log_prob=log_prob,
             bits_per_dim=self._run.to_bits(log_prob),
             statistics=found,
+            source=None,
         )
 
     @staticmethod

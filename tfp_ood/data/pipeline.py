@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from tqdm import tqdm
 
 from tfp_ood import devices
 from tfp_ood.config import DataConfig
-from tfp_ood.data import division, folders, image_files
+from tfp_ood.data import division, image_files
 from tfp_ood.data.splits import ROLES as ROLES
 from tfp_ood.data.splits import Split as Split
 from tfp_ood.data.splits import open_split as open_split
@@ -203,8 +202,8 @@ def at(split: Split, indices: Sequence[int]) -> tuple[list[str], np.ndarray]:
       indices: of N images, in the split's fixed order.
 
     Returns:
-      N names, for people: the path of a file in its folder, or the number in an array or set; and
-      the images, uint8 [N, H, W, C].
+      N names, for people: as `Split.sources`, or the number in a set; and the images, uint8
+      [N, H, W, C].
     """
     wanted = tf.constant(sorted(indices), tf.int64)
 
@@ -212,22 +211,13 @@ def at(split: Split, indices: Sequence[int]) -> tuple[list[str], np.ndarray]:
         return tf.reduce_any(index == wanted)
 
     def parts(index: tf.Tensor, example: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
-        return index, example[0], split.decode(example[0])
+        return index, split.decode(example[0])
 
-    found = {}
     some = split.records().enumerate().filter(is_wanted).map(parts)
-    for index, record, image in untuned(some).as_numpy_iterator():
-        found[int(index)] = _name(split, int(index), record), image
-    names, images = [found[i][0] for i in indices], [found[i][1] for i in indices]
+    found = {int(index): image for index, image in untuned(some).as_numpy_iterator()}
+    names = [str(i if split.sources is None else split.sources[i]) for i in indices]
+    images = [found[i] for i in indices]
     return names, np.array(images, np.uint8).reshape(-1, *split.image_shape)
-
-
-def _name(split: Split, index: int, record: bytes | np.integer) -> str:
-    """See `at`."""
-    kind, _, path = split.name.partition(":")
-    if kind == "folder":
-        return folders.shown(os.path.relpath(os.fsdecode(record), path))
-    return str(index if isinstance(record, bytes) else record)
 
 
 def load(split: Split) -> tuple[np.ndarray, np.ndarray]:

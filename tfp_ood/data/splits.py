@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfp_ood import paths
 from tfp_ood.config import DataConfig
-from tfp_ood.data import division, duplicates, image_files, prepare, shaping, synthetic
+from tfp_ood.data import division, duplicates, folders, image_files, prepare, shaping, synthetic
 from tfp_ood.data.specs import (
     REDUCTIONS,
     ArraySource,
@@ -57,6 +57,9 @@ class Split:
     """`decode` of several records at once, where that takes less time."""
     num_different: int = 0
     """Without exact copies, which are looked for in a person's own files; 0 elsewhere."""
+    sources: np.ndarray | None = dataclasses.field(default=None, repr=False)
+    """Where each image of a person's own files is from, texts [num_images]: the path of a file
+    below its folder, the number in an array."""
 
 
 def open_split(name: str, role: str, data: DataConfig, data_dir: str | None) -> Split:
@@ -203,6 +206,7 @@ def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | Non
     plan = shaping.plan(source.name, folder.native_shape, folder.largest, data)
     # As bytes, which is what paths are: TensorFlow takes texts that are UTF-8 only.
     files = np.array([os.fsencode(path) for path in folder.paths])
+    sources = [folders.shown(os.path.relpath(path, source.path)) for path in folder.paths]
     labels = np.array(folder.labels, np.int64)
 
     def decode(path: tf.Tensor) -> tf.Tensor:
@@ -210,7 +214,9 @@ def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | Non
         return plan.apply(tf.ensure_shape(image, folder.native_shape))
 
     groups = duplicates.groups(folder.prints)
-    split = _of_items(source, role, data, plan, files, labels, decode, folder.version, groups)
+    split = _of_items(
+        source, role, data, plan, files, labels, decode, folder.version, groups, sources
+    )
     split.preprocessing.update(folder.record)
     return split
 
@@ -225,12 +231,14 @@ def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None)
         images = _called(lambda i: np.array(array[i]), index)
         return tf.ensure_shape(images, [*index.shape, *shape])
 
+    def decode(index: tf.Tensor) -> tf.Tensor:
+        return plan.apply(read(index))
+
     version = image_files.version([source.path], os.path.dirname(source.path))
     groups = duplicates.groups(image_files.array_prints(source.path))
     items = _unlabelled(len(array))
-    split = _of_items(
-        source, role, data, plan, *items, lambda index: plan.apply(read(index)), version, groups
-    )
+    sources = [str(number) for number in range(len(array))]
+    split = _of_items(source, role, data, plan, *items, decode, version, groups, sources)
     split.preprocessing.update(image_files.array_record(source.path))
     return dataclasses.replace(split, decode_batch=None if plan.changes else read)
 
@@ -293,9 +301,10 @@ def _of_items(
     decode: Decode,
     version: str = "",
     groups: np.ndarray | None = None,
+    sources: Sequence[str] | None = None,
 ) -> Split:
     """Some images of a set without splits: `items` are the records of all, `labels` theirs; groups
-    of copies, if any, are as `duplicates.groups` gives them."""
+    of copies, if any, are as `duplicates.groups` gives them, `sources` of all as `Split` has."""
     playing = division.playing(source.name, len(items), role, data, groups)
     chosen = playing[_judged(role, len(playing), data)]
     if version and role != "out":
@@ -311,4 +320,5 @@ def _of_items(
         decode,
         version,
         num_different=0 if groups is None else len(np.unique(groups[chosen])),
+        sources=None if sources is None else np.array(sources, object)[chosen],
     )

@@ -94,6 +94,7 @@ def _scored_rows(
             "split": _constant_column(audit.split.split, len(index)),
             "index": index,
             "label": np.asarray(batch["label"]),
+            **_sources(audit.split, index),
             "log_prob": log_prob,
             "bits_per_dim": units.bits_per_dim(log_prob, pixels[0].size),
             **statistics,
@@ -106,6 +107,13 @@ def _scored_rows(
 def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
     """The items; each is given out when the next one is made."""
     return (item for item, _ in itertools.pairwise(itertools.chain(items, [None])))
+
+
+def _sources(split: "Split", index: np.ndarray) -> dict[str, pa.Array]:
+    """The column that tells where images are from, of sets that have one."""
+    if split.sources is None:
+        return {}
+    return {"source": pa.array(split.sources[index], pa.string())}
 
 
 def _constant_column(value: str, length: int) -> pa.DictionaryArray:

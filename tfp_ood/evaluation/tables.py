@@ -6,6 +6,8 @@ The interface between evaluation, which writes it, and every score and report. I
     split         dictionary of string
     index         int64                  0 .. N-1, in order
     label         int64                  -1 where the set has none
+    source        string                 of a folder the file, of an array the number in it; else
+                                         there is no such column
     log_prob      float64                nats per image, of the discrete image
     bits_per_dim  float64
     ...           float64                what else the model tells of an image (nats)
@@ -79,6 +81,8 @@ class ScoreTable:
     """What else the model tells (nats per image) and what the image is: float64 [N] each."""
     metadata: Mapping[str, Any]
     """`SET_KEYS`, `MODEL_KEYS` and what else the writer noted."""
+    source: np.ndarray | None = None
+    """Texts [N], of a person's own files: see above."""
 
     @property
     def num_images(self) -> int:
@@ -120,6 +124,7 @@ class ScoreTable:
             self,
             **{name: getattr(self, name)[rows] for name in _OF_IMAGES},
             statistics={name: values[rows] for name, values in self.statistics.items()},
+            source=None if self.source is None else self.source[rows],
         )
 
     def without(self, columns: Iterable[str]) -> "ScoreTable":
@@ -226,6 +231,7 @@ def _from_arrow(table: pa.Table) -> ScoreTable:
     return ScoreTable(
         **{name: table[name][0].as_py() for name in _SET},
         **{name: arrays.pop(name) for name in _OF_IMAGES},
+        source=arrays.pop("source", None),
         statistics=arrays,
         metadata=metadata,
     )

@@ -1,5 +1,7 @@
 """Images that the guard gets wrong, the worst first, with reasons."""
 
+import dataclasses
+import html
 import json
 
 import numpy as np
@@ -62,6 +64,18 @@ def test_the_section_says_and_shows_it(given):
     json.dumps(made.numbers, allow_nan=False)
     assert "MNIST: " in made.html and "of the images looked at pass." in made.html
     assert (given.workdir.report / "mistakes.png").exists()
+
+
+def test_the_files_of_a_person_s_own_images_are_listed(tmp_path):
+    near = dataclasses.replace(OWN.take(np.arange(30)), dataset="mnist", metadata=MNIST.metadata)
+    files = np.array([f"scans/{number}<.png" for number in range(30)], object)
+    given = evidence(tmp_path, [OWN, dataclasses.replace(near, source=files)], held_out=[HELD_OUT])
+    made = mistakes.section(given)
+    shown = made.numbers["mnist/test"]["shown"]
+    assert [entry["source"] for entry in shown] == [files[entry["index"]] for entry in shown]
+    assert all(html.escape(entry["source"]) in made.html for entry in shown)
+    assert not any("source" in entry for entry in made.numbers["fashion_mnist/test"]["shown"])
+    json.dumps(made.numbers, allow_nan=False)
 
 
 def test_nothing_without_a_guard_or_without_mistakes(tmp_path):

@@ -40,8 +40,9 @@ def section(evidence: Evidence) -> Section | None:
     )
     drawing = draw(sets, found, evidence.in_set.key)
     figure = evidence.draw("mistakes", drawing, alt, caption)
+    files = _files(sets, found)
     return Section(
-        html.section("What the guard gets wrong", html.bullets(sentences) + figure), found
+        html.section("What the guard gets wrong", html.bullets(sentences) + figure + files), found
     )
 
 
@@ -56,9 +57,10 @@ def mistakes(one: JudgedSet, judgement: Judgement, is_own: bool) -> dict[str, An
 
     Returns:
       `num_looked_at` and `num_wrong` of the kept images, and `shown`, at most `_NUM_SHOWN` of the
-      latter, the worst first: `index` in the score table, `p_value` and `reasons`, in words.
+      latter, the worst first: `index` in the score table, `source` as there, `p_value` and
+      `reasons`, in words.
     """
-    index = one.kept.spread_index
+    index, source = one.kept.spread_index, one.table.source
     wrong = index[judgement.flagged[index] == is_own]
     suspicion = judgement.score[wrong]
     worst = wrong[np.argsort(-suspicion if is_own else suspicion, kind="stable")][:_NUM_SHOWN]
@@ -68,12 +70,29 @@ def mistakes(one: JudgedSet, judgement: Judgement, is_own: bool) -> dict[str, An
         "shown": [
             {
                 "index": int(place),
+                **({} if source is None else {"source": source[place]}),
                 "p_value": float(judgement.p_value[place]),
                 "reasons": reasons.of_image(judgement, place),
             }
             for place in worst
         ],
     }
+
+
+def _files(sets: Sequence[JudgedSet], found: Mapping[str, _Found]) -> str:
+    """Where the images are from, folded; "" where no set is of a person's own files."""
+    rows = [
+        [entry["source"], one.label, f"p = {entry['p_value']:.2g}; {', '.join(entry['reasons'])}"]
+        for one in sets
+        for entry in found[one.key]["shown"]
+        if "source" in entry
+    ]
+    if not rows:
+        return ""
+    table = html.table(
+        "The images above, from left to right", ["file", "set", "why"], rows, "facts"
+    )
+    return html.folded("Their files", table)
 
 
 def _sentence(one: JudgedSet, found: _Found, is_own: bool) -> str:
