@@ -186,7 +186,7 @@ def _list(told: Sequence[dict[str, Any]], number: int) -> str:
     if not told:
         return ""
     rows = [
-        [one["name"], f"p = {one['p_value']:.2g}; {', '.join(one['reasons'])}"]
+        [one["name"], "; ".join([f"p = {one['p_value']:.2g}", *one["reasons"]])]
         for one in told[:_NUM_TOLD]
     ]
     first = f", of which the first {len(rows):,} are listed" if len(rows) < number else ""
