@@ -157,7 +157,7 @@ def test_without_a_guard_there_is_no_monitor(tmp_path):
     fill(tmp_path, np.random.default_rng(4), 0)
     path = tmp_path / "scores" / "fashion_mnist.validation.parquet"
     path.unlink()
-    with pytest.raises(ExportError, match="no images were held out"):
+    with pytest.raises(ExportError, match="no scores of held-out images"):
         monitor(tmp_path)
     write(tmp_path, np.full(10, 3.0), "fashion_mnist", "validation")
     with pytest.raises(ExportError, match="would flag nothing"):
