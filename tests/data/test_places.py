@@ -69,6 +69,22 @@ def test_a_work_directory_among_the_images_is_refused(below, photos, tmp_path):
         places.check(given)  # of --mode=prepare
 
 
+def test_a_work_directory_where_a_link_among_the_images_leads_is_refused(tmp_path):
+    """Its pages would be images of the next run."""
+    for name in ("all", "elsewhere/more"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.png").touch()
+    (tmp_path / "all" / "sub").mkdir()
+    (tmp_path / "all" / "sub" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "all" / "a.png").rename(tmp_path / "all" / "sub" / "a.png")
+    own = data(f"folder:{tmp_path}/all")
+    for inside in ("elsewhere/run", "elsewhere/more/run"):
+        with pytest.raises(UserError, match=r"^--workdir: .* is inside of folder:"):
+            places.check(own, open_workdir(tmp_path / inside))
+    for outside in ("run", "elsewhere/.run", "elsewhere2"):
+        places.check(own, open_workdir(tmp_path / outside))
+
+
 def test_other_work_directories_are_fine(photos, tmp_path):
     given = data(f"folder:{photos}", "mnist")
     for name in ("run", "photos.run", "photos/.run", "photos/../run", "."):

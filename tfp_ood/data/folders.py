@@ -7,7 +7,7 @@ must be told without TensorFlow.
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tfp_ood.data import duplicates
@@ -74,7 +74,19 @@ def list_files(path: str) -> tuple[list[str], list[str]]:
     Raises:
       OSError: a folder cannot be read.
     """
-    images, others, seen = [], [], {os.path.realpath(path)}
+    images, others = [], []
+    for parent, files in _walk(path):
+        relative = os.path.relpath(parent, path)
+        for file in files:
+            if not file.startswith("."):
+                found = images if file.lower().endswith(IMAGE_SUFFIXES) else others
+                found.append(os.path.normpath(os.path.join(relative, file)).replace(os.sep, "/"))
+    return sorted(images), sorted(others)
+
+
+def _walk(path: str) -> Iterator[tuple[str, list[str]]]:
+    """See `list_files`: each folder, by the path that leads there first, and its files."""
+    seen = {os.path.realpath(path)}
 
     def is_new(folder: str) -> bool:
         """Whether a folder was not met before: a link may lead back to where it came from."""
@@ -90,12 +102,12 @@ def list_files(path: str) -> tuple[list[str], list[str]]:
             for folder in sorted(folders)  # of two links to one folder the first is followed
             if not folder.startswith(".") and is_new(os.path.join(parent, folder))
         )
-        relative = os.path.relpath(parent, path)
-        for file in files:
-            if not file.startswith("."):
-                found = images if file.lower().endswith(IMAGE_SUFFIXES) else others
-                found.append(os.path.normpath(os.path.join(relative, file)).replace(os.sep, "/"))
-    return sorted(images), sorted(others)
+        yield parent, files
+
+
+def roots(path: str) -> list[str]:
+    """A folder, and those that links in it lead to: all that `list_files` lists lies in one."""
+    return [path, *(parent for parent, _ in _walk(path) if os.path.islink(parent))]
 
 
 def image_files(path: str) -> list[str]:

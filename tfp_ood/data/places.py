@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tfp_ood import paths
 from tfp_ood.config import ConfigError, DataConfig
-from tfp_ood.data import specs
+from tfp_ood.data import folders, specs
 from tfp_ood.data.specs import ArraySource, FolderSource, Source, parse
 from tfp_ood.errors import UserError
 from tfp_ood.workdir import WorkDir
@@ -54,7 +54,11 @@ def check(data: DataConfig, workdir: WorkDir | None = None, key: str = _OUT) -> 
             valid = f"different sets; {one.name!r} and {other.name!r} are the same"
             raise ConfigError(key, data.out_of_distribution, valid)
         are_folders = isinstance(one, FolderSource) and isinstance(other, FolderSource)
-        if one is own and are_folders and (_holds(one, other.path) or _holds(other, one.path)):
+        if (
+            one is own
+            and are_folders
+            and (_holds(one.path, other.path) or _holds(other.path, one.path))
+        ):
             valid = f"a folder that shares no images with the in-distribution one, {one.path!r}"
             raise ConfigError(key, other.name, valid)
     if workdir is not None:
@@ -85,17 +89,17 @@ def _parse(name: str, key: str) -> Source:
     return parse(name, key)
 
 
-def _holds(source: FolderSource, path: str | os.PathLike[str]) -> bool:
+def _holds(folder: str, path: str | os.PathLike[str]) -> bool:
     """Whether a folder of images is looked at where a path leads to."""
-    if not paths.is_inside(path, source.path):
+    if not paths.is_inside(path, folder):
         return False
-    below = os.path.relpath(paths.place(path), paths.place(source.path))
+    below = os.path.relpath(paths.place(path), paths.place(folder))
     return below == os.curdir or not any(part.startswith(".") for part in below.split(os.sep))
 
 
 def _check_run(source: FolderSource, workdir: WorkDir) -> None:
     """Refuses a run that would add to the images of a folder, or replace them."""
-    if _holds(source, workdir.root):
+    if any(_holds(root, workdir.root) for root in folders.roots(source.path)):
         raise UserError(
             f"--workdir: {workdir.root} is inside of {source.name}, to whose images the run would "
             "add its own; valid is a folder outside of it."
