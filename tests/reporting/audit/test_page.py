@@ -54,6 +54,8 @@ def test_who_would_pass(result):
         "A threshold on likelihood would let through most images of 1 of 2 sets: MNIST (100 %)."
     )
     assert "The guard would let through most images of 0: none" in result.verdict[1]
+    said = "it stops nearly all (at least 95 %) of 2: MNIST (100 %), noise (100 %)."
+    assert result.verdict[1].endswith(said)
     assert "where 10 % were allowed" in result.verdict[2]
 
 

@@ -118,10 +118,11 @@ def audit_outcome(
     stopped = [key for key in out_facts if out_facts[key]["passes_guard"] <= _FEW]
     interval = between(in_facts["flagged_interval"])
 
-    def shown(keys: Sequence[str], figure: str) -> str:
+    stops = {key: {"stopped": 1 - entry["passes_guard"]} for key, entry in out_facts.items()}
+
+    def shown(keys: Sequence[str], figure: str, of_sets: Mapping[str, Any] = out_facts) -> str:
         return (
-            ", ".join(f"{labels[key]} ({percent(out_facts[key][figure])})" for key in keys)
-            or "none"
+            ", ".join(f"{labels[key]} ({percent(of_sets[key][figure])})" for key in keys) or "none"
         )
 
     return [
@@ -129,7 +130,7 @@ def audit_outcome(
         f"{len(out_facts)} sets: {shown(let, 'passes_likelihood')}.",
         f"The guard would let through most images of {len(passed)}: "
         f"{shown(passed, 'passes_guard')}; it stops nearly all (at least {percent(1 - _FEW)}) of "
-        f"{len(stopped)}: {shown(stopped, 'passes_guard')}.",
+        f"{len(stopped)}: {shown(stopped, 'stopped', stops)}.",
         f"Of {in_facts['num_images']:,} own test images likelihood flags "
         f"{percent(1 - in_facts['passes_likelihood'], 1)} and the guard "
         f"{percent(1 - in_facts['passes_guard'], 1)} (95 % interval {interval}), where "
