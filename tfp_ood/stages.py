@@ -252,7 +252,7 @@ def _sample(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
 def _report(config: Config, workdir: WorkDir, data_dir: str | None) -> None:
     from tfp_ood.reporting.run.report import write_report
 
-    tell("report", write_report(workdir.root, _judged_sets(config), dataclasses.asdict(config)))
+    tell("report", write_report(workdir.root, _judged_sets(config), config))
 
 
 def _check_export(config: Config, workdir: WorkDir, data_dir: str | None) -> None:

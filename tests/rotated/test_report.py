@@ -1,5 +1,6 @@
 """The report on rotated digits, out of tables with known content."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,7 +9,12 @@ from matplotlib.figure import Figure
 
 from tfp_ood.errors import EvaluationError
 from tfp_ood.rotated import plots, predictions
-from tfp_ood.rotated.config import VARIANTS
+from tfp_ood.rotated.config import (
+    VARIANTS,
+    PredictConfig,
+    RotatedConfig,
+    RotatedDataConfig,
+)
 from tfp_ood.rotated.predictions import Predictions
 from tfp_ood.rotated.report import write_report
 from tfp_ood.rotated.summary import LABELS, rotated_outcome, summarize
@@ -18,11 +24,10 @@ ANGLES = np.linspace(0, 180, 7)
 DIGITS = (3, 9)
 NUM = 2  # images of each digit
 ASKED = {"digits": DIGITS, "num_rotated": NUM, "num_angles": len(ANGLES), "num_test": 0}
-SETTINGS = {
-    "seed": 0,
-    "data": {**ASKED, "out_of_distribution": ("array:/x/letters.npy",)},
-    "evaluate": {"num_draws": 50},
-}
+SETTINGS = RotatedConfig(
+    data=RotatedDataConfig(**ASKED, out_of_distribution=("array:/x/letters.npy",)),
+    evaluate=PredictConfig(num_draws=50),
+)
 
 
 def certain(classes, probability):
@@ -168,8 +173,9 @@ def test_pictures_are_of_the_image_that_is_drawn(index, workdir, monkeypatch):
 )
 def test_predictions_of_other_settings_are_refused(group, changes, workdir):
     (key,) = changes
+    part = dataclasses.replace(getattr(SETTINGS, group), **changes)
     with pytest.raises(EvaluationError, match=rf"config\.{group}\.{key} was .*--mode=evaluate"):
-        write_report(workdir, VARIANTS, 0, {**SETTINGS, group: {**SETTINGS[group], **changes}})
+        write_report(workdir, VARIANTS, 0, dataclasses.replace(SETTINGS, **{group: part}))
 
 
 def test_pictures_of_an_earlier_version_are_made_again(workdir):

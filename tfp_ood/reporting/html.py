@@ -144,11 +144,12 @@ def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], ki
     )
 
 
-def config_section(config: Mapping[str, Any] | None) -> str:
-    """The settings of a run as a section; nothing where they are not known."""
+def config_section(config: Any) -> str:
+    """The settings of a run, a typed config, as a section; nothing where they are not known."""
     if config is None:
         return ""
-    return section("Settings", table("The config of this run", [], list(flat(config)), "facts"))
+    keys = list(flat(dataclasses.asdict(config)))
+    return section("Settings", table("The config of this run", [], keys, "facts"))
 
 
 def folded(summary: str, body: str) -> str:

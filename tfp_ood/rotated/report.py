@@ -12,6 +12,7 @@ from tfp_ood import atomic
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import html
 from tfp_ood.rotated import plots, predictions
+from tfp_ood.rotated.config import RotatedConfig
 from tfp_ood.rotated.summary import LABELS, Tables, drawn, rotated_outcome, summarize
 from tfp_ood.workdir import WorkDir, open_workdir, weights_id
 
@@ -57,7 +58,7 @@ def write_report(
     workdir: str | os.PathLike[str],
     variants: Sequence[str],
     digit_index: int,
-    config: Mapping[str, Any] | None = None,
+    config: RotatedConfig | None = None,
 ) -> html.ReportResult:
     """Writes WORKDIR/report/: index.html, summary.json, and every figure as .png and .pdf.
 
@@ -67,7 +68,7 @@ def write_report(
       workdir: of the run.
       variants: which to show, "softmax" among them.
       digit_index: which image of each digit was drawn.
-      config: nested settings to list on the page, which the tables have to be of.
+      config: whose settings are listed on the page; the tables have to be of them.
 
     Raises:
       EvaluationError: a table is missing or damaged, they do not fit together, or were made with
@@ -137,16 +138,16 @@ def _check_networks(table: predictions.Predictions, workdir: WorkDir) -> None:
             )
 
 
-def _check_config(config: Mapping[str, Any], rotated: Tables, sets: Tables) -> None:
+def _check_config(config: RotatedConfig, rotated: Tables, sets: Tables) -> None:
     """Refuses predictions that were made with other settings than those that the page will show.
 
     Raises:
       EvaluationError: names the first setting that differs.
     """
-    data = config["data"]
-    now = {f"data.{name}": data[name] for name in _ASKED}
-    now |= {"evaluate.num_draws": config["evaluate"]["num_draws"]}
-    now |= {"data.out_of_distribution": data["out_of_distribution"]}
+    data = config.data
+    now = {f"data.{name}": getattr(data, name) for name in _ASKED}
+    now |= {"evaluate.num_draws": config.evaluate.num_draws}
+    now |= {"data.out_of_distribution": data.out_of_distribution}
     for of_rotated, of_sets in zip(rotated.values(), sets.values(), strict=True):
         was = {f"data.{name}": of_rotated.metadata[name] for name in _ASKED}
         was |= {"evaluate.num_draws": of_rotated.metadata["num_draws"]}

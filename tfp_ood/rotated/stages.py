@@ -1,6 +1,5 @@
 """The experiment on rotated digits, as the command line knows it, and its stages."""
 
-import dataclasses
 import functools
 
 from tfp_ood import devices, stages
@@ -32,7 +31,7 @@ def _report(config: RotatedConfig, workdir: WorkDir, data_dir: str | None) -> No
     from tfp_ood.rotated.report import write_report
 
     variants, index = config.model.variants, config.data.digit_index
-    result = write_report(workdir.root, variants, index, dataclasses.asdict(config))
+    result = write_report(workdir.root, variants, index, config)
     stages.tell("report", result)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.evaluation.fakes import write
 from tests.reporting.pages import DASH, Parser
+from tfp_ood.config import Config, DataConfig, EvaluateConfig
 from tfp_ood.reporting.run.report import write_report
 
 EVIL = "folder:/x/<script>alert(1)</script>&\"'{0}"  # braces are no format
@@ -63,11 +64,12 @@ def test_language_charset_and_phone(parsed):
 
 
 def test_names_and_settings_are_escaped(tmp_path):
-    config = {"data": {EVIL: EVIL, "num_test": 0}, "seed": 3, "evaluate": {"num_draws": 2}}
+    data = DataConfig(in_distribution=EVIL)
+    config = Config(data=data, evaluate=EvaluateConfig(num_draws=2), seed=3)
     parsed = Parser(report(tmp_path, EVIL, config=config).path.read_text(encoding="utf-8"))
     assert "script" not in {tag for tag, _ in parsed.tags}
     text = " ".join(parsed.text)
-    assert f"data.{EVIL}" in text
+    assert f"data.in_distribution {EVIL}" in text
     assert "seed 3" in text
     assert f"{EVIL}/test" in text
     assert "has not been sampled yet" in text

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.fakes import write
+from tfp_ood.config import Config, DataConfig, EvaluateConfig, ExportConfig
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import asked
 from tfp_ood.reporting.audit.page import write_audit
@@ -28,8 +29,13 @@ def workdir(tmp_path):
     return tmp_path
 
 
-def config(num_draws=2, num_test=0):
-    return {"seed": 7, "evaluate": {"num_draws": num_draws}, "data": {"num_test": num_test}}
+def config(num_draws=2, num_test=0, rate=0.05, reference=""):
+    return Config(
+        data=DataConfig(num_test=num_test),
+        evaluate=EvaluateConfig(num_draws=num_draws, reference=reference),
+        export=ExportConfig(rate),
+        seed=7,
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,8 +86,7 @@ def test_a_ratio_to_another_reference_or_one_that_was_trained_again_is_refused(w
     facts = {"reference": {"config_hash": "abc", "weights": other.weights}}
     write(workdir, np.linspace(2, 4, 50), "fashion_mnist", **facts)
     write(workdir, np.linspace(1, 2.5, 30), "mnist", **facts)
-    now = config()
-    now["evaluate"]["reference"] = str(other.root)
+    now = config(reference=str(other.root))
     evidence = functools.partial(report._evidence, open_workdir(workdir), SETS, now)
     evidence()
     said = r"fashion_mnist/test .*evaluate\.reference .*trained again.*--mode=evaluate"
@@ -97,7 +102,7 @@ def test_a_ratio_to_another_reference_or_one_that_was_trained_again_is_refused(w
 
 def test_a_run_with_held_out_images_has_a_guard(workdir):
     write(workdir, np.linspace(2, 4, 99), "fashion_mnist", "validation")
-    result = write_report(workdir, SETS, {**config(), "export": {"false_alarm_rate": 0.1}})
+    result = write_report(workdir, SETS, config(rate=0.1))
     (said,) = result.verdict
     assert "likelihood alone would let it through. The guard " in said
     assert "at 10 % of false alarms (own test images flagged: " in said
@@ -135,8 +140,7 @@ def test_scores_of_another_choice_of_images_are_refused(workdir, num_test):
 
 
 def test_a_report_leaves_what_it_was_asked(workdir):
-    given = {**config(), "export": {"false_alarm_rate": 0.0001}}  # too low for a guard
-    write_report(workdir, SETS, given)
+    write_report(workdir, SETS, config(rate=0.0001))  # too low for a guard
     expected = {"out_of_distribution": ["mnist"], "num_test": 0, "false_alarm_rate": 0.0001}
     assert asked.noted(open_workdir(workdir)) == expected
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from tfp_ood.config import Config
 from tfp_ood.detectors import Panel
 from tfp_ood.errors import EvaluationError
 from tfp_ood.reporting import figures, html
@@ -41,8 +42,8 @@ class Evidence(JudgedSets):
     """What `second_order.read` gives."""
     trajectory: Mapping[int, Mapping[str, Scored]] = dataclasses.field(default_factory=dict)
     """What `trajectory.read` gives."""
-    config: Mapping[str, Any] | None = None
-    """Nested settings of the experiment, if known."""
+    config: Config | None = None
+    """Of the experiment, if known."""
 
     @property
     def shown(self) -> list[JudgedSet]:

@@ -2,11 +2,10 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tfp_ood import trajectory
-from tfp_ood.config import ExportConfig
+from tfp_ood.config import Config
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation import asked, second_order
 from tfp_ood.evaluation.tables import ScoreTable
@@ -26,7 +25,7 @@ _FURTHER = ("reference", "symmetries", "gradients")
 def write_report(
     workdir: str | os.PathLike[str],
     sets: Sequence[tuple[str, str]],
-    config: Mapping[str, Any] | None = None,
+    config: Config | None = None,
 ) -> ReportResult:
     """Writes WORKDIR/report/: summary.json, index.html, and the figures of the sections.
 
@@ -36,8 +35,8 @@ def write_report(
     Args:
       workdir: of the run.
       sets: (name, split) of the score tables: in-distribution first, then at least one other.
-      config: nested settings to list on the page, which the tables have to be of; the guard's rate
-        of false alarms is among them.
+      config: whose settings are listed on the page; the tables have to be of them, and the guard
+        has its rate of false alarms.
 
     Raises:
       EvaluationError: a table is missing, damaged, of another model or of other settings; the
@@ -59,7 +58,7 @@ def write_report(
     if config is not None:
         was_asked = {
             "out_of_distribution": [name for name, _ in sets[1:]],
-            "num_test": config["data"]["num_test"],
+            "num_test": config.data.num_test,
             "false_alarm_rate": _rate(config),
         }
         asked.note(evidence.workdir, was_asked)
@@ -80,9 +79,7 @@ def make_sections(evidence: Evidence) -> dict[str, Section]:
     return made
 
 
-def _evidence(
-    workdir: WorkDir, sets: Sequence[tuple[str, str]], config: Mapping[str, Any] | None
-) -> Evidence:
+def _evidence(workdir: WorkDir, sets: Sequence[tuple[str, str]], config: Config | None) -> Evidence:
     """All that evaluation left of the run.
 
     Raises:
@@ -105,9 +102,9 @@ def _evidence(
     )
 
 
-def _rate(config: Mapping[str, Any] | None) -> float:
+def _rate(config: Config | None) -> float:
     """Of false alarms."""
-    return (config or {}).get("export", {}).get("false_alarm_rate", ExportConfig.false_alarm_rate)
+    return (config or Config()).export.false_alarm_rate
 
 
 def _check_existing(workdir: WorkDir, sets: Sequence[tuple[str, str]]) -> None:
@@ -121,14 +118,14 @@ def _check_existing(workdir: WorkDir, sets: Sequence[tuple[str, str]]) -> None:
         )
 
 
-def _check_config(tables: Sequence[ScoreTable], config: Mapping[str, Any]) -> None:
+def _check_config(tables: Sequence[ScoreTable], config: Config) -> None:
     """Refuses scores that were made with other settings than those that the page will show.
 
     Raises:
       EvaluationError: names the settings that differ, of the first table of which some do.
     """
-    num_draws, num_test = config["evaluate"]["num_draws"], config["data"]["num_test"]
-    reference = config["evaluate"].get("reference")
+    num_draws, num_test = config.evaluate.num_draws, config.data.num_test
+    reference = config.evaluate.reference
     place = open_workdir(reference) if reference else None
     is_there = place is not None and place.config.exists()  # tables alone can be read
     weights = place.weights if is_there else None
@@ -137,7 +134,7 @@ def _check_config(tables: Sequence[ScoreTable], config: Mapping[str, Any]) -> No
         if facts["kind"] == "bound" and facts["num_draws"] != num_draws:
             differ.append(f"config.evaluate.num_draws was {facts['num_draws']}, now {num_draws}")
         for name in _FURTHER:
-            wanted = config["evaluate"].get(name)
+            wanted = getattr(config.evaluate, name)
             if bool(wanted) != bool(facts.get(name)):
                 differ.append(f"config.evaluate.{name} is now {wanted!r}")
         if is_there and facts.get("reference") and facts["reference"]["weights"] != weights:
