@@ -11,6 +11,9 @@ import numpy as np
 from tfp_ood.errors import EvaluationError
 from tfp_ood.evaluation.tables import SET_KEYS, ScoreTable
 
+OF_FLOWS_AND_VAES = ("log_det", "kl")
+"""Columns of which the tables of flows and of VAEs have one, and no others."""
+
 
 class Detector(abc.ABC):
     """Tells out-of-distribution images by columns of the score table.

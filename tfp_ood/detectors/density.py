@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfp_ood.detectors import usual
-from tfp_ood.detectors.base import FittedDetector
+from tfp_ood.detectors.base import OF_FLOWS_AND_VAES, FittedDetector
 
 _TERMS = ("log_prob_latent", "log_det", "reconstruction", "kl")
 _CHANNELS = ("log_prob.red", "log_prob.green", "log_prob.blue")
@@ -31,7 +31,7 @@ class Density(FittedDetector):
     name = "density"
     title = "Density of statistics"
     is_combined = True
-    combined_with = ("log_det", "kl")
+    combined_with = OF_FLOWS_AND_VAES
 
     def uses(self, names: Collection[str]) -> tuple[str, ...]:
         """The terms that the table has, and the length."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfp_ood.detectors import usual
-from tfp_ood.detectors.base import FittedDetector, matching
+from tfp_ood.detectors.base import OF_FLOWS_AND_VAES, FittedDetector, matching
 
 _FAR = 3.0
 
@@ -36,7 +36,7 @@ class Symmetry(FittedDetector):
     needs = ("log_prob", "symmetry.*")
     how_to_get = "config.evaluate.symmetries"
     is_combined = True
-    combined_with = ("log_det", "kl")
+    combined_with = OF_FLOWS_AND_VAES
     _least: float
     _highest: float
 
