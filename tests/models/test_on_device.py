@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tfp_ood import models
 from tfp_ood.config import Config, VAEConfig
-from tfp_ood.models import whiteness
-from tfp_ood.models.pixel_cnn import logistic_mixture, pixels
+from tfp_ood.models import pixels, whiteness
+from tfp_ood.models.pixel_cnn import logistic_mixture
 
 SHAPE = (None, 8, 8, 3)
 VALUES = tf.TensorSpec(SHAPE, tf.int32)

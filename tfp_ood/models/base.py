@@ -224,7 +224,7 @@ class LikelihoodModel(SteppedModel):
     ) -> Callable[[Any], dict[str, tf.Tensor]]:
         """See `scoring_function`; traced once for any number of images."""
 
-        def scores(images):
+        def scores(images: tf.Tensor) -> dict[str, tf.Tensor]:
             with products.in_float64(leaves), self._folded_once():
                 return in_halves(
                     lambda part, number: self._scores(part["image"], num_draws), {"image": images}
@@ -250,7 +250,7 @@ class LikelihoodModel(SteppedModel):
     def _compile_samples(self, leaves: bool) -> Callable[[Any, Any, Any], tf.Tensor]:
         """See `sampling_function`."""
 
-        def samples(num_images, seed, temperature):
+        def samples(num_images: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
             with products.in_float64(leaves):
                 return self._samples(num_images, seed, temperature)
 
@@ -286,7 +286,7 @@ class LikelihoodModel(SteppedModel):
         """See `sample`."""
         raise NotImplementedError
 
-    def _checked(self, images):
+    def _checked(self, images: Any) -> tf.Tensor:
         images = tf.convert_to_tensor(images)
         fits = images.shape.rank == 4 and images.shape[1:] == self.image_shape and len(images) > 0
         if images.dtype != tf.uint8 or not fits:
@@ -296,7 +296,7 @@ class LikelihoodModel(SteppedModel):
             )
         return images
 
-    def _require_initialized(self):
+    def _require_initialized(self) -> None:
         if not self._initialized:
             raise UninitializedError(
                 "This model has seen no data: its likelihoods mean nothing. Call initialize() with "

@@ -52,10 +52,10 @@ def content_normal(images: tf.Tensor, num_dims: int, draw: tf.Tensor, seed: int)
     return tf.math.ndtri(_content_uniform(images, num_dims, draw, seed) + 2.0**-24)
 
 
-def _content_uniform(images, num_dims, draw, seed):
+def _content_uniform(images: tf.Tensor, num_dims: int, draw: tf.Tensor, seed: int) -> tf.Tensor:
     """`content_noise` of any number of dimensions: `[B, num_dims]`."""
 
-    def random_integers(number, count):
+    def random_integers(number: int, count: int) -> tf.Tensor:
         key = tf.stack([seed, 3 * draw + number])
         bits = tf.random.stateless_uniform([count], key, None, None, tf.uint32)
         return tf.bitwise.bitwise_or(bits, 1)  # odd: a factor that loses nothing

@@ -43,14 +43,16 @@ Rule = Callable[[tf.Operation, int, tf.Tensor, tf.Tensor], tf.Tensor]
 def _elementwise(by_element: Callable[[tf.Operation, int, tf.Tensor], tf.Tensor]) -> Rule:
     """The rule of an operation that broadcasts, from the gradient before it is summed."""
 
-    def rule(op, place, gradient, num_images):
+    def rule(op: tf.Operation, place: int, gradient: tf.Tensor, num_images: tf.Tensor) -> tf.Tensor:
         values = by_element(op, place, gradient)
         return _summed(op, values, op.inputs[place].shape, num_images)
 
     return rule
 
 
-def _summed(op, values, shape, num_images):
+def _summed(
+    op: tf.Operation, values: tf.Tensor, shape: tf.TensorShape, num_images: tf.Tensor
+) -> tf.Tensor:
     """Values `[N, ...]` summed over what a parameter was broadcast to: `[B, *shape]`."""
     rank, added = values.shape.rank, values.shape.rank - shape.rank
     if rank == 0 or (added == 0 and shape[0] != 1):
@@ -63,29 +65,31 @@ def _summed(op, values, shape, num_images):
     return tf.reshape(tf.reduce_sum(rows, axes), [num_images, *shape.as_list()])
 
 
-def _of_sum(op, place, gradient):
+def _of_sum(op: tf.Operation, place: int, gradient: tf.Tensor) -> tf.Tensor:
     return gradient
 
 
-def _of_difference(op, place, gradient):
+def _of_difference(op: tf.Operation, place: int, gradient: tf.Tensor) -> tf.Tensor:
     return gradient if place == 0 else -gradient
 
 
-def _of_product(op, place, gradient):
+def _of_product(op: tf.Operation, place: int, gradient: tf.Tensor) -> tf.Tensor:
     return gradient * _float(op.inputs[1 - place])
 
 
-def _of_quotient(op, place, gradient):
+def _of_quotient(op: tf.Operation, place: int, gradient: tf.Tensor) -> tf.Tensor:
     by_numerator = gradient / _float(op.inputs[1])
     return by_numerator if place == 0 else -by_numerator * _float(op.outputs[0])
 
 
-def _of_squared_difference(op, place, gradient):
+def _of_squared_difference(op: tf.Operation, place: int, gradient: tf.Tensor) -> tf.Tensor:
     first, second = map(_float, op.inputs)
     return (2.0 if place == 0 else -2.0) * gradient * (first - second)
 
 
-def _of_matmul(op, place, gradient, num_images):
+def _of_matmul(
+    op: tf.Operation, place: int, gradient: tf.Tensor, num_images: tf.Tensor
+) -> tf.Tensor:
     """Of X W with rows `[N, I]`, or with more axes before the last."""
     is_batch = op.type != "MatMul"
     transposed = [op.get_attr(name) for name in (("adj_x", "adj_y") if is_batch else _TRANSPOSE)]
@@ -99,16 +103,20 @@ def _of_matmul(op, place, gradient, num_images):
 _TRANSPOSE = ("transpose_a", "transpose_b")
 
 
-def _rows(values, num_images):
+def _rows(values: tf.Tensor, num_images: tf.Tensor) -> tf.Tensor:
     """`[..., C]` as float32 `[B, rows, C]`."""
     return tf.reshape(_float(values), [num_images, -1, values.shape[-1]])
 
 
-def _of_conv2d(op, place, gradient, num_images):
+def _of_conv2d(
+    op: tf.Operation, place: int, gradient: tf.Tensor, num_images: tf.Tensor
+) -> tf.Tensor:
     return _of_kernel(op, op.inputs[0], gradient, num_images)
 
 
-def _of_transposed_conv2d(op, place, gradient, num_images):
+def _of_transposed_conv2d(
+    op: tf.Operation, place: int, gradient: tf.Tensor, num_images: tf.Tensor
+) -> tf.Tensor:
     """A transposed convolution is the gradient of one whose output was what now is the input."""
     return _of_kernel(op, gradient, op.inputs[2], num_images)
 
@@ -125,7 +133,9 @@ class _Axis(NamedTuple):
     outputs: int
 
 
-def _of_kernel(op, inputs, outputs, num_images):
+def _of_kernel(
+    op: tf.Operation, inputs: tf.Tensor, outputs: tf.Tensor, num_images: tf.Tensor
+) -> tf.Tensor:
     """The gradient of a kernel, by images that enter and the gradients `outputs` of what leaves.
 
     The kernel's every tap is a product of images, shifted, with gradients. Whichever of both has
@@ -147,7 +157,7 @@ def _of_kernel(op, inputs, outputs, num_images):
     return tf.reshape(by_tap, [num_images, *kernel])
 
 
-def _axis(op, axis, taps, inputs, outputs):
+def _axis(op: tf.Operation, axis: int, taps: int, inputs: int, outputs: int) -> _Axis:
     stride, dilation = op.get_attr("strides")[axis], op.get_attr("dilations")[axis]
     padding, before = op.get_attr("padding"), 0
     if padding == b"SAME":
@@ -157,7 +167,7 @@ def _axis(op, axis, taps, inputs, outputs):
     return _Axis(taps, stride, dilation, before, inputs, outputs)
 
 
-def _shifted_inputs(inputs, axes):
+def _shifted_inputs(inputs: tf.Tensor, axes: Sequence[_Axis]) -> tf.Tensor:
     """What each tap sees, `[B, pixels of the output, taps * channels]`."""
     reach = [a.stride * (a.outputs - 1) + 1 for a in axes]
     ends = [
@@ -169,7 +179,7 @@ def _shifted_inputs(inputs, axes):
     return _beside_each_other(inputs, padding, starts, reach, [a.stride for a in axes])
 
 
-def _shifted_outputs(outputs, axes):
+def _shifted_outputs(outputs: tf.Tensor, axes: Sequence[_Axis]) -> tf.Tensor:
     """Which gradients each tap leads to, `[B, pixels of the input, taps * channels]`."""
     padding = [(a.taps - 1 - a.before, a.inputs + a.before - a.outputs) for a in axes]
     starts = [[a.taps - 1 - tap for tap in range(a.taps)] for a in axes]
@@ -196,7 +206,7 @@ def _beside_each_other(
     return tf.reshape(together, [-1, num_pixels, together.shape[-1]])
 
 
-def _float(values):
+def _float(values: tf.Tensor) -> tf.Tensor:
     return tf.cast(values, tf.float32)
 
 

@@ -9,7 +9,7 @@ all images at once. The models know nothing of it.
 """
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -106,7 +106,9 @@ class _Sums(dict):
         return tf.add_n(self[tensor.ref()])
 
 
-def _meetings(images, variables):
+def _meetings(
+    images: tf.Tensor, variables: Sequence[tf.Variable]
+) -> tuple[list[list[tf.Tensor]], list[_Use]]:
     """Where the graph reads each variable, and where parameters meet images."""
     graph = images.graph
     handles = [graph.capture(variable.handle) for variable in variables]
@@ -132,7 +134,7 @@ def _meetings(images, variables):
     return [reads[handle.name] for handle in handles], uses
 
 
-def _back_to_reads(by_source, reads):
+def _back_to_reads(by_source: _Sums, reads: Sequence[tf.Tensor]) -> _Sums:
     """Gradients with respect to what parameters were made into, with respect to parameters."""
     refs = {read.ref() for read in reads}
     by_read = _Sums({ref: found for ref, found in by_source.items() if ref in refs})
@@ -142,7 +144,7 @@ def _back_to_reads(by_source, reads):
     before = _before(made)
     behind = [read for read in reads if read.op.name in before]
 
-    def chain(gradients):
+    def chain(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         return tf.gradients(made, behind, gradients, unconnected_gradients="zero")
 
     gradients = [by_source.total(tensor) for tensor in made]
@@ -152,7 +154,7 @@ def _back_to_reads(by_source, reads):
     return by_read
 
 
-def _before(tensors):
+def _before(tensors: Iterable[tf.Tensor]) -> set[str]:
     """Names of the operations that tensors depend on."""
     found, waiting = set(), [tensor.op for tensor in tensors]
     while waiting:

@@ -62,12 +62,12 @@ def sums_in_halves(
     return [None if a is None else a + b for a, b in zip(found, more, strict=True)]
 
 
-def _stays_whole(xla):
+def _stays_whole(xla: bool) -> bool:
     several_replicas = tf.distribute.get_strategy().num_replicas_in_sync > 1
-    return xla or several_replicas or tf.config.list_logical_devices("GPU")
+    return xla or several_replicas or bool(tf.config.list_logical_devices("GPU"))
 
 
-def _halves(batch):
+def _halves(batch: Part) -> tuple[Part, Part, tf.Tensor]:
     """Both halves, and how many images the second has of the first: one for an odd number, since
     kernels refuse empty batches."""
     of_one = next(iter(batch.values()))

@@ -180,7 +180,7 @@ LIKELIHOODS = {"categorical": CategoricalPixels, "logistic": LogisticPixels}
 """By the name in the config."""
 
 
-def _first(numbers, count):
+def _first(numbers: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     """The sum of the first ones, as many as `count` `[...]` says, of numbers `[..., _BLOCK]`."""
     mask = tf.range(_BLOCK, dtype=tf.float32) < count[..., tf.newaxis]
     return tf.reduce_sum(tf.where(mask, numbers, 0.0), axis=-1)
@@ -193,13 +193,13 @@ def passed(mass: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
     return tf.minimum(tf.reduce_sum(below, axis=-1), mass.shape[-1] - 1.0)
 
 
-def _shape(tensor):
+def _shape(tensor: tf.Tensor) -> list[int | tf.Tensor]:
     """Sizes, as numbers where they are known before the graph runs."""
     dynamic = tf.unstack(tf.shape(tensor))
     return [d if s is None else s for s, d in zip(tensor.shape, dynamic, strict=True)]
 
 
-def _in_pixels(parameters):
+def _in_pixels(parameters: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Location and log scale in units of pixel values."""
     half = _MAX / 2
     location, log_scale = tf.unstack(parameters, axis=-1)

@@ -100,7 +100,9 @@ class SteppedModel(keras.Model):
         num_images = tf.cast(tf.shape(batch["image"])[0], tf.float32)
         variables = self.trainable_variables
 
-        def sums(part, number, skipped, folded):
+        def sums(
+            part: Part, number: tf.Tensor, skipped: tf.Tensor, folded: Sequence[folding.Folded]
+        ) -> list[tf.Tensor | None]:
             """Each half has its backward pass in the function that is traced for both."""
             with tf.GradientTape() as tape:
                 tape.watch(folded)
@@ -125,10 +127,10 @@ class SteppedModel(keras.Model):
         through = tape.gradient(list(targets), variables, list(outputs))
         return total, [_sum(pair) for pair in zip(direct, through, strict=True)]
 
-    def _of_coupled_images(self, batch, seed):
+    def _of_coupled_images(self, batch: Part, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """`_bits_and_gradients` where what is trained is no sum over images."""
 
-        def parts(part, number):
+        def parts(part: Part, number: tf.Tensor) -> Part:
             return self._seeded_parts(part, number, seed)
 
         with tf.GradientTape() as tape:
@@ -137,19 +139,19 @@ class SteppedModel(keras.Model):
             loss = self._share(bits)
         return bits, tape.gradient(loss, self.trainable_variables)
 
-    def _seeded_parts(self, part, number, seed):
+    def _seeded_parts(self, part: Part, number: tf.Tensor, seed: tf.Tensor) -> Part:
         """`_training_parts` of a part of a batch, with noise of its own."""
         part_seed = seed + tf.stack([_PART_SEED * number, 0])
         return self._training_parts(part["image"], part.get("label"), part_seed)
 
-    def _share(self, bits):
+    def _share(self, bits: tf.Tensor) -> tf.Tensor:
         """A replica's share of the loss: gradients of replicas are summed."""
         return bits / tf.distribute.get_strategy().num_replicas_in_sync
 
     def _log_prob_of_batch(self, batch: Part) -> tf.Tensor:
         """Nats `[B]`, of one noise draw."""
 
-        def scores(part, number):
+        def scores(part: Part, number: tf.Tensor) -> Part:
             return {"log_prob": self._scores(part["image"], 1)["log_prob"]}
 
         with self._folded_once():

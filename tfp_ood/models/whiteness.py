@@ -6,6 +6,7 @@ transformation", 1952). Out-of-distribution images leave structure, whatever the
 """
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -74,7 +75,9 @@ def normal_scores(below: tf.Tensor, mass: tf.Tensor, noise: tf.Tensor) -> tf.Ten
 
 
 @tf.custom_gradient
-def _anderson_darling(standardised):
+def _anderson_darling(
+    standardised: tf.Tensor,
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """By counting, which takes half the time of sorting: n times the integral of (C - Phi)^2 over
     log Phi - log(1 - Phi), with C the share of values below. A value between two points of the grid
     counts for both, by how near they are, so that A^2 is continuous. It is too small by 0.005, and
@@ -104,7 +107,7 @@ def _anderson_darling(standardised):
     return statistic, lambda upstream: tf.zeros_like(standardised)
 
 
-def _sums(counts):
+def _sums(counts: tf.Tensor) -> tf.Tensor:
     """Of the first to each; as products of matrices in a fifth of the time of `tf.cumsum`."""
     blocks = tf.reshape(counts, [-1, _BLOCK])
     in_block = products.matmul(blocks, tf.constant(np.triu(np.ones([_BLOCK] * 2, np.float32))))
@@ -114,7 +117,7 @@ def _sums(counts):
 
 
 @functools.cache
-def _grid():
+def _grid() -> tuple[np.ndarray, np.ndarray]:
     """Phi between the points of the grid, and the steps of log Phi - log(1 - Phi) around there."""
     between = (np.arange(_NUM_POINTS) + 0.5) * (2.0 * _REACH / (_NUM_POINTS - 1)) - _REACH
     end = _FARTHEST / np.sqrt(1.0 + (_FARTHEST / _REACH) ** 2)
@@ -126,7 +129,7 @@ def _grid():
     return np.float32(special.ndtr(z)), np.float32(steps)
 
 
-def _flatness(standardised):
+def _flatness(standardised: tf.Tensor) -> tf.Tensor:
     _, height, width, _ = standardised.shape
     if height * width == 1:
         return tf.zeros_like(standardised[:, 0, 0, 0])
@@ -139,7 +142,7 @@ def _flatness(standardised):
     return tf.sqrt(variance) / (mean + _MIN_VARIANCE)
 
 
-def _autocorrelation(standardised):
+def _autocorrelation(standardised: tf.Tensor) -> tf.Tensor:
     pairs = (
         standardised[:, 1:] * standardised[:, :-1],
         standardised[:, :, 1:] * standardised[:, :, :-1],

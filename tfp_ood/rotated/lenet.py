@@ -10,6 +10,7 @@ Deep Ensembles", 2017.
 import functools
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -108,7 +109,14 @@ def _makers(kind: str, config: LeNetConfig, divergence: Divergence) -> list[Call
     return [functools.partial(layer, **settings) for layer in layers]
 
 
-def _flipout(layer, prior_scale, divergence, size, *args, **kwargs):
+def _flipout(
+    layer: type[keras.layers.Layer],
+    prior_scale: float,
+    divergence: Divergence,
+    size: int,
+    *args: Any,
+    **kwargs: Any,
+) -> keras.layers.Layer:
     """A layer of `tfp.layers` with Gaussian posterior and prior ([3])."""
     # Each layer has initializers of its own: Keras warns of those that are used again.
     normal, posterior = keras.initializers.RandomNormal, tfp.layers.default_mean_field_normal_fn

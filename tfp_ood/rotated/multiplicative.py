@@ -14,6 +14,7 @@ Flows for Variational Bayesian Neural Networks", 2017.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -181,7 +182,7 @@ class MultiplicativeDense(_MultiplicativeLayer):
 
     _apply = staticmethod(tf.matmul)
 
-    def _mean(self, inputs, noise):
+    def _mean(self, inputs: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         return self._apply(inputs * noise, self.kernel.mean)
 
 
@@ -190,11 +191,11 @@ class MultiplicativeConv2D(_MultiplicativeLayer):
 
     _axis = -1
 
-    def __init__(self, filters: int, kernel_size: int, **settings):
+    def __init__(self, filters: int, kernel_size: int, **settings: Any):
         super().__init__(filters, kernel_size, kernel_size, **settings)
 
-    def _apply(self, inputs, kernel):
+    def _apply(self, inputs: tf.Tensor, kernel: tf.Tensor | tf.Variable) -> tf.Tensor:
         return tf.nn.conv2d(inputs, kernel, 1, "VALID")
 
-    def _mean(self, inputs, noise):
+    def _mean(self, inputs: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
         return self._apply(inputs, self.kernel.mean) * noise[:, tf.newaxis, tf.newaxis]

@@ -1,6 +1,6 @@
 """Prediction tables of the rotated digits -> what they say, in numbers and in sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -232,5 +232,5 @@ def _words(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def _listed(entries: Mapping[str, Any], show: Any) -> str:
+def _listed(entries: Mapping[str, Any], show: Callable[[Mapping[str, Any]], str]) -> str:
     return ", ".join(f"{LABELS[variant]} {show(entry)}" for variant, entry in entries.items())

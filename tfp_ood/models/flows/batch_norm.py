@@ -56,16 +56,16 @@ class BatchNorm(ImageBijector):
 
     estimate_moments = initialize
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         mean, variance = self._batch_moments(x) if _uses_batch.get() else (self.mean, self.variance)
         y = (x - mean) * tf.math.rsqrt(variance + _EPSILON)
         return y, _log_det(x, variance)
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         x = y * tf.sqrt(self.variance + _EPSILON) + self.mean
         return x, -_log_det(y, self.variance)
 
-    def _batch_moments(self, x):
+    def _batch_moments(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         mean, variance = tf.nn.moments(x, axes=[0, 1, 2])
         for average, value in ((self.mean, mean), (self.variance, variance)):
             step = (1 - _MOMENTUM) * (tf.stop_gradient(value) - average)
@@ -73,12 +73,12 @@ class BatchNorm(ImageBijector):
         return mean, variance
 
 
-def _log_det(x, variance):
+def _log_det(x: tf.Tensor, variance: tf.Tensor | tf.Variable) -> tf.Tensor:
     """`log|det dy/dx|` for images of the size of `x`, shape `[]`."""
     return -0.5 * num_pixels(x) * tf.reduce_sum(tf.math.log(variance + _EPSILON))
 
 
-def _moving_average(value, name):
+def _moving_average(value: tf.Tensor, name: str) -> tf.Variable:
     """A variable that each replica updates by itself; what is read and saved is their mean."""
     return tf.Variable(
         value,

@@ -77,14 +77,16 @@ class ClassConditionalFlow(FlowModel):
         class_prior = ClassPrior(num_classes, num_dims)
         super().__init__(flow, image_shape, seed, level_shapes, class_prior)
 
-    def _training_log_prob(self, images, labels, seed):
+    def _training_log_prob(
+        self, images: tf.Tensor, labels: tf.Tensor | None, seed: tf.Tensor
+    ) -> tf.Tensor:
         if labels is None:
             raise ValueError('A class-conditional model is trained on batches with a "label".')
         noise = dequantize.training_noise(tf.shape(images), seed)
         latent, log_det = self._terms(tf.cast(images, tf.float32) + noise)
         return tf.gather(latent, tf.cast(labels, tf.int32), batch_dims=1) + log_det
 
-    def _scores(self, images, num_draws):
+    def _scores(self, images: tf.Tensor, num_draws: int) -> dict[str, tf.Tensor]:
         """The flow's statistics of p(x), and of p(y|x) the likeliest class, its probability and
         the entropy (nats)."""
         found = self._draws(images, num_draws)
@@ -99,19 +101,19 @@ class ClassConditionalFlow(FlowModel):
             "class_entropy": posterior.entropy(),
         }
 
-    def _differentiable(self, images):
+    def _differentiable(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         noise = dequantize.content_noise(images, tf.constant(0), self.seed)
         pixels = tf.cast(images, tf.float32) + noise
         by_class, log_det = self._terms(pixels)
         return pixels, log_mean_exp(by_class, axis=-1) + log_det
 
-    def _log_prob_latent(self, latents):
+    def _log_prob_latent(self, latents: tf.Tensor) -> tf.Tensor:
         """log p_z of latents `[B, D]` under every class: `[B, K]`."""
         return self.class_prior.log_prob(latents)
 
-    def _standardised(self, latents, log_prob_latent):
+    def _standardised(self, latents: tf.Tensor, log_prob_latent: tf.Tensor) -> tf.Tensor:
         """By the mean and scale of the class that each image's latents are likeliest under."""
         return self.class_prior.standardised(latents, tf.argmax(log_prob_latent, axis=-1))
 
-    def _samples(self, num_images, seed, temperature):
+    def _samples(self, num_images: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
         return self._decode(self.class_prior.sample(num_images, seed, temperature))

@@ -74,24 +74,24 @@ class AffineCoupling(_Coupling):
         self._order = 1 if keep == "first" else -1
         self._log_scale = log_scale
 
-    def _shift_and_log_scale(self, kept):
+    def _shift_and_log_scale(self, kept: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # Networks may compute in bfloat16; nothing outside them does.
         shift, raw = tf.split(tf.cast(self.network(kept), kept.dtype), 2, axis=-1)
         return shift, self._log_scale(raw)
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         kept, changed = _halves(x)[:: self._order]
         shift, log_scale = self._shift_and_log_scale(kept)
         changed = (changed + shift) * tf.exp(log_scale)
         return self._join(kept, changed), tf.reduce_sum(log_scale, [-3, -2, -1])
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         kept, changed = _halves(y)[:: self._order]
         shift, log_scale = self._shift_and_log_scale(kept)
         changed = changed * tf.exp(-log_scale) - shift
         return self._join(kept, changed), -tf.reduce_sum(log_scale, [-3, -2, -1])
 
-    def _join(self, kept, changed):
+    def _join(self, kept: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
         return tf.concat([kept, changed][:: self._order], -1)
 
 
@@ -105,17 +105,17 @@ class AdditiveCoupling(_Coupling):
         super().__init__(dtype, "additive")
         self.network = network
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         kept, changed = _halves(x)
         shift = tf.cast(self.network(kept), kept.dtype)
         return tf.concat([kept, changed + shift], -1), tf.zeros([], x.dtype)
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         kept, changed = _halves(y)
         shift = tf.cast(self.network(kept), kept.dtype)
         return tf.concat([kept, changed - shift], -1), tf.zeros([], y.dtype)
 
 
-def _halves(x):
+def _halves(x: tf.Tensor) -> list[tf.Tensor]:
     channels = x.shape[-1]
     return tf.split(x, [channels - channels // 2, channels // 2], axis=-1)

@@ -12,7 +12,7 @@ from tfp_ood.keras import keras
 from tfp_ood.models import dequantize, whiteness
 from tfp_ood.models.base import LikelihoodModel
 from tfp_ood.models.flows import bijectors, mixing, walks
-from tfp_ood.models.halves import in_halves
+from tfp_ood.models.halves import Part, in_halves
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -65,29 +65,31 @@ class FlowModel(LikelihoodModel):
         """The uint8 images `[B, H, W, C]` that latents `[B, H * W * C]` stand for."""
         return self._decode(tf.convert_to_tensor(latents))
 
-    def _make_variables(self, images):
+    def _make_variables(self, images: tf.Tensor) -> None:
         self.encode(images)
 
-    def _initialize(self, images, method="initialize"):
+    def _initialize(self, images: tf.Tensor, method: str = "initialize") -> None:
         noise = dequantize.training_noise(tf.shape(images), tf.constant([self.seed, 0]))
         to_latent = self.distribution.bijector.bijector
         walks.initialize(to_latent, tf.cast(images, tf.float32) + noise, method)
 
-    def _training_log_prob(self, images, labels, seed):
+    def _training_log_prob(
+        self, images: tf.Tensor, labels: tf.Tensor | None, seed: tf.Tensor
+    ) -> tf.Tensor:
         noise = dequantize.training_noise(tf.shape(images), seed)
         return sum(self._terms(tf.cast(images, tf.float32) + noise))
 
-    def _scores(self, images, num_draws):
+    def _scores(self, images: tf.Tensor, num_draws: int) -> dict[str, tf.Tensor]:
         """The terms of log_prob; of every level's latents log p(z), mean square and the tests of
         `whiteness`, as LEVEL's columns."""
         found = self._draws(images, num_draws)
         latent = found.pop("log_prob_latent")
         return average_draws(latent, latent + found.pop("log_det"), found)
 
-    def _draws(self, images, num_draws):
+    def _draws(self, images: tf.Tensor, num_draws: int) -> dict[str, tf.Tensor]:
         """`_terms` and `_level_statistics` of S noise draws, `[S, B]` each."""
 
-        def one_draw(draw):
+        def one_draw(draw: tf.Tensor) -> dict[str, tf.Tensor]:
             noise = dequantize.content_noise(images, draw, self.seed)
             pixels = tf.cast(images, tf.float32) + noise
             latents, latent, log_det = self._latents_and_terms(pixels)
@@ -103,17 +105,17 @@ class FlowModel(LikelihoodModel):
             fn_output_signature=dict.fromkeys(self._statistic_names(), tf.float32),
         )
 
-    def _differentiable(self, images):
+    def _differentiable(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Of the images with their noise, y = x + u: log p(y)."""
         noise = dequantize.content_noise(images, tf.constant(0), self.seed)
         pixels = tf.cast(images, tf.float32) + noise
         return pixels, sum(self._terms(pixels))
 
-    def _standardised(self, latents, log_prob_latent):
+    def _standardised(self, latents: tf.Tensor, log_prob_latent: tf.Tensor) -> tf.Tensor:
         """The latents `[B, D]` as they would be if the prior were a standard normal."""
         return latents
 
-    def _level_statistics(self, latents):
+    def _level_statistics(self, latents: tf.Tensor) -> dict[str, tf.Tensor]:
         """The columns of each level, from standard normal latents `[B, D]`."""
         sizes = [math.prod(shape) for shape in self._level_shapes]
         parts = tf.split(latents, sizes[::-1], axis=-1)[::-1]
@@ -127,35 +129,35 @@ class FlowModel(LikelihoodModel):
             found |= whiteness.tests(tf.reshape(part, [-1, *shape]), level)
         return found
 
-    def _statistic_names(self):
+    def _statistic_names(self) -> list[str]:
         tests = ("log_prob_latent", "mean_square", *whiteness.TESTS)
         levels = range(1, len(self._level_shapes) + 1)
         return ["log_prob_latent", "log_det", *(f"{t}.level_{n}" for n in levels for t in tests)]
 
-    def _terms(self, pixels):
+    def _terms(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`log p_z(f(y))` `[B]`, or `[B, K]` by class, and `log|det df/dy|` `[B]` of images y
         `[B, H, W, C]` in [0, 256)."""
         return self._latents_and_terms(pixels)[1:]
 
-    def _latents_and_terms(self, pixels):
+    def _latents_and_terms(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """f(y) `[B, D]` and the `_terms` of images y."""
         to_latent = self.distribution.bijector.bijector
         latents, log_det = walks.forward_and_log_det(to_latent, pixels)
         log_det = tf.broadcast_to(log_det, tf.shape(latents)[:1])
         return latents, self._log_prob_latent(latents), log_det
 
-    def _log_prob_latent(self, latents):
+    def _log_prob_latent(self, latents: tf.Tensor) -> tf.Tensor:
         """log p_z of latents `[B, D]`: `[B]`."""
         return self.distribution.distribution.log_prob(latents)
 
-    def _samples(self, num_images, seed, temperature):
+    def _samples(self, num_images: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
         latents = self.distribution.distribution.sample(num_images, seed=seed)
         return self._decode(temperature * latents)
 
-    def _decode(self, latents):
+    def _decode(self, latents: tf.Tensor) -> tf.Tensor:
         """See `decode`; for graphs."""
 
-        def decoded(part, number):
+        def decoded(part: Part, number: tf.Tensor) -> Part:
             pixels = self.distribution.bijector.forward(part["latents"])
             pixels = tf.clip_by_value(tf.floor(pixels), 0.0, units.NUM_PIXEL_VALUES - 1.0)
             return {"images": tf.cast(pixels, tf.uint8)}

@@ -66,7 +66,7 @@ def glow_bijector(
     return bijectors.Chain(flow[::-1], name=f"glow_{model.num_levels}")
 
 
-def _coupling(kind, network, dtype):
+def _coupling(kind: str, network: couplings.Network, dtype: tf.DType) -> bijectors.ImageBijector:
     if kind == "additive":
         return couplings.AdditiveCoupling(network, dtype)
     scales = {"affine_sigmoid": couplings.sigmoid_scale, "affine": couplings.tanh_scale}

@@ -60,17 +60,17 @@ class InvertibleConv1x1(ImageBijector):
         """`log|det dy/dx|` for images of the size of `x`, shape `[]`."""
         return num_pixels(x) * tf.reduce_sum(self.log_diagonal)
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return mix_channels(x, self.matrix()), self.log_det(x)
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return mix_channels(y, self.inverse_matrices([self])[0]), -self.log_det(y)
 
 
 def _factors(convolutions: Sequence[InvertibleConv1x1]) -> tuple[tf.Tensor, tf.Tensor]:
     """L and U + diagonal of each, `[N, C, C]`."""
 
-    def stacked(name):
+    def stacked(name: str) -> tf.Tensor:
         return tf.stack([getattr(one, name) for one in convolutions])
 
     first = convolutions[0]
@@ -118,11 +118,11 @@ class NormalizedConv1x1(ImageBijector):
         """`log|det dy/dx|` for images of the size of `x`, shape `[]`."""
         return self.actnorm.log_det(x) + self.conv.log_det(x)
 
-    def _forward_and_log_det(self, x):
+    def _forward_and_log_det(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         matrix, bias, log_det = folding.of(self)
         return mix_channels(x, matrix, bias), num_pixels(x) * log_det
 
-    def _inverse_and_log_det(self, y):
+    def _inverse_and_log_det(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         (matrix,) = folding.of(self.inverse_weights)
         return mix_channels(y, matrix, -self.actnorm.bias), -self.log_det(y)
 

@@ -81,7 +81,7 @@ class ScaledConvolution(keras.layers.Layer):
           images: `[B, ...]`.
         """
 
-        def moments(part):
+        def moments(part: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return tf.nn.moments(tf.cast(self(function(part)), self.variable_dtype), [1, 2])
 
         held = 16 * (self._num_outputs + images.shape[-1])
@@ -120,7 +120,7 @@ class ScaledConvolution(keras.layers.Layer):
         return activation(tf.nn.bias_add(tf.nn.conv2d(inputs, kernel, 1, "SAME"), bias))
 
 
-def _scales(log_scales: tf.Tensor) -> tf.Tensor:
+def _scales(log_scales: tf.Tensor | tf.Variable) -> tf.Tensor:
     """What a `ScaledConvolution` multiplies by, from what it learns."""
     return tf.exp(_FACTOR * log_scales)
 

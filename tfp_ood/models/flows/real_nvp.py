@@ -7,6 +7,7 @@ normalized inside by actnorms, and the scale of their tanh is not learned.
 import dataclasses
 import functools
 import itertools
+from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -29,10 +30,12 @@ class RealNVPModel(FlowModel):
         layers = [part for part in self.submodules if isinstance(part, batch_norm.BatchNorm)]
         return [variable for layer in layers for variable in (layer.mean, layer.variance)]
 
-    def _estimate_moments(self, images):
+    def _estimate_moments(self, images: tf.Tensor) -> None:
         self._initialize(images, method="estimate_moments")
 
-    def _training_log_prob(self, images, labels, seed):
+    def _training_log_prob(
+        self, images: tf.Tensor, labels: tf.Tensor | None, seed: tf.Tensor
+    ) -> tf.Tensor:
         with batch_norm.batch_statistics():
             return super()._training_log_prob(images, labels, seed)
 
@@ -75,7 +78,7 @@ def real_nvp_bijector(
     seeds = range(level_seed, level_seed + 10_007, 2 * model.num_blocks + 1)
     normalization = functools.partial(_NORMALIZATIONS[model.normalization], shape[2], dtype)
 
-    def steps(seeds):
+    def steps(seeds: Iterable[int]) -> Iterator[tfb.Bijector]:
         """Couplings, each keeping the other half than the one before, and normalizations."""
         sizes = (model.num_blocks, model.num_hidden, shape[2])
         for step_seed, keep in zip(seeds, itertools.cycle(["first", "second"]), strict=False):

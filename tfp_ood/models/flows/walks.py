@@ -1,6 +1,6 @@
 """Through a composition of bijectors part by part, where TFP's own calls would do more or less."""
 
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -12,8 +12,15 @@ tfb = tfp.bijectors
 
 _KEEP_VOLUME = (tfb.Shift, tfb.Split, tfb.Reshape)
 
+Values = tf.Tensor | Sequence[tf.Tensor]
+"""What enters a bijector or leaves it: images, or several parts of them."""
+LogDet = tf.Tensor | float
+"""In nats per image; the number 0.0 where the volume is kept."""
+Visit = Callable[[tfb.Bijector, Values], tuple[Values, LogDet]]
+"""From a part and what enters it to its value and its log-det."""
 
-def forward_and_log_det(bijector: tfb.Bijector, x: Any) -> tuple[Any, Any]:
+
+def forward_and_log_det(bijector: tfb.Bijector, x: Values) -> tuple[Values, LogDet]:
     """What `forward` and `forward_log_det_jacobian` return, in one pass.
 
     TFP asks every part for its log-det once more, and for shapes and reductions of it: a fifth of
@@ -45,7 +52,7 @@ def initialize(bijector: tfb.Bijector, x: tf.Tensor, method: str = "initialize")
       `bijector.forward(x)` with the initialised weights.
     """
 
-    def visit(part, x):
+    def visit(part: tfb.Bijector, x: Values) -> tuple[Values, float]:
         if hasattr(part, method):
             getattr(part, method)(x)
         if tf.nest.is_nested(x) or x.shape.rank != 4:
@@ -57,7 +64,7 @@ def initialize(bijector: tfb.Bijector, x: tf.Tensor, method: str = "initialize")
     return _walk(bijector, x, visit)[0]
 
 
-def _walk(bijector, x, visit):
+def _walk(bijector: tfb.Bijector, x: Values, visit: Visit) -> tuple[Values, LogDet]:
     """Visits every part with what reaches it; returns the last value, and the sum of log-dets.
 
     Args:
@@ -78,13 +85,13 @@ def _walk(bijector, x, visit):
     return x, _total(log_dets)
 
 
-def _total(log_dets):
+def _total(log_dets: Iterable[LogDet]) -> LogDet:
     """Their sum, without additions of the 0.0 of what keeps the volume."""
     tensors = [log_det for log_det in log_dets if tf.is_tensor(log_det)]
     return sum(tensors[1:], tensors[0]) if tensors else 0.0
 
 
-def _value_and_log_det(part, x):
+def _value_and_log_det(part: tfb.Bijector, x: Values) -> tuple[Values, LogDet]:
     if isinstance(part, ImageBijector):
         return part._forward_and_log_det(x)
     inner = part.bijector if isinstance(part, tfb.Invert) else part

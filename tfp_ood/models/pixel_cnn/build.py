@@ -4,6 +4,7 @@ log p(x) = sum_i log p(x_i | x_1, ..., x_{i-1}) over the pixels in raster order.
 """
 
 import functools
+from typing import Any
 
 import tensorflow as tf
 
@@ -43,18 +44,20 @@ class PixelCNN(LikelihoodModel):
         self.dropout = model.dropout
         self._finish_build()
 
-    def _initialize(self, images):
-        def seen(chunk):
+    def _initialize(self, images: tf.Tensor) -> None:
+        def seen(chunk: tf.Tensor) -> Normalizer:
             normalizer = Normalizer()
             self._log_prob(chunk, apply=normalizer)
             return normalizer
 
         Normalizer.finish(of_chunks(seen, images, fitting(images, _BYTES_PER_PIXEL)))
 
-    def _training_log_prob(self, images, labels, seed):
+    def _training_log_prob(
+        self, images: tf.Tensor, labels: tf.Tensor | None, seed: tf.Tensor
+    ) -> tf.Tensor:
         return self._log_prob(images, dropout=self.dropout, seed=seed)
 
-    def _scores(self, images, num_draws):
+    def _scores(self, images: tf.Tensor, num_draws: int) -> dict[str, tf.Tensor]:
         """log_prob, and of every channel, given those before it, its share of log_prob and the
         tests of `whiteness` of its normal scores, as CHANNEL's columns."""
         log_probs, scores = self._normal_scores(images)
@@ -65,7 +68,7 @@ class PixelCNN(LikelihoodModel):
             found |= whiteness.tests(scores[..., number : number + 1], channel)
         return found
 
-    def _normal_scores(self, images):
+    def _normal_scores(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """log P(x_i | x_<i) of every pixel and channel, nats, and its normal score: `[B, H, W, C]`
         each."""
         run = WholeImage(network_inputs(images))
@@ -73,29 +76,29 @@ class PixelCNN(LikelihoodModel):
         noise = dequantize.content_noise(images, tf.constant(0), self.seed)
         return log_probs, whiteness.normal_scores(below, tf.exp(log_probs), noise)
 
-    def _differentiable(self, images):
+    def _differentiable(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Of the pixels as the network reads them, for all that come after; the pixel that a
         likelihood is of, also what a mixture of logistics reads of it, is constant."""
         pixels = tf.cast(images, tf.float32)
         by_pixel = self._pixel_log_probs(network_inputs(pixels), images)
         return pixels, tf.reduce_sum(by_pixel, axis=[1, 2])
 
-    def _log_prob(self, images, **how):
+    def _log_prob(self, images: tf.Tensor, **how: Any) -> tf.Tensor:
         by_pixel = self._pixel_log_probs(network_inputs(images), images, **how)
         return tf.reduce_sum(by_pixel, axis=[1, 2])
 
-    def _pixel_log_probs(self, inputs, images, **how):
+    def _pixel_log_probs(self, inputs: tf.Tensor, images: tf.Tensor, **how: Any) -> tf.Tensor:
         """Nats of each pixel of `images`, `[B, H, W]`, given `inputs` of the network."""
         run = WholeImage(inputs, **how)
         return self.head.log_prob(run, self._features(run), images)
 
-    def _features(self, run):
+    def _features(self, run: WholeImage) -> tf.Tensor:
         """What the network tells of each pixel by those before it, and by its own first channels
         where it sees these: float32 `[B, H, W, F]`."""
         self.network.vertical(run)
         return tf.cast(self.network.horizontal(run), tf.float32)
 
-    def _samples(self, num_images, seed, temperature):
+    def _samples(self, num_images: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
         noise = sampler.draw_noise(num_images, self.image_shape, self.head, seed)
         channels = self.image_shape[2]
         return sampler.sample(self.network, self.head, noise, temperature, channels)

@@ -1,5 +1,6 @@
 """Heads of the PixelCNNs: from features of a pixel to a distribution over its channels."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -146,13 +147,15 @@ class CategoricalHead(keras.layers.Layer):
         values = CategoricalPixels().draw(logits, noise[..., channel])
         return tf.concat([drawn, values[..., tf.newaxis]], axis=-1)
 
-    def _by_channel(self, run, features, images):
+    def _by_channel(
+        self, run: WholeImage, features: tf.Tensor, images: tf.Tensor
+    ) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
         """For each channel of uint8 images its logits, and its values."""
         for channel, values in enumerate(tf.unstack(tf.cast(images, tf.int32), axis=-1)):
             yield self.logits(run, features, channel), values
 
 
-def _cooled(logits, temperature):
+def _cooled(logits: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
     # Relative to the largest, so that a temperature of 0 leaves that alone.
     relative = logits - tf.reduce_max(logits, axis=-1, keepdims=True)
     return tf.math.divide_no_nan(relative, temperature) + tf.where(

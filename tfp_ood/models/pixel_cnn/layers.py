@@ -125,12 +125,12 @@ class ShiftedConv(keras.layers.Layer):
         gain = self.init_scale / deviation
         return gain, -mean * gain
 
-    def _kernel(self, gain):
+    def _kernel(self, gain: tf.Variable | float) -> tf.Tensor:
         direction = self.direction if self._mask is None else self._mask * self.direction
         square = tf.reduce_sum(tf.square(direction), axis=[0, 1, 2])
         return direction * (gain * tf.math.rsqrt(square))
 
-    def _convolve(self, inputs, kernel):
+    def _convolve(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         inputs, kernel = tf.cast(inputs, self._compute), tf.cast(kernel, self._compute)
         if self.taps == SELF:
             # As a matrix product: its gradient takes half the time on a CPU.

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -59,10 +60,10 @@ class LogisticMixture(tfd.Distribution):
     def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
         return {"outputs": tfp.util.ParameterProperties(event_ndims=1)}
 
-    def _event_shape(self):
+    def _event_shape(self) -> tf.TensorShape:
         return tf.TensorShape([self._num_channels])
 
-    def _event_shape_tensor(self):
+    def _event_shape_tensor(self) -> tf.Tensor:
         return tf.constant([self._num_channels])
 
     def component_locations(self, pixels: tf.Tensor) -> tf.Tensor:
@@ -75,7 +76,7 @@ class LogisticMixture(tfd.Distribution):
         of_blue = blue_red * red + blue_green * green
         return self.locations + tf.stack([tf.zeros_like(of_green), of_green, of_blue], axis=-2)
 
-    def _log_prob(self, value):
+    def _log_prob(self, value: tf.Tensor) -> tf.Tensor:
         """Nats of pixels `[..., C]` with values 0 to 255: `[...]`."""
         logs, _ = self._of_components(tf.cast(value, tf.float32))
         joint = tf.reduce_sum(logs, axis=-2) + self.logits
@@ -105,7 +106,7 @@ class LogisticMixture(tfd.Distribution):
             joint += logs[..., channel, :]
         return tf.stack(log_probs, -1), tf.stack(shares, -1)
 
-    def _of_components(self, value):
+    def _of_components(self, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Of each channel under each logistic, given the channels before, the nats of its value and
         where the lower end of the value's bin is in the standard logistic: `[..., C, K]` each.
 
@@ -149,7 +150,9 @@ class LogisticMixture(tfd.Distribution):
             values = tf.clip_by_value(values, 0.0, float(_MAX))
         return tf.cast(values, tf.int32)
 
-    def _sample_n(self, n, seed=None):
+    def _sample_n(
+        self, n: np.integer | tf.Tensor, seed: int | tf.Tensor | None = None
+    ) -> tf.Tensor:
         shape = tf.concat([[n], tf.shape(self.logits)[:-1], [1 + self._num_channels]], 0)
         noise = tf.random.stateless_uniform(shape, tfp.random.sanitize_seed(seed))
         return tf.cast(self.draw(noise), tf.float32)
@@ -181,9 +184,9 @@ def spread_locations(num_mixtures: int, num_channels: int) -> tf.Tensor:
     )
 
 
-def _num_coefficients(num_channels):
+def _num_coefficients(num_channels: int) -> int:
     return num_channels * (num_channels - 1) // 2
 
 
-def _scaled(values):
+def _scaled(values: tf.Tensor) -> tf.Tensor:
     return values / _HALF - 1.0

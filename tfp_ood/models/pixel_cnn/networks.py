@@ -7,14 +7,15 @@ but the runner works on the last axis only.
 """
 
 import functools
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_ood.families import PixelCNNConfig
 from tfp_ood.keras import keras
-from tfp_ood.models.pixel_cnn.layers import MakeConv, Taps, WholeImage
+from tfp_ood.models.pixel_cnn.layers import MakeConv, ShiftedConv, Taps, WholeImage
 
 _ABOVE = Taps(-1, 0, -1, 1)
 """In the vertical stream, whose own row is already one of the rows above."""
@@ -98,7 +99,7 @@ class Level(keras.layers.Layer):
         num_filters, is_last = model.num_filters, level == model.num_hierarchies - 1
         conv = functools.partial(conv, level=level)
 
-        def blocks(count, skips):
+        def blocks(count: int, skips: bool) -> list[Block]:
             return [Block(taps, num_filters, skips, hinted, conv) for _ in range(count)]
 
         self.down = blocks(model.num_layers, False)
@@ -122,7 +123,7 @@ class PlusPlusNetwork(keras.layers.Layer):
     def __init__(self, model: PixelCNNConfig, num_channels: int, conv: MakeConv):
         super().__init__()
 
-        def levels(taps, hinted):
+        def levels(taps: Taps, hinted: bool) -> list[Level]:
             return [Level(model, taps, hinted, k, conv) for k in range(model.num_hierarchies)]
 
         first = functools.partial(conv, num_channels + 1, model.num_filters)
@@ -142,11 +143,13 @@ class PlusPlusNetwork(keras.layers.Layer):
         start = run.told(self.upper) + run.first(self.left)
         return tf.nn.elu(self._stream(run, self.horizontal_levels, start))
 
-    def _stream(self, run, levels, x, k=0):
+    def _stream(
+        self, run: WholeImage, levels: Sequence[Level], x: tf.Tensor, k: int = 0
+    ) -> tf.Tensor:
         """A stream from resolution `k` down and up again."""
         level, horizontal = levels[k], self.horizontal_levels[k]
 
-        def step(block, hinted, *inputs):
+        def step(block: Block, hinted: Block, *inputs: Node) -> Node:
             output = block.run(run, *inputs)
             if block is not hinted:  # in the vertical stream
                 run.tell(hinted.hint, run.conv(hinted.hint, output.activated))
@@ -184,7 +187,7 @@ class GatedNetwork(keras.layers.Layer):
         super().__init__()
         num_filters, double = model.num_filters, 2 * model.num_filters
 
-        def layers(*args, **how):
+        def layers(*args: Any, **how: Any) -> list[ShiftedConv]:
             return [conv(*args, **how) for _ in range(model.num_layers)]
 
         hidden = colours(num_filters, num_channels)[:, np.newaxis]
@@ -224,6 +227,6 @@ def colours(num_filters: int, num_channels: int) -> np.ndarray:
     return np.arange(num_filters) * num_channels // num_filters
 
 
-def _gate(hidden):
+def _gate(hidden: tf.Tensor) -> tf.Tensor:
     values, gates = tf.split(hidden, 2, axis=-1)
     return tf.tanh(values) * tf.sigmoid(gates)

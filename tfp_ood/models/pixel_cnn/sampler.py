@@ -26,6 +26,9 @@ from tfp_ood.models.pixel_cnn.networks import Network
 
 Memory = dict[str, tf.Tensor]
 """By name of a layer: what the next row or pixel needs of it."""
+Array = tf.TensorArray
+Arrays = dict[str, Array]
+Inner = Callable[["_Place", tf.Tensor], tf.Tensor]
 
 
 class _Weights(NamedTuple):
@@ -92,15 +95,11 @@ class _Place:
         return x
 
     def halve(
-        self,
-        shrink: ShiftedConv,
-        grow: ShiftedConv,
-        inner: Callable[["_Place", tf.Tensor], tf.Tensor],
-        x: tf.Tensor,
+        self, shrink: ShiftedConv, grow: ShiftedConv, inner: Inner, x: tf.Tensor
     ) -> tf.Tensor:
         small = self.conv(shrink, x)
 
-        def active():
+        def active() -> Memory:
             run = dataclasses.replace(self, new={})
             run.new[grow.name] = run.conv(grow, inner(run, small))
             return run.new
@@ -114,12 +113,12 @@ class _Place:
             self.new |= tf.cond(self._begins(2**grow.level), active, lambda: kept)
         return self._own_part(self.new[grow.name], shrink.level)
 
-    def _before(self, layer, x):
+    def _before(self, layer: ShiftedConv, x: tf.Tensor) -> tf.Tensor:
         """A layer's input at the place before, as this one leaves `x`."""
         self.new[layer.name] = x
         return tf.zeros_like(x) if self.memory is None else self.memory[layer.name]
 
-    def _rest(self, grow, kept):
+    def _rest(self, grow: ShiftedConv, kept: Memory) -> None:
         """Corrects what is kept of a lower resolution where that does not run."""
 
 
@@ -146,16 +145,16 @@ class _Row(_Place):
     def tell(self, layer: ShiftedConv, output: tf.Tensor) -> None:
         self.new[layer.name] = output
 
-    def _begins(self, step):
+    def _begins(self, step: int) -> tf.Tensor:
         return self.row % step == 0
 
-    def _own_part(self, four, level):
+    def _own_part(self, four: tf.Tensor, level: int) -> tf.Tensor:
         width, _, channels = four.shape
         two = tf.reshape(four, [width, -1, 2, 2, channels // 4])
         two = two[:, :, _half(self.row, level)]
         return tf.reshape(tf.transpose(two, [0, 2, 1, 3]), [2 * width, -1, channels // 4])
 
-    def _convolve(self, layer, rows):
+    def _convolve(self, layer: ShiftedConv, rows: Sequence[tf.Tensor]) -> tf.Tensor:
         weights = self.weights[layer.name]
         return _convolve(rows, layer.taps, weights.all_rows, weights.bias, layer.stride)
 
@@ -198,16 +197,16 @@ class _Pixel(_Place):
     def told(self, layer: ShiftedConv) -> tf.Tensor:
         return self.hints[layer.name][self.column // 2**layer.level]
 
-    def _begins(self, step):
+    def _begins(self, step: int) -> tf.Tensor:
         return (self.row | self.column) % step == 0
 
-    def _rest(self, grow, kept):
+    def _rest(self, grow: ShiftedConv, kept: Memory) -> None:
         # In a row in which the lower resolution rests, it is as the row above left it.
         column = self.column // 2**grow.level
         rests = _half(self.row, grow.level - 1) == 1
         kept[grow.name] = tf.where(rests, self.rows[grow.name][column], kept[grow.name])
 
-    def _own_part(self, four, level):
+    def _own_part(self, four: tf.Tensor, level: int) -> tf.Tensor:
         shape = [-1, 2, 2, four.shape[-1] // 4]
         own_row = tf.reshape(four, shape)[:, _half(self.row, level)]
         return own_row[:, _half(self.column, level)]
@@ -216,23 +215,27 @@ class _Pixel(_Place):
 class _Sampler:
     """The loops over rows and pixels."""
 
-    def __init__(self, network, head, noise, temperature, num_channels):
+    def __init__(
+        self, network: Network, head: Head, noise: tf.Tensor, temperature: tf.Tensor, channels: int
+    ):
         self._network, self._head = network, head
         self._noise, self._temperature = noise, temperature
-        self._num_channels = num_channels
+        self._num_channels = channels
         layers = [*network.submodules, *head.submodules]
         self._layers = {layer.name: layer for layer in layers if isinstance(layer, ShiftedConv)}
         self._weights = {name: _weights(layer) for name, layer in self._layers.items()}
         taps = [layer.taps for layer in self._layers.values()]
         self._num_above, self._num_left = -min(t.top for t in taps), -min(t.left for t in taps)
 
-    def images(self):
+    def images(self) -> tf.Tensor:
         """uint8 `[B, H, W, C]`."""
         height, width, *_ = self._noise.shape
         above = self._padding([self._num_above, width])
         vertical, horizontal = self._empty(above)
 
-        def body(row, above, vertical, horizontal, images):
+        def body(
+            row: tf.Tensor, above: tf.Tensor, vertical: Memory, horizontal: Memory, images: Array
+        ) -> tuple[tf.Tensor, tf.Tensor, Memory, Memory, Array]:
             run = _Row(self._weights, row, vertical, above)
             self._network.vertical(run)
             horizontal, pixels = self._run_row(row, run.new, horizontal)
@@ -244,12 +247,14 @@ class _Sampler:
         *_, images = tf.while_loop(lambda row, *_: row < height, body, start)
         return tf.cast(tf.transpose(images.stack(), [2, 0, 1, 3]), tf.uint8)
 
-    def _run_row(self, row, hints, rows):
+    def _run_row(self, row: tf.Tensor, hints: Memory, rows: Memory) -> tuple[Memory, tf.Tensor]:
         """What the horizontal stream leaves of a row, and the row's pixels, int32 `[W, B, C]`."""
         width, noise = self._noise.shape[1], self._noise[row]
         from_above = self._from_above(rows)
 
-        def body(column, left, memory, kept, pixels):
+        def body(
+            column: tf.Tensor, left: tf.Tensor, memory: Memory, kept: Arrays, pixels: Array
+        ) -> tuple[tf.Tensor, tf.Tensor, Memory, Arrays, Array]:
             own_noise = noise[column]
             pixel = tf.zeros_like(own_noise[:, :0], tf.int32)
             while unknown := self._num_channels - pixel.shape[-1]:
@@ -277,7 +282,7 @@ class _Sampler:
             new[name] = tf.where(row % step == 0, kept[name].stack()[::step], old)
         return new, pixels.stack()
 
-    def _empty(self, above):
+    def _empty(self, above: tf.Tensor) -> tuple[Memory, Memory]:
         """The memories above the first row: zeros, in the shapes of what a first pixel leaves."""
         zero, seen = tf.constant(0), self._padding([self._num_left + 1])
         run = _Row(self._weights, zero, None, above)
@@ -291,7 +296,7 @@ class _Sampler:
             horizontal[name] = tf.tile(tf.zeros_like(value)[tf.newaxis], [size, 1, 1])
         return {name: tf.zeros_like(value) for name, value in run.new.items()}, horizontal
 
-    def _from_above(self, rows):
+    def _from_above(self, rows: Memory) -> Memory:
         """By layer of the horizontal stream: what enters from the row above, with the bias."""
         above = {}
         for name, row in rows.items():
@@ -300,7 +305,7 @@ class _Sampler:
                 above[name] = _convolve([row], taps, weights.first_row, weights.bias)
         return above
 
-    def _padding(self, shape):
+    def _padding(self, shape: Sequence[int]) -> tf.Tensor:
         """What the network sees outside of the image."""
         return tf.zeros([*shape, tf.shape(self._noise)[2], self._num_channels + 1])
 

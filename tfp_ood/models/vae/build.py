@@ -5,6 +5,7 @@ log p(x) >= E log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x), z_k from q: the bound of
 """
 
 import math
+from collections.abc import Mapping
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -14,7 +15,7 @@ from tfp_ood.families import VAEConfig
 from tfp_ood.keras import keras
 from tfp_ood.models import dequantize, pixels, whiteness
 from tfp_ood.models.base import LikelihoodModel
-from tfp_ood.models.halves import in_halves
+from tfp_ood.models.halves import Part, in_halves
 from tfp_ood.models.vae.networks import Decoder, Encoder
 
 tfd = tfp.distributions
@@ -78,18 +79,22 @@ class VAE(LikelihoodModel):
         """
         return self.decode(self.encode(images))
 
-    def _mixture_scale(self):
+    def _mixture_scale(self) -> tf.Tensor:
         return tf.math.softplus(self._mixture_raw_scale + math.log(math.e - 1.0)) + 1e-4
 
-    def _reconstruction(self, images, latents):
+    def _reconstruction(self, images: tf.Tensor, latents: tf.Tensor) -> tf.Tensor:
         """log p(x|z), `[B]`."""
         log_probs = self.pixels.log_prob(self.decoder(latents), tf.cast(images, tf.int32))
         return tf.reduce_sum(log_probs, axis=[1, 2, 3])
 
-    def _training_log_prob(self, images, labels, seed):
+    def _training_log_prob(
+        self, images: tf.Tensor, labels: tf.Tensor | None, seed: tf.Tensor
+    ) -> tf.Tensor:
         return self._of_batch(self._training_parts(images, labels, seed))
 
-    def _training_parts(self, images, labels, seed):
+    def _training_parts(
+        self, images: tf.Tensor, labels: tf.Tensor | None, seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """log p(x|z) `[B]` and the KL from the prior `[B, L]`; under the mixture prior, where
         dimensions have no KL of their own, they are one group: `[B, 1]`."""
         posterior = self.posterior(images)
@@ -103,18 +108,18 @@ class VAE(LikelihoodModel):
             kl = tfd.kl_divergence(normal, self.prior().distribution)
         return {"reconstruction": self._reconstruction(images, latents), "kl": kl}
 
-    def _of_batch(self, parts):
+    def _of_batch(self, parts: dict[str, tf.Tensor]) -> tf.Tensor:
         kl = self._with_free_bits(parts["kl"]) if self.couples_images else parts["kl"]
         return parts["reconstruction"] - self._kl_weight() * tf.reduce_sum(kl, axis=-1)
 
-    def _kl_weight(self):
+    def _kl_weight(self) -> tf.Tensor | float:
         """Rises from 0 to 1 over the first `kl_warmup_steps` steps."""
         if not self._options.kl_warmup_steps:
             return 1.0
         step = tf.cast(self.optimizer.iterations, tf.float32)
         return tf.minimum(1.0, step / self._options.kl_warmup_steps)
 
-    def _with_free_bits(self, kl):
+    def _with_free_bits(self, kl: tf.Tensor) -> tf.Tensor:
         """What each group of latent dimensions costs, `[G]`, from the KL `[B, G]` of a batch.
 
         The mean over all images of the step, on whatever devices, costs at least `free_bits` nats
@@ -128,7 +133,9 @@ class VAE(LikelihoodModel):
             of_all = context.all_reduce("MEAN", of_all)
         return tf.where(of_all > free, mean, free)
 
-    def _draw(self, images, posterior, draw):
+    def _draw(
+        self, images: tf.Tensor, posterior: tfd.Distribution, draw: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, pixels.Told]:
         """log p(x|z) and log q(z|x) - log p(z), `[B]`, of a latent z that the image decides; and
         what its decoder tells of the pixels."""
         normal, size = posterior.distribution, self._options.num_latents
@@ -138,13 +145,13 @@ class VAE(LikelihoodModel):
         told = self.pixels.told(self.decoder(latents), tf.cast(images, tf.int32))
         return tf.reduce_sum(told.log_prob, axis=[1, 2, 3]), kl, told
 
-    def _differentiable(self, images):
+    def _differentiable(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Of the pixels as the encoder reads them; those that are reconstructed are constants."""
         pixels = tf.cast(images, tf.float32)
         reconstruction, kl, _ = self._draw(images, self.posterior(pixels), tf.constant(0))
         return pixels, reconstruction - kl
 
-    def _scores(self, images, num_draws):
+    def _scores(self, images: tf.Tensor, num_draws: int) -> dict[str, tf.Tensor]:
         """log_prob and the bound's parts; L1 and L2 norms of the residual, and of the posterior's
         mean and scale (Huang et al., "Rethinking test-time likelihood: the likelihood path
         principle", 2024); and the tests of `whiteness` of the residual."""
@@ -178,7 +185,7 @@ class VAE(LikelihoodModel):
             **whiteness.tests(scores, "residual"),
         }
 
-    def _residual(self, images, told):
+    def _residual(self, images: tf.Tensor, told: pixels.Told) -> tuple[tf.Tensor, tf.Tensor]:
         """What is left of images when what the decoder expects is taken away.
 
         Of one draw of z from the posterior, not of its mean: were the model true and the posterior
@@ -198,18 +205,20 @@ class VAE(LikelihoodModel):
         scores = whiteness.normal_scores(told.below, tf.exp(told.log_prob), noise)
         return tf.reshape(residual, [-1, self.num_dims]), scores
 
-    def _samples(self, num_images, seed, temperature):
+    def _samples(self, num_images: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
         latent_seed, pixel_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         latents = self._latent_samples(num_images, latent_seed, temperature)
         noise = tf.random.stateless_uniform([num_images, *self.image_shape], pixel_seed)
 
-        def drawn(part, number):
+        def drawn(part: Part, number: tf.Tensor) -> Part:
             values = self.pixels.draw(self.decoder(part["latents"]), part["noise"])
             return {"images": tf.cast(values, tf.uint8)}
 
         return in_halves(drawn, {"latents": latents, "noise": noise})["images"]
 
-    def _latent_samples(self, num_images, seed, temperature):
+    def _latent_samples(
+        self, num_images: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor
+    ) -> tf.Tensor:
         """From the prior with every standard deviation scaled, `[num_images, L]`."""
         noise_seed, component_seed = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         shape = tf.stack([num_images, self._options.num_latents])
@@ -222,7 +231,7 @@ class VAE(LikelihoodModel):
         return tf.gather(self._mixture_loc, chosen) + scale * noise
 
 
-def _norms(parts):
+def _norms(parts: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """The sum of magnitudes, and the root of the sum of squares, of each of several `[B, N]`."""
     return {
         f"norm_{order}.{name}": tf.norm(values, order, axis=-1)

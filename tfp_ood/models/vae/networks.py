@@ -104,7 +104,9 @@ class Decoder(keras.layers.Layer):
         return tf.reshape(outputs, [-1, *self._output])
 
 
-def _convolution(kind, num_outputs, stride, seed, policy):
+def _convolution(
+    kind: type[keras.layers.Conv2D], num_outputs: int, stride: int, seed: int, policy: str
+) -> keras.layers.Conv2D:
     """A layer of a kind of `keras.layers`, with a ReLU."""
     return kind(
         num_outputs,
@@ -117,7 +119,7 @@ def _convolution(kind, num_outputs, stride, seed, policy):
     )
 
 
-def _sizes(image_shape):
+def _sizes(image_shape: tuple[int, ...]) -> list[tuple[int, int]]:
     """Height and width before the first convolution and after each, when padded to "same"."""
     sizes = [tuple(image_shape[:2])]
     for stride in _STRIDES:
@@ -125,7 +127,9 @@ def _sizes(image_shape):
     return sizes
 
 
-def _crop(size, stride, target, policy):
+def _crop(
+    size: tuple[int, int], stride: int, target: tuple[int, int], policy: str
+) -> list[keras.layers.Cropping2D]:
     """What is left over at the lower right where the encoder rounded a size up."""
     extra = [(0, stride * now - wanted) for now, wanted in zip(size, target, strict=True)]
     if extra == [(0, 0), (0, 0)]:
@@ -133,7 +137,7 @@ def _crop(size, stride, target, policy):
     return [keras.layers.Cropping2D(extra, dtype=policy)]
 
 
-def _linear(num_outputs, seed):
+def _linear(num_outputs: int, seed: int) -> keras.layers.Dense:
     """In float32 always: likelihoods are made of its outputs."""
     initializer = keras.initializers.GlorotUniform(seed)
     return keras.layers.Dense(num_outputs, kernel_initializer=initializer, dtype="float32")
