@@ -26,7 +26,7 @@ def fake_split(name="mnist", split="test", num_images=10, **changes):
         native_shape=(2, 2, 3),
         preprocessing={**preprocessing, **changes},
         version="",
-        sources=None,
+        source=None,
     )
 
 

@@ -202,7 +202,7 @@ def at(split: Split, indices: Sequence[int]) -> tuple[list[str], np.ndarray]:
       indices: of N images, in the split's fixed order.
 
     Returns:
-      N names, for people: as `Split.sources`, or the number in a set; and the images, uint8
+      N names, for people: as `Split.source`, or the number in a set; and the images, uint8
       [N, H, W, C].
     """
     wanted = tf.constant(sorted(indices), tf.int64)
@@ -215,7 +215,7 @@ def at(split: Split, indices: Sequence[int]) -> tuple[list[str], np.ndarray]:
 
     some = split.records().enumerate().filter(is_wanted).map(parts)
     found = {int(index): image for index, image in untuned(some).as_numpy_iterator()}
-    names = [str(i if split.sources is None else split.sources[i]) for i in indices]
+    names = [(split.source or str)(int(i)) for i in indices]
     images = [found[i] for i in indices]
     return names, np.array(images, np.uint8).reshape(-1, *split.image_shape)
 

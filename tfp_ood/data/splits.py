@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,9 +57,9 @@ class Split:
     """`decode` of several records at once, where that takes less time."""
     num_different: int = 0
     """Without exact copies, which are looked for in a person's own files; 0 elsewhere."""
-    sources: np.ndarray | None = dataclasses.field(default=None, repr=False)
-    """Where each image of a person's own files is from, texts [num_images]: the path of a file
-    below its folder, the number in an array."""
+    source: Callable[[int], str] | None = dataclasses.field(default=None, repr=False)
+    """Where an image of a person's own files is from, by its number here: the path of a file below
+    its folder, the number in an array."""
 
 
 def open_split(name: str, role: str, data: DataConfig, data_dir: str | None) -> Split:
@@ -206,17 +206,17 @@ def _open_folder(source: FolderSource, role: str, data: DataConfig, _: str | Non
     plan = shaping.plan(source.name, folder.native_shape, folder.largest, data)
     # As bytes, which is what paths are: TensorFlow takes texts that are UTF-8 only.
     files = np.array([os.fsencode(path) for path in folder.paths])
-    sources = [folders.shown(os.path.relpath(path, source.path)) for path in folder.paths]
     labels = np.array(folder.labels, np.int64)
 
     def decode(path: tf.Tensor) -> tf.Tensor:
         image = _called(lambda p: image_files.decode(os.fsdecode(p)), path)
         return plan.apply(tf.ensure_shape(image, folder.native_shape))
 
+    def told(item: int) -> str:
+        return folders.shown(os.path.relpath(folder.paths[item], source.path))
+
     groups = duplicates.groups(folder.prints)
-    split = _of_items(
-        source, role, data, plan, files, labels, decode, folder.version, groups, sources
-    )
+    split = _of_items(source, role, data, plan, files, labels, decode, folder.version, groups, told)
     split.preprocessing.update(folder.record)
     return split
 
@@ -237,8 +237,7 @@ def _open_array(source: ArraySource, role: str, data: DataConfig, _: str | None)
     version = image_files.version([source.path], os.path.dirname(source.path))
     groups = duplicates.groups(image_files.array_prints(source.path))
     items = _unlabelled(len(array))
-    sources = [str(number) for number in range(len(array))]
-    split = _of_items(source, role, data, plan, *items, decode, version, groups, sources)
+    split = _of_items(source, role, data, plan, *items, decode, version, groups, str)
     split.preprocessing.update(image_files.array_record(source.path))
     return dataclasses.replace(split, decode_batch=None if plan.changes else read)
 
@@ -301,10 +300,10 @@ def _of_items(
     decode: Decode,
     version: str = "",
     groups: np.ndarray | None = None,
-    sources: Sequence[str] | None = None,
+    told: Callable[[int], str] | None = None,
 ) -> Split:
     """Some images of a set without splits: `items` are the records of all, `labels` theirs; groups
-    of copies, if any, are as `duplicates.groups` gives them, `sources` of all as `Split` has."""
+    of copies, if any, are as `duplicates.groups` gives them; `told` says where an item is from."""
     playing = division.playing(source.name, len(items), role, data, groups)
     chosen = playing[_judged(role, len(playing), data)]
     if version and role != "out":
@@ -320,5 +319,5 @@ def _of_items(
         decode,
         version,
         num_different=0 if groups is None else len(np.unique(groups[chosen])),
-        sources=None if sources is None else np.array(sources, object)[chosen],
+        source=told and (lambda index: told(int(chosen[index]))),
     )

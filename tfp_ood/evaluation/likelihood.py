@@ -111,9 +111,9 @@ def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
 
 def _sources(split: "Split", index: np.ndarray) -> dict[str, pa.Array]:
     """The column that tells where images are from, of sets that have one."""
-    if split.sources is None:
+    if split.source is None:
         return {}
-    return {"source": pa.array(split.sources[index], pa.string())}
+    return {"source": pa.array([split.source(int(number)) for number in index], pa.string())}
 
 
 def _constant_column(value: str, length: int) -> pa.DictionaryArray:

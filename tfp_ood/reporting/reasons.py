@@ -1,7 +1,8 @@
 """Why the guard flags an image, in short words."""
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -60,3 +61,8 @@ def wrapped(reasons: Sequence[str], most: int) -> list[str]:
     """At most so many reasons; the others as a number."""
     shown = list(reasons[:most])
     return [*shown, f"and {len(reasons) - most} more"] if len(reasons) > most else shown
+
+
+def with_p_value(told: Mapping[str, Any]) -> str:
+    """What is told of an image, its `p_value` and its `reasons`, in a line."""
+    return "; ".join([f"p = {told['p_value']:.2g}", *told["reasons"]])

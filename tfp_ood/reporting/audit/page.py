@@ -113,24 +113,23 @@ def audit_outcome(
     """The outcome in sentences, from what audit.json tells of every set."""
     in_facts, labels = facts[judged[0].key], {one.key: one.label for one in judged}
     out_facts = {one.key: facts[one.key] for one in judged[1:]}
-    let = [key for key, entry in out_facts.items() if entry["passes_likelihood"] > _MOST]
-    passed = [key for key in out_facts if out_facts[key]["passes_guard"] > _MOST]
-    stopped = [key for key in out_facts if out_facts[key]["passes_guard"] <= _FEW]
+    by_likelihood = {key: one["passes_likelihood"] for key, one in out_facts.items()}
+    by_guard = {key: one["passes_guard"] for key, one in out_facts.items()}
+    let = {key: share for key, share in by_likelihood.items() if share > _MOST}
+    passed = {key: share for key, share in by_guard.items() if share > _MOST}
+    stopped = {key: 1 - share for key, share in by_guard.items() if share <= _FEW}
     interval = between(in_facts["flagged_interval"])
 
-    stops = {key: {"stopped": 1 - entry["passes_guard"]} for key, entry in out_facts.items()}
-
-    def shown(keys: Sequence[str], figure: str, of_sets: Mapping[str, Any] = out_facts) -> str:
-        return (
-            ", ".join(f"{labels[key]} ({percent(of_sets[key][figure])})" for key in keys) or "none"
-        )
+    def shown(shares: Mapping[str, float]) -> str:
+        told = (f"{labels[key]} ({percent(share)})" for key, share in shares.items())
+        return ", ".join(told) or "none"
 
     return [
         f"A threshold on likelihood would let through most images of {len(let)} of "
-        f"{len(out_facts)} sets: {shown(let, 'passes_likelihood')}.",
+        f"{len(out_facts)} sets: {shown(let)}.",
         f"The guard would let through most images of {len(passed)}: "
-        f"{shown(passed, 'passes_guard')}; it stops nearly all (at least {percent(1 - _FEW)}) of "
-        f"{len(stopped)}: {shown(stopped, 'stopped', stops)}.",
+        f"{shown(passed)}; it stops nearly all (at least {percent(1 - _FEW)}) of "
+        f"{len(stopped)}: {shown(stopped)}.",
         f"Of {in_facts['num_images']:,} own test images likelihood flags "
         f"{percent(1 - in_facts['passes_likelihood'], 1)} and the guard "
         f"{percent(1 - in_facts['passes_guard'], 1)} (95 % interval {interval}), where "

@@ -185,10 +185,7 @@ def _list(told: Sequence[dict[str, Any]], number: int) -> str:
     """The images that are named, folded; "" for none."""
     if not told:
         return ""
-    rows = [
-        [one["name"], "; ".join([f"p = {one['p_value']:.2g}", *one["reasons"]])]
-        for one in told[:_NUM_TOLD]
-    ]
+    rows = [[one["name"], reasons.with_p_value(one)] for one in told[:_NUM_TOLD]]
     first = f", of which the first {len(rows):,} are listed" if len(rows) < number else ""
     of_first = f" of the first {len(told):,}" if len(told) < number else ""
     table = html.table(

@@ -82,7 +82,7 @@ def mistakes(one: JudgedSet, judgement: Judgement, is_own: bool) -> dict[str, An
 def _files(sets: Sequence[JudgedSet], found: Mapping[str, _Found]) -> str:
     """Where the images are from, folded; "" where no set is of a person's own files."""
     rows = [
-        [entry["source"], one.label, "; ".join([f"p = {entry['p_value']:.2g}", *entry["reasons"]])]
+        [entry["source"], one.label, reasons.with_p_value(entry)]
         for one in sets
         for entry in found[one.key]["shown"]
         if "source" in entry
